@@ -1,0 +1,162 @@
+"""params.yaml as typed, frozen, strict `Params`: the full truth of a run, with no hidden default.
+
+Read as YAML 1.2, as DVC does, so that `1e-4` is a number; a key or value out of place is refused
+with its place, and an unknown key with its nearest neighbour.
+"""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from ganaug.errors import ParamsError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+OpenFraction = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ElpvParams(_Section):
+    """Options of the source `elpv`."""
+
+    defect_threshold: OpenFraction
+
+
+class PrepareParams(_Section):
+    """Which real images, at what size, split how."""
+
+    source: Literal["elpv", "digits"]
+    resolution: Literal[16, 32, 64, 128, 256]
+    channels: Literal[1, 3]
+    val_fraction: OpenFraction
+    test_fraction: OpenFraction
+    max_reject_fraction: Fraction
+    elpv: ElpvParams
+
+    @model_validator(mode="after")
+    def _leave_something_to_train_on(self) -> "PrepareParams":
+        held_out = self.val_fraction + self.test_fraction
+        if held_out > 0.9:
+            raise ValueError(
+                f"val_fraction + test_fraction is {held_out:g}; keep it at 0.9 or below, "
+                "so that something is left to train on"
+            )
+        return self
+
+
+class TrainParams(_Section):
+    """The GAN and its budget."""
+
+    family: Literal["r3"]
+    size: Literal["tiny", "small", "medium", "large"]
+    loss: Literal["relativistic", "non_saturating", "minimax", "hinge"]
+    kimg: Positive
+    batch_size: Annotated[int, Field(ge=8, multiple_of=8)]
+    z_dim: Count
+    lr: Positive
+    lr_final_fraction: Fraction
+    r1_gamma: Annotated[float, Field(ge=0)]
+    r2_gamma: Annotated[float, Field(ge=0)]
+    penalty_interval: Count
+    ema_kimg: Positive
+    class_exponent: Fraction
+    augment: tuple[Literal["translate", "brightness", "contrast", "cutout"], ...]
+    augment_probability: Fraction
+    num_evaluations: Count
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["auto", "fp32", "bf16"]
+
+
+class GenerateParams(_Section):
+    """How many synthetic images, and which are kept."""
+
+    strategy: Literal["balance", "per_class", "ratio"]
+    amount: Positive
+    latent_std: Positive
+    min_label_confidence: Fraction
+    min_realism: Annotated[float, Field(ge=0)]
+    max_draws_per_image: Count
+
+
+class EvaluateParams(_Section):
+    """How the verdict is measured."""
+
+    num_seeds: Annotated[int, Field(ge=2)]
+    num_steps: Count
+    batch_size: Count
+    lr: Positive
+    synthetic_fraction: OpenFraction
+    confidence: OpenFraction
+    harm_margin_pp: Annotated[float, Field(ge=0)]
+    recall_margin_pp: Annotated[float, Field(ge=0)]
+
+
+class MergeParams(_Section):
+    """What leaves the pipeline when the verdict is no."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
+    on_reject: Literal["real_only", "fail"]
+
+
+class Params(_Section):
+    """All of params.yaml: a seed and one section per stage."""
+
+    seed: Annotated[int, Field(ge=0)]
+    prepare: PrepareParams
+    train: TrainParams
+    generate: GenerateParams
+    evaluate: EvaluateParams
+    merge: MergeParams
+
+
+def load_params(path: Path) -> Params:
+    """Read and check params.yaml.
+
+    Raises:
+        ParamsError: the file is missing, is not YAML, or a key or value breaks a rule; all broken
+            places are named at once.
+    """
+    try:
+        raw = YAML(typ="safe", pure=True).load(path)
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: no such file; run from the folder that holds it") from None
+    except YAMLError as error:
+        raise ParamsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    try:
+        # By way of JSON: lists become tuples, while "3" or true for an int is still refused.
+        return Params.model_validate_json(json.dumps(raw, default=str))
+    except ValidationError as error:
+        problems = "; ".join(_explain(problem, raw) for problem in error.errors())
+        raise ParamsError(f"{path}: {problems}") from None
+
+
+def _explain(problem: Any, raw: Any) -> str:
+    """One pydantic problem as `place: what is wrong`."""
+    place = ".".join(map(str, problem["loc"])) or "top level"
+    if problem["type"] == "extra_forbidden":
+        *parents, key = problem["loc"]
+        close = difflib.get_close_matches(str(key), _known_keys(parents), n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        return f"{place}: unknown key{hint}"
+    if problem["type"] == "missing":
+        return f"{place}: missing; every key must be given"
+    message = problem["msg"].removeprefix("Value error, ")
+    got = f", got {problem['input']!r}" if isinstance(problem["input"], str | int | float) else ""
+    return f"{place}: {message}{got}"
+
+
+def _known_keys(parents: list[Any]) -> list[str]:
+    """Names of the keys allowed below `parents`."""
+    section: type[BaseModel] = Params
+    for name in parents:
+        section = section.model_fields[name].annotation  # type: ignore[assignment]
+    return list(section.model_fields)

@@ -1,0 +1,52 @@
+"""Errors for people: what was wrong, where, and what to do, in one line.
+
+Code raises these for anything that a user can cause; `run` turns them into that line and exit code
+2. Anything else is our own mistake and keeps its traceback.
+"""
+
+import sys
+from collections.abc import Callable
+
+
+class GanaugError(Exception):
+    """Base of every error that a user can cause and mend."""
+
+
+class ParamsError(GanaugError):
+    """params.yaml is missing, malformed, or breaks a rule."""
+
+
+class SourceError(GanaugError):
+    """A source of real images can't be read."""
+
+
+class DatasetError(GanaugError):
+    """A dataset folder, shard or row breaks its contract."""
+
+
+class SnapshotError(GanaugError):
+    """A generator snapshot or a checkpoint can't be used."""
+
+
+class TrainingError(GanaugError):
+    """Training can't start or can't go on."""
+
+
+class StoppedBySignal(Exception):
+    """A run saved its state and stopped because it was asked to; exit code 128 + signal."""
+
+    def __init__(self, signum: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signum
+
+
+def run(command: Callable[[], object]) -> None:
+    """Run a command line; a user's error becomes one line on stderr and exit code 2."""
+    try:
+        command()
+    except GanaugError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except StoppedBySignal as stopped:
+        print(f"stopped: {stopped}", file=sys.stderr)
+        sys.exit(stopped.exit_code)

@@ -1,0 +1,19 @@
+"""Gradient penalties that keep D smooth where the data are."""
+
+import torch
+from torch import Tensor
+
+
+def zero_centred_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """Squared norm of D's gradient at each image: R1 on real images, R2 on synthetic ones.
+
+    Args:
+        logits: [N] scores of `images`, with their graph.
+        images: [N, C, H, W] float32 in [-1, 1], `requires_grad` set; the *augmented* images, so
+            that no augmentation needs a second derivative.
+    Returns:
+        [N] float32, ||dD/dx||^2 per image, neither weighted nor averaged.
+    Source: Mescheder et al. 2018, arXiv:1801.04406, equations 9 and 10.
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return gradient.float().square().sum(dim=(1, 2, 3))

@@ -1,0 +1,151 @@
+"""Family "r3": residual generator and discriminator without normalisation layers.
+
+After R3GAN (Huang et al. 2024, arXiv:2501.05441), cut down to what two CPU cores can train:
+fix-up initialisation in place of normalisation, few wide stages at low resolution, and a pixel
+shuffle at the image end, so that no convolution ever runs at full resolution.
+
+Axes: N batch, C channels, H height, W width, Z latent, K classes.
+"""
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LEAK = 0.2
+GROUP_WIDTH = 16  # channels per group of the middle convolution
+EMBEDDING_DIM = 64
+HEAD_DIM = 128
+BASE = 4  # pixels per side where both networks meet the latent and the logit
+STATISTICS_GROUP = 8  # images whose spread one minibatch statistic describes
+
+
+class ResidualBlock(nn.Module):
+    """x + conv1x1(act(grouped conv3x3(act(conv3x3(x))))); the last convolution starts at zero."""
+
+    def __init__(self, width: int, *, num_blocks: int) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(width, width, 3, padding=1)
+        self.conv_mid = nn.Conv2d(width, width, 3, padding=1, groups=width // GROUP_WIDTH)
+        self.conv_out = nn.Conv2d(width, width, 1, bias=False)
+        gain = math.sqrt(2 / (1 + LEAK**2)) * num_blocks**-0.25
+        for conv in (self.conv_in, self.conv_mid):
+            _init(conv, gain)
+        nn.init.zeros_(self.conv_out.weight)
+
+    def forward(self, x: Tensor) -> Tensor:  # [N, C, H, W] -> [N, C, H, W]
+        h = F.leaky_relu(self.conv_in(x), LEAK)
+        h = F.leaky_relu(self.conv_mid(h), LEAK)
+        residual: Tensor = self.conv_out(h)
+        return x + residual
+
+
+class MinibatchStatistics(nn.Module):
+    """Append the spread within groups of consecutive images as one more channel.
+
+    The batch sampler fills each group with one class, so the discriminator sees directly whether a
+    class has collapsed. Source: Karras et al. 2018, arXiv:1710.10196, section 3.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:  # [N, C, H, W] -> [N, C + 1, H, W]
+        n, c, h, w = x.shape
+        size = STATISTICS_GROUP if n % STATISTICS_GROUP == 0 else n
+        grouped = x.reshape(n // size, size, c, h, w)
+        spread = (grouped.var(dim=1, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
+        channel = spread.repeat_interleave(size).to(x.dtype)[:, None, None, None]
+        return torch.cat([x, channel.expand(n, 1, h, w)], dim=1)
+
+
+class Generator(nn.Module):
+    """Latent and class to image.
+
+    Args:
+        num_classes: K.
+        channels: 1 (grey) or 3 (RGB).
+        z_dim: length of the latent.
+        widths: channels per stage, from 4x4 pixels up; each further stage doubles the side.
+        patch: side of the pixel shuffle at the end; resolution = 4 * 2**(stages-1) * patch.
+    """
+
+    def __init__(
+        self, *, num_classes: int, channels: int, z_dim: int, widths: tuple[int, ...], patch: int
+    ) -> None:
+        super().__init__()
+        self.patch = patch
+        self.embedding = nn.Embedding(num_classes, EMBEDDING_DIM)
+        self.project = nn.Linear(z_dim + EMBEDDING_DIM, widths[0] * BASE * BASE)
+        num_blocks = len(widths)
+        self.blocks = nn.ModuleList(ResidualBlock(w, num_blocks=num_blocks) for w in widths)
+        self.transitions = nn.ModuleList(_transition(a, b) for a, b in pairwise(widths))
+        self.to_image = nn.Conv2d(widths[-1], channels * patch * patch, 3, padding=1)
+        _init(self.project, 1.0)
+        _init(self.to_image, 1.0)
+
+    def forward(self, z: Tensor, label: Tensor) -> Tensor:
+        """[N, Z] float32 standard normal, [N] int64 -> [N, C, H, W] in [-1, 1]."""
+        h = self.project(torch.cat([z, self.embedding(label)], dim=1))
+        h = h.view(len(z), -1, BASE, BASE)
+        h = self.blocks[0](h)
+        for transition, block in zip(self.transitions, self.blocks[1:], strict=True):
+            h = F.interpolate(transition(h), scale_factor=2, mode="bilinear", align_corners=False)
+            h = block(h)
+        image = F.pixel_shuffle(self.to_image(F.leaky_relu(h, LEAK)), self.patch)
+        # A bounded output is not cosmetic: with a linear one the same network collapsed.
+        return torch.tanh(image)
+
+
+class Discriminator(nn.Module):
+    """Image and class to one realness logit: psi(h) + <e(class), h> / sqrt(dim).
+
+    The class-free term psi keeps learning what any cell looks like when a class has few images
+    (Miyato and Koyama 2018, arXiv:1802.05637, equation 4).
+    """
+
+    def __init__(
+        self, *, num_classes: int, channels: int, widths: tuple[int, ...], patch: int
+    ) -> None:
+        super().__init__()
+        self.patch = patch
+        down = widths[::-1]
+        num_blocks = len(widths)
+        self.from_image = nn.Conv2d(channels * patch * patch, down[0], 3, padding=1)
+        self.blocks = nn.ModuleList(ResidualBlock(w, num_blocks=num_blocks) for w in down)
+        self.transitions = nn.ModuleList(_transition(a, b) for a, b in pairwise(down))
+        self.statistics = MinibatchStatistics()
+        self.head = nn.Linear((down[-1] + 1) * BASE * BASE, HEAD_DIM)
+        self.psi = nn.Linear(HEAD_DIM, 1)
+        self.embedding = nn.Embedding(num_classes, HEAD_DIM)
+        _init(self.from_image, 1.0)
+        _init(self.head, math.sqrt(2 / (1 + LEAK**2)))
+        _init(self.psi, 1.0)
+
+    def forward(self, image: Tensor, label: Tensor) -> Tensor:
+        """[N, C, H, W] in [-1, 1], [N] int64 -> [N] float32 logits."""
+        h = self.from_image(F.pixel_unshuffle(image, self.patch))
+        h = self.blocks[0](h)
+        for transition, block in zip(self.transitions, self.blocks[1:], strict=True):
+            h = block(transition(F.avg_pool2d(h, 2)))
+        h = self.statistics(F.leaky_relu(h, LEAK))
+        h = F.leaky_relu(self.head(h.flatten(1)), LEAK).float()
+        match = (h * self.embedding(label)).sum(dim=1) / math.sqrt(HEAD_DIM)
+        logits: Tensor = self.psi(h).squeeze(1).float() + match
+        return logits
+
+
+def _transition(width_in: int, width_out: int) -> nn.Module:
+    """A 1x1 convolution where the width changes, else nothing."""
+    if width_in == width_out:
+        return nn.Identity()
+    conv = nn.Conv2d(width_in, width_out, 1, bias=False)
+    _init(conv, 1.0)
+    return conv
+
+
+def _init(layer: nn.Conv2d | nn.Linear, gain: float) -> None:
+    """Normal weights with standard deviation gain / sqrt(fan_in); zero bias."""
+    fan_in = layer.weight[0].numel()
+    nn.init.normal_(layer.weight, std=gain / math.sqrt(fan_in))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)

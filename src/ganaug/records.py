@@ -1,0 +1,138 @@
+"""THE row: one schema for real and synthetic images, in every shard of every stage.
+
+`arrow_schema` is how rows lie on disk; its `huggingface` metadata lets `datasets` decode images and
+class names unaided. `check_rows` holds the rules that link columns.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pandera
+import pyarrow as pa
+from pandera.errors import SchemaErrors
+
+from ganaug.errors import DatasetError
+
+SPLITS = ("train", "val", "test")
+SOURCES = ("real", "synthetic")
+
+_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+FIELDS: dict[str, pa.DataType] = {
+    "image": _IMAGE,  # PNG
+    "label": pa.int64(),  # index into the class names
+    "image_id": pa.string(),  # hash of shape and pixels
+    "source": pa.string(),  # real | synthetic
+    "split": pa.string(),  # train | val | test
+    "group_id": pa.string(),  # what must not be split; null on synthetic rows
+    # From here on null on real rows.
+    "generator_id": pa.string(),  # sha256 of generator.safetensors
+    "seed": pa.int64(),  # image = f(snapshot, class, seed)
+    "parent_id": pa.string(),  # image_id of the image it was made from, if any
+    "label_confidence": pa.float32(),  # 0..1, of the filter's classifier for the row's class
+    "realism": pa.float32(),  # >= 1 lies inside the real images' k-NN balls
+    "nearest_id": pa.string(),  # image_id of the nearest real training image
+    "nearest_distance": pa.float32(),  # to it, in the filter's feature space
+    "weight": pa.float32(),  # of the row in a training loss; 1 on real rows
+}
+METADATA_COLUMNS = [name for name in FIELDS if name != "image"]
+PROVENANCE = ["generator_id", "seed", "label_confidence", "realism", "nearest_id"]
+
+
+def arrow_schema(class_names: Sequence[str]) -> pa.Schema:
+    """The on-disk schema, with class names in the metadata that `datasets` reads."""
+    types = {pa.int64(): "int64", pa.float32(): "float32", pa.string(): "string"}
+    features: dict[str, object] = {
+        name: {"dtype": types[kind], "_type": "Value"}
+        for name, kind in FIELDS.items()
+        if name != "image"
+    }
+    features["label"] = {"names": list(class_names), "_type": "ClassLabel"}
+    features = {"image": {"_type": "Image"}, **features}
+    info = json.dumps({"info": {"features": features}})
+    return pa.schema(list(FIELDS.items()), metadata={"huggingface": info})
+
+
+def class_names_of(schema: pa.Schema) -> tuple[str, ...]:
+    """Class names from a shard's schema.
+
+    Raises:
+        DatasetError: the schema is not one that `arrow_schema` made.
+    """
+    try:
+        info = json.loads(schema.metadata[b"huggingface"])
+        return tuple(info["info"]["features"]["label"]["names"])
+    except (KeyError, TypeError, ValueError):
+        raise DatasetError("shard without class names in its 'huggingface' metadata") from None
+
+
+def _column(dtype: str, **options: Any) -> pandera.Column:
+    return pandera.Column(dtype, coerce=True, **options)
+
+
+def _row_schema(num_classes: int) -> pandera.DataFrameSchema:
+    def linked(name: str, *, real: bool) -> pandera.Check:
+        """`name` is given on real rows only, or on synthetic rows only."""
+        rule = "given exactly on real rows" if real else "given exactly on synthetic rows"
+        expected = "real" if real else "synthetic"
+        return pandera.Check(
+            lambda rows: rows[name].notna() == (rows["source"] == expected), error=f"{name} {rule}"
+        )
+
+    return pandera.DataFrameSchema(
+        {
+            "label": _column("int64", checks=pandera.Check.in_range(0, num_classes - 1)),
+            "image_id": _column("string", checks=pandera.Check.str_matches(r"^[0-9a-f]{32}$")),
+            "source": _column("string", checks=pandera.Check.isin(SOURCES)),
+            "split": _column("string", checks=pandera.Check.isin(SPLITS)),
+            "group_id": _column("string", nullable=True),
+            "generator_id": _column("string", nullable=True),
+            "seed": _column("Int64", nullable=True),
+            "parent_id": _column("string", nullable=True),
+            "label_confidence": _column(
+                "float32", nullable=True, checks=pandera.Check.in_range(0, 1)
+            ),
+            "realism": _column("float32", nullable=True, checks=pandera.Check.ge(0)),
+            "nearest_id": _column("string", nullable=True),
+            "nearest_distance": _column("float32", nullable=True, checks=pandera.Check.ge(0)),
+            "weight": _column("float32", checks=pandera.Check.gt(0)),
+        },
+        checks=[
+            linked("group_id", real=True),
+            *(linked(name, real=False) for name in PROVENANCE),
+            pandera.Check(
+                lambda rows: (rows["source"] == "real") | (rows["split"] == "train"),
+                error="synthetic rows only in split train",
+            ),
+            pandera.Check(
+                lambda rows: (rows["source"] != "real") | (rows["weight"] == 1),
+                error="weight is 1 on real rows",
+            ),
+        ],
+        ordered=True,
+        strict=True,
+    )
+
+
+def check_rows(rows: pd.DataFrame, class_names: Sequence[str], *, where: str) -> pd.DataFrame:
+    """Check the metadata columns of rows against the schema; all broken rules are named at once.
+
+    Args:
+        rows: the columns `METADATA_COLUMNS`, in that order.
+        class_names: what `label` indexes.
+        where: named in the error, say the folder.
+    Returns:
+        The rows with normalised dtypes.
+    Raises:
+        DatasetError: with each broken rule and the first row that breaks it.
+    """
+    try:
+        return _row_schema(len(class_names)).validate(rows, lazy=True)
+    except SchemaErrors as error:
+        cases = error.failure_cases.drop_duplicates(["column", "check"])
+        problems = "; ".join(
+            f"{case.check} (row {case.index}: {case.failure_case!r})" for case in cases.itertuples()
+        )
+        raise DatasetError(f"{where}: {problems}") from None

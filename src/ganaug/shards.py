@@ -1,0 +1,143 @@
+"""Rows to Parquet shards and back, with bytes that depend on the rows alone.
+
+DVC stores and pushes whole files, so a shard is the smallest thing that is stored again when a row
+changes: real and synthetic rows never share one.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ganaug.errors import DatasetError
+from ganaug.fileio import sha256_file
+from ganaug.images import Pixels, decode_png
+from ganaug.records import METADATA_COLUMNS, arrow_schema, check_rows, class_names_of
+
+TARGET_BYTES = 64 * 2**20
+ROWS_PER_GROUP = 1024  # what a streaming reader holds at a time
+
+
+def write_shards(
+    rows: pd.DataFrame,
+    images: Sequence[bytes],
+    *,
+    folder: Path,
+    stem: str,
+    class_names: Sequence[str],
+) -> list[Path]:
+    """Write rows, in the order given, to `stem-00000.parquet` and so on.
+
+    Args:
+        rows: the metadata columns of `records`, one row an image.
+        images: PNG bytes, one a row.
+        folder: must exist.
+        stem: say "train-real"; names what the shard holds.
+        class_names: what `label` indexes.
+    Returns:
+        The files written; none for no rows.
+    """
+    checked = check_rows(rows.reset_index(drop=True), class_names, where=stem)
+    structs = [
+        {"bytes": content, "path": f"{i}.png"}
+        for i, content in zip(rows["image_id"], images, strict=True)
+    ]
+    schema = arrow_schema(class_names)
+    columns = {"image": structs, **{name: checked[name] for name in METADATA_COLUMNS}}
+    table = pa.table(
+        {k: pa.array(v, type=schema.field(k).type, from_pandas=True) for k, v in columns.items()},
+        schema=schema,
+    )
+    return [
+        _write_shard(table.slice(start, stop - start), folder / f"{stem}-{index:05d}.parquet")
+        for index, (start, stop) in enumerate(_cuts([len(content) for content in images]))
+    ]
+
+
+def _cuts(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Row ranges of about TARGET_BYTES each."""
+    if not sizes:
+        return []
+    shard_of = np.cumsum(sizes) // TARGET_BYTES
+    starts = [0, *(np.flatnonzero(np.diff(shard_of)) + 1).tolist()]
+    return list(zip(starts, [*starts[1:], len(sizes)], strict=True))
+
+
+def _write_shard(table: pa.Table, path: Path) -> Path:
+    # PNG does not compress further; everything that decides the bytes is fixed here or pinned.
+    pq.write_table(table, path, compression="none", row_group_size=ROWS_PER_GROUP)
+    return path
+
+
+def list_shards(folder: Path, pattern: str = "*.parquet") -> list[Path]:
+    """Shards of a dataset folder, sorted by name.
+
+    Raises:
+        DatasetError: there are none.
+    """
+    paths = sorted(folder.glob(pattern))
+    if not paths:
+        raise DatasetError(f"{folder}: no shard matches {pattern}; run the stage that writes it")
+    return paths
+
+
+def read_rows(paths: Sequence[Path]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Metadata columns of all rows, and the class names.
+
+    Raises:
+        DatasetError: a shard is not readable Parquet, lacks a column, or two shards disagree on
+            the class names.
+    """
+    tables, names = [], set()
+    for path in paths:
+        try:
+            schema = pq.read_schema(path)
+            tables.append(pq.read_table(path, columns=METADATA_COLUMNS))
+        except (pa.ArrowException, OSError) as error:
+            raise DatasetError(f"{path}: not a readable shard ({error})") from None
+        names.add(class_names_of(schema))
+    if len(names) != 1:
+        raise DatasetError(
+            f"{paths[0].parent}: shards disagree on the class names: {sorted(names)}"
+        )
+    return pa.concat_tables(tables).to_pandas(), names.pop()
+
+
+def iter_images(paths: Sequence[Path]) -> Iterator[Pixels]:
+    """Decoded images of all rows, in row order, one row group in memory at a time."""
+    for path in paths:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(ROWS_PER_GROUP, columns=["image"]):
+                for row in batch.column("image"):
+                    yield decode_png(row["bytes"].as_py())
+
+
+def read_images(paths: Sequence[Path]) -> NDArray[np.uint8]:
+    """All images as one array [N, H, W, C] uint8."""
+    return np.stack(list(iter_images(paths)))
+
+
+def describe_files(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """sha256, bytes and rows of each shard, keyed by file name."""
+    return {
+        path.name: {
+            "sha256": sha256_file(path),
+            "bytes": path.stat().st_size,
+            "rows": pq.read_metadata(path).num_rows,
+        }
+        for path in paths
+    }
+
+
+def count_rows(rows: pd.DataFrame, class_names: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Images per split and class: {split: {class name: count}}, every class named."""
+    counts: dict[str, dict[str, int]] = {}
+    for split, part in rows.groupby("split", sort=False):
+        per_label = part["label"].value_counts()
+        counts[str(split)] = {name: int(per_label.get(i, 0)) for i, name in enumerate(class_names)}
+    return counts
