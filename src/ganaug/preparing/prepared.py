@@ -1,0 +1,73 @@
+"""What `prepare` hands on: a folder of shards and prepared.json, read back and checked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganaug.errors import DatasetError
+from ganaug.fileio import read_json
+from ganaug.records import SPLITS
+
+DOCUMENT = "prepared.json"
+STEMS = {"train": "train-real", "val": "val", "test": "test"}  # shard names by split
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared dataset on disk."""
+
+    folder: Path
+    classes: tuple[str, ...]  # what `label` indexes
+    resolution: int  # pixels per side
+    channels: int  # 1 grey | 3 RGB
+    symmetries: tuple[str, ...]  # flips that keep every label: of "hflip", "vflip"
+    source: dict[str, str]  # name, version, license, citation, homepage
+    counts: dict[str, dict[str, int]]  # images by split and class
+    num_images: dict[str, int]  # read, accepted, rejected
+    files: dict[str, dict[str, Any]]  # sha256, bytes, rows by shard name
+
+    def shards(self, split: str) -> list[Path]:
+        """The shards of train, val or test, in order.
+
+        Raises:
+            DatasetError: there is no such split.
+        """
+        if split not in SPLITS:
+            raise DatasetError(f"{self.folder}: no split {split!r}; there are {', '.join(SPLITS)}")
+        return sorted(self.folder / n for n in self.files if n.startswith(f"{STEMS[split]}-"))
+
+
+def read_prepared(folder: Path) -> Prepared:
+    """Read prepared.json and see that every shard it lists is there, at its length.
+
+    Raises:
+        DatasetError: the folder, a key or a shard is missing, or a shard has another length.
+    """
+    document = read_json(folder / DOCUMENT)
+    try:
+        prepared = Prepared(
+            folder=folder,
+            classes=tuple(document["classes"]),
+            resolution=document["resolution"],
+            channels=document["channels"],
+            symmetries=tuple(document["symmetries"]),
+            source=document["source"],
+            counts=document["counts"],
+            num_images=document["num_images"],
+            files=document["files"],
+        )
+    except (KeyError, TypeError) as error:
+        raise DatasetError(f"{folder / DOCUMENT}: lacks {error}; run prepare again") from None
+    for name, facts in prepared.files.items():
+        _check_length(folder / name, facts["bytes"])
+    return prepared
+
+
+def _check_length(shard: Path, expected: int) -> None:
+    """Catch a shard that is missing or torn without reading it."""
+    if not shard.is_file():
+        raise DatasetError(f"{shard}: listed in {DOCUMENT} but missing; run prepare again")
+    if shard.stat().st_size != expected:
+        raise DatasetError(
+            f"{shard}: {shard.stat().st_size} bytes, {DOCUMENT} says {expected}; run prepare again"
+        )

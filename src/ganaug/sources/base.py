@@ -1,0 +1,69 @@
+"""What every way in gives: facts about a dataset, and its images one by one, still encoded."""
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ganaug.errors import SourceError
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """What is known of a dataset before any image is read."""
+
+    name: str
+    version: str  # of the package or the archive that holds the images
+    license: str  # SPDX identifier where there is one
+    citation: str
+    homepage: str
+    classes: tuple[str, ...]  # fixed order; `label` indexes it
+    symmetries: tuple[str, ...]  # flips that keep every label: of "hflip", "vflip"
+
+
+@dataclass(frozen=True)
+class SourceImage:
+    """One image as it lies in the source."""
+
+    name: str  # unique in the source and stable; named when the image is rejected
+    class_name: str
+    group: str | None  # images of a group never part; None: the image stands alone
+    split: str | None  # train | val | test when the source decides; None: we decide
+    content: bytes | Path  # an encoded image file, or where it lies
+
+
+@dataclass(frozen=True)
+class Source:
+    """Facts and images; `images` is read once, in a stable order."""
+
+    facts: SourceFacts
+    images: Iterable[SourceImage]
+
+
+def package_version(package: str) -> str:
+    """Version of an installed distribution.
+
+    Raises:
+        SourceError: it is not installed.
+    """
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        raise SourceError(_not_installed(package)) from None
+
+
+def package_folder(module: str, *, package: str) -> Path:
+    """Folder of an installed package, found without importing it.
+
+    Raises:
+        SourceError: it is not installed.
+    """
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        raise SourceError(_not_installed(package))
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def _not_installed(package: str) -> str:
+    return f"the source needs the package {package}, which is missing: pip install {package}"

@@ -1,0 +1,51 @@
+"""Handwritten digits that come with scikit-learn: 8 x 8 pixels; small, for tests and first runs."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ganaug.config import PrepareParams
+from ganaug.errors import SourceError
+from ganaug.images import encode_png
+from ganaug.sources.base import Source, SourceFacts, SourceImage, package_version
+
+LARGEST = 16  # the package's pixels are 0..16; ours are 0..255
+CITATION = (
+    "Alpaydin, E. & Kaynak, C. (1998). Optical Recognition of Handwritten Digits. "
+    "UCI Machine Learning Repository. doi:10.24432/C50P49"
+)
+
+
+def load_digits(params: PrepareParams) -> Source:
+    """The digits in the package's order, each its own group.
+
+    Raises:
+        SourceError: scikit-learn is missing.
+    """
+    facts = SourceFacts(
+        name="digits",
+        version=package_version("scikit-learn"),
+        license="CC-BY-4.0",
+        citation=CITATION,
+        homepage="https://archive.ics.uci.edu/dataset/80",
+        classes=tuple(map(str, range(10))),
+        symmetries=(),
+    )
+    return Source(facts, _images())
+
+
+def _images() -> Iterator[SourceImage]:
+    try:
+        from sklearn.datasets import load_digits as load_bunch
+    except ImportError as error:
+        raise SourceError(f"scikit-learn can't be used ({error}): pip install scikit-learn") from None
+    bunch = load_bunch()
+    pixels = np.rint(bunch.images * (255 / LARGEST)).astype(np.uint8)[..., None]  # [N, 8, 8, 1]
+    for index, (image, digit) in enumerate(zip(pixels, bunch.target, strict=True)):
+        yield SourceImage(
+            name=f"digit-{index:04d}.png",
+            class_name=str(digit),
+            group=None,
+            split=None,
+            content=encode_png(image),
+        )
