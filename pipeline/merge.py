@@ -1,0 +1,47 @@
+"""Stage merge: real and, if the verdict says so, synthetic shards -> the dataset that is published.
+
+Params: merge. Writes: the shards, manifest.json and README.md (the dataset card) in one folder, and
+metrics.json: images per class and source, and the decision.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganaug.config import load_params
+from ganaug.errors import run
+from ganaug.fileio import read_json, write_json
+from ganaug.publishing.merge import merge_dataset, merge_metrics, merge_summary
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    *,
+    prepared: Annotated[Path, typer.Option(help="Folder that `prepare` wrote.")],
+    synthetic: Annotated[Path, typer.Option(help="Folder that `generate` wrote.")],
+    verdict: Annotated[Path, typer.Option(help="verdict.json that `evaluate` wrote.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Dataset folder, replaced.")],
+    metrics: Annotated[Path, typer.Option(dir_okay=False, help="metrics.json to write.")],
+    params: Annotated[Path, typer.Option(help="The parameter file.")] = Path("params.yaml"),
+) -> None:
+    """Build the augmented dataset, or hand out the real images unchanged, as the verdict says."""
+    p = load_params(params).merge
+    judged = read_json(verdict)
+    manifest = merge_dataset(
+        prepared=prepared,
+        synthetic=synthetic,
+        verdict=judged,
+        out=out,
+        name=p.name,
+        on_reject=p.on_reject,
+    )
+    write_json(merge_metrics(manifest), metrics)
+    typer.echo(merge_summary(manifest, judged))
+    typer.echo(f"merge: dataset in {out}, report in {verdict.with_name('report.html')}")
+
+
+if __name__ == "__main__":
+    run(app)

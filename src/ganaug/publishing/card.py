@@ -1,0 +1,115 @@
+"""The dataset card: README.md as the Hugging Face hub, `datasets` and people read it.
+
+The front matter is what `load_dataset(folder)` obeys: which shards form which split, and the
+features. Every number in the text comes from the files of the run.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ganaug.records import FIELDS
+
+# Splits as `datasets` names them.
+HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
+
+# The arms that `evaluate` trains, and the differences that decide, in words.
+COMPARISONS = {
+    "D-B": "synthetic images added to classical augmentation",
+    "D-B'": "the same, against class-balanced classical augmentation",
+}
+
+_LICENCES = re.compile(
+    r"apache-2\.0|bsd-[23]-clause|cc0-1\.0|cc-by(-nc)?(-sa|-nd)?-[34]\.0|mit|odbl|odc-by|pddl"
+)
+_SIZES = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M")]
+
+
+def hub_licence(licence: str) -> str:
+    """A licence in the hub's vocabulary, "other" when the hub has no word for it.
+
+    "CC BY-NC-SA 4.0" becomes "cc-by-nc-sa-4.0".
+    """
+    candidate = "-".join(licence.lower().split())
+    return candidate if _LICENCES.fullmatch(candidate) else "other"
+
+
+def size_category(num_rows: int) -> str:
+    """The hub's word for a number of rows."""
+    return next((word for limit, word in _SIZES if num_rows < limit), "n>1M")
+
+
+def points(value: float) -> str:
+    """Percentage points with their sign: 1.24 becomes "+1.2"."""
+    return f"{value:+.1f}"
+
+
+def markdown_text(value: str) -> str:
+    """Text on one line that no table cell, tag or emphasis of Markdown can be hidden in."""
+    return re.sub(r"([\\`*_|\[\]<>])", r"\\\1", " ".join(value.split()))
+
+
+def uplift_rows(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The verdict's comparisons in words, in the order of `COMPARISONS`."""
+    return [
+        {"arms": arms, "words": words, **verdict["uplift"][arms]}
+        for arms, words in COMPARISONS.items()
+    ]
+
+
+def template_environment(folder: Path, *, escape: bool) -> Environment:
+    """A jinja2 environment for the templates beside a module; a missing fact is an error."""
+    return Environment(
+        loader=FileSystemLoader(folder),
+        undefined=StrictUndefined,
+        autoescape=escape,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def render_card(
+    manifest: Mapping[str, Any], *, verdict: Mapping[str, Any], made: Mapping[str, Any]
+) -> str:
+    """The text of README.md.
+
+    Args:
+        manifest: content of manifest.json.
+        verdict: content of verdict.json.
+        made: content of synthetic.json.
+    """
+    environment = template_environment(Path(__file__).parent, escape=False)
+    environment.filters |= {"points": points, "text": markdown_text}
+    counts = {
+        split: {
+            source: sum(c[source] for c in manifest["counts"][split].values())
+            for source in ("real", "synthetic")
+        }
+        for split in HUB_SPLITS
+    }
+    num_rows = {split: sum(by_source.values()) for split, by_source in counts.items()}
+    source = manifest["real_images"]
+    return environment.get_template("card.md.jinja").render(
+        manifest=manifest,
+        verdict=verdict,
+        made=made,
+        source=source,
+        licence=hub_licence(source["license"]),
+        size=size_category(sum(num_rows.values())),
+        uplift=uplift_rows(verdict),
+        hub_splits=HUB_SPLITS,
+        counts=counts,
+        num_rows=num_rows,
+        num_bytes={
+            split: sum(f["bytes"] for f in manifest["files"].values() if f["split"] == split)
+            for split in HUB_SPLITS
+        },
+        value_columns={name: str(kind) for name, kind in FIELDS.items() if name not in _TYPED},
+    )
+
+
+_TYPED = ("image", "label")  # features with a type of their own

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ganaug.errors import run
+from ganaug.fileio import read_json
+from pipeline.merge import app
+from tests.publishing.small_run import write_run
+
+SHIPPED_PARAMS = Path(__file__).parents[2] / "params.yaml"
+
+
+def arguments(folder: Path, params: Path) -> list[str]:
+    return [
+        *("--prepared", str(folder / "prepared")),
+        *("--synthetic", str(folder / "synthetic")),
+        *("--verdict", str(folder / "verdict.json")),
+        *("--out", str(folder / "augmented")),
+        *("--metrics", str(folder / "metrics.json")),
+        *("--params", str(params)),
+    ]
+
+
+def test_writes_dataset_and_metrics_and_says_where(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    result = CliRunner().invoke(app, arguments(tmp_path, SHIPPED_PARAMS), catch_exceptions=False)
+    assert result.exit_code == 0
+    assert read_json(tmp_path / "metrics.json") == {
+        "decision": "ship",
+        "num_real": 20,
+        "num_synthetic": 6,
+        "train": {"clear": {"real": 9, "synthetic": 0}, "cracked": {"real": 3, "synthetic": 6}},
+    }
+    last = result.stdout.splitlines()[-1]
+    assert (
+        last == f"merge: dataset in {tmp_path / 'augmented'}, report in {tmp_path / 'report.html'}"
+    )
+
+
+def test_a_verdict_of_no_can_stop_the_pipeline_with_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path, decision="ship_real_only")
+    strict = tmp_path / "params.yaml"
+    text = SHIPPED_PARAMS.read_text().replace("on_reject: real_only", "on_reject: fail")
+    strict.write_text(text)
+    monkeypatch.setattr("sys.argv", ["merge", *arguments(tmp_path, strict)])
+    with pytest.raises(SystemExit) as stopped:
+        run(app)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("error: the verdict is no: Synthetic images raise")
+    assert not (tmp_path / "augmented").exists()
+    assert not (tmp_path / "metrics.json").exists()

@@ -1,0 +1,188 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ganaug.errors import DatasetError, GanaugError
+from ganaug.fileio import read_json, sha256_file, write_json
+from ganaug.publishing.merge import merge_dataset, merge_metrics, merge_summary
+from ganaug.shards import read_rows
+from tests.publishing.small_run import CLASSES, GENERATOR, toy_images, verdict, write_synthetic
+
+
+def merge(run: Path, decision: str = "ship", on_reject: str = "real_only") -> dict[str, Any]:
+    return merge_dataset(
+        prepared=run / "prepared",
+        synthetic=run / "synthetic",
+        verdict=verdict(decision),
+        out=run / "augmented",
+        name="toy-augmented",
+        on_reject=on_reject,
+    )
+
+
+def rewrite_synthetic(run: Path, number: int = 6, side: int = 8, **columns: Any) -> None:
+    for path in (run / "synthetic").iterdir():
+        path.unlink()
+    (run / "synthetic").rmdir()
+    train, _ = read_rows([run / "prepared" / "train-real-00000.parquet"])
+    images = [np.resize(x, (side, side, 1)) for x in toy_images(number, 3)]
+    write_synthetic(run / "synthetic", images, [1] * number, train, **columns)
+
+
+def edit_json(path: Path, **changes: Any) -> None:
+    write_json(read_json(path) | changes, path)
+
+
+def test_shards_are_copied_byte_for_byte_and_never_linked(small_run: Path) -> None:
+    merge(small_run)
+    for folder in ("prepared", "synthetic"):
+        for path in (small_run / folder).glob("*.parquet"):
+            copy = small_run / "augmented" / path.name
+            assert copy.read_bytes() == path.read_bytes()
+            assert copy.stat().st_ino != path.stat().st_ino
+
+
+def test_copies_of_read_only_shards_are_writable(small_run: Path) -> None:
+    for path in (small_run / "prepared").glob("*.parquet"):
+        path.chmod(0o444)  # as DVC's links are
+    merge(small_run)
+    mode = (small_run / "augmented" / "train-real-00000.parquet").stat().st_mode
+    assert mode & 0o200
+
+
+def test_manifest_agrees_with_the_files(small_run: Path) -> None:
+    manifest = merge(small_run)
+    out = small_run / "augmented"
+    assert manifest == read_json(out / "manifest.json")
+    assert set(manifest["files"]) == {path.name for path in out.glob("*.parquet")}
+    for name, entry in manifest["files"].items():
+        rows, _ = read_rows([out / name])
+        assert entry["sha256"] == sha256_file(out / name)
+        assert entry["bytes"] == (out / name).stat().st_size
+        assert (entry["rows"], entry["split"]) == (len(rows), rows["split"].iloc[0])
+        assert set(rows["source"]) == {entry["source"]}
+    assert manifest["counts"]["train"]["cracked"] == {"real": 3, "synthetic": 6}
+    assert manifest["counts"]["val"]["clear"] == {"real": 2, "synthetic": 0}
+    assert manifest["generator_id"] == GENERATOR
+
+
+def test_a_rejected_set_leaves_only_real_images(small_run: Path) -> None:
+    manifest = merge(small_run, "ship_real_only")
+    rows, _ = read_rows(sorted((small_run / "augmented").glob("*.parquet")))
+    assert set(rows["source"]) == {"real"}
+    assert len(rows) == 20
+    assert manifest["generator_id"] is None
+    assert merge_metrics(manifest)["num_synthetic"] == 0
+
+
+def test_on_reject_fail_stops_with_the_verdict_and_writes_nothing(small_run: Path) -> None:
+    with pytest.raises(GanaugError, match="Synthetic images raise macro-F1") as caught:
+        merge(small_run, "ship_real_only", on_reject="fail")
+    assert "merge.on_reject" in str(caught.value)
+    assert not (small_run / "augmented").exists()
+
+
+def test_no_synthetic_shard_at_all_is_a_dataset_too(small_run: Path) -> None:
+    rewrite_synthetic(small_run, number=0)
+    assert merge_metrics(merge(small_run))["num_synthetic"] == 0
+
+
+def test_the_same_inputs_give_the_same_bytes(small_run: Path) -> None:
+    merge(small_run)
+    first = {path.name: path.read_bytes() for path in (small_run / "augmented").iterdir()}
+    merge(small_run)
+    assert first == {path.name: path.read_bytes() for path in (small_run / "augmented").iterdir()}
+
+
+def test_a_half_written_earlier_result_is_replaced(small_run: Path) -> None:
+    for name in ("augmented", ".augmented.tmp"):
+        (small_run / name).mkdir()
+        (small_run / name / "train-real-00099.parquet").write_bytes(b"torn")
+    merge(small_run)
+    assert not (small_run / "augmented" / "train-real-00099.parquet").exists()
+    assert not (small_run / ".augmented.tmp").exists()
+
+
+def flip_last_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [("prepared/val-00000", "prepare"), ("synthetic/train-synthetic-00000", "generate")],
+)
+def test_a_changed_shard_is_named_with_its_stage(small_run: Path, name: str, stage: str) -> None:
+    merge(small_run)
+    before = {p.name: p.read_bytes() for p in (small_run / "augmented").iterdir()}
+    flip_last_byte(small_run / f"{name}.parquet")
+    with pytest.raises(DatasetError, match=rf"{name}\.parquet: changed.*stage {stage}"):
+        merge(small_run)
+    assert before == {p.name: p.read_bytes() for p in (small_run / "augmented").iterdir()}
+
+
+def test_a_shard_that_nobody_listed_is_refused(small_run: Path) -> None:
+    stray = small_run / "synthetic" / "train-synthetic-00007.parquet"
+    stray.write_bytes((small_run / "synthetic" / "train-synthetic-00000.parquet").read_bytes())
+    with pytest.raises(DatasetError, match=r"disagree on train-synthetic-00007\.parquet"):
+        merge(small_run)
+
+
+def test_rows_of_another_generator_are_refused(small_run: Path) -> None:
+    edit_json(small_run / "synthetic" / "synthetic.json", generator_id="cd" * 32)
+    with pytest.raises(DatasetError, match=r"another generator than synthetic\.json's cdcd"):
+        merge(small_run)
+
+
+def test_another_image_shape_is_refused(small_run: Path) -> None:
+    rewrite_synthetic(small_run, side=4)
+    with pytest.raises(DatasetError, match=r"images are \(4, 4, 1\), those of prepare \(8, 8, 1\)"):
+        merge(small_run)
+
+
+def test_other_class_names_are_refused(small_run: Path) -> None:
+    edit_json(small_run / "prepared" / "prepared.json", classes=["a", "b"])
+    with pytest.raises(DatasetError, match="class names"):
+        merge(small_run)
+
+
+def test_real_rows_among_the_synthetic_are_refused(small_run: Path) -> None:
+    real = {"source": "real", "group_id": "g", "generator_id": None, "seed": None}
+    real |= {"label_confidence": None, "realism": None, "nearest_id": None}
+    rewrite_synthetic(small_run, **real)
+    with pytest.raises(DatasetError, match="rows that are not synthetic"):
+        merge(small_run)
+
+
+def test_an_unknown_decision_is_refused(small_run: Path) -> None:
+    with pytest.raises(DatasetError, match="decision is 'perhaps'"):
+        merge(small_run, "perhaps")
+
+
+def test_a_full_disk_is_told_in_one_line(small_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: Path, target: Path) -> None:
+        Path(target).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ganaug.publishing.merge.shutil.copyfile", full)
+    with pytest.raises(DatasetError, match=r"can't be copied.*No space left"):
+        merge(small_run)
+    assert {path.name for path in small_run.iterdir()} == {"prepared", "synthetic", "verdict.json"}
+
+
+def test_the_summary_says_counts_uplift_and_verdict(small_run: Path) -> None:
+    lines = merge_summary(merge(small_run), verdict("ship")).splitlines()
+    assert lines[2].split() == [CLASSES[1], "3", "6"]
+    assert "D-B: +1.2 pp [+0.3, +2.2]" in lines[3]
+    assert lines[-1] == "ship: Synthetic images raise macro-F1 by 1.2 pp."
+
+
+def test_pandas_reads_real_and_synthetic_rows_together(small_run: Path) -> None:
+    merge(small_run)
+    train = pd.read_parquet(sorted((small_run / "augmented").glob("train-*.parquet")))
+    assert train["source"].value_counts().to_dict() == {"real": 12, "synthetic": 6}
+    assert train["seed"].dropna().iloc[0] >= 2**62
