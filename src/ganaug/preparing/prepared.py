@@ -25,6 +25,7 @@ class Prepared:
     counts: dict[str, dict[str, int]]  # images by split and class
     num_images: dict[str, int]  # read, accepted, rejected
     files: dict[str, dict[str, Any]]  # sha256, bytes, rows by shard name
+    notes: tuple[str, ...] = ()  # what a reader should know, one sentence each
 
     def shards(self, split: str) -> list[Path]:
         """The shards of train, val or test, in order.
@@ -35,6 +36,17 @@ class Prepared:
         if split not in SPLITS:
             raise DatasetError(f"{self.folder}: no split {split!r}; there are {', '.join(SPLITS)}")
         return sorted(self.folder / n for n in self.files if n.startswith(f"{STEMS[split]}-"))
+
+    def summary(self) -> str:
+        """One line: images accepted and rejected, and how many in each split and class."""
+        parts = (
+            f"{split} {sum(per_class.values())} ("
+            + ", ".join(f"{name} {number}" for name, number in per_class.items())
+            + ")"
+            for split, per_class in self.counts.items()
+        )
+        accepted, rejected = self.num_images["accepted"], self.num_images["rejected"]
+        return f"{accepted} images accepted, {rejected} rejected; {'; '.join(parts)}"
 
 
 def read_prepared(folder: Path) -> Prepared:
@@ -55,6 +67,7 @@ def read_prepared(folder: Path) -> Prepared:
             counts=document["counts"],
             num_images=document["num_images"],
             files=document["files"],
+            notes=tuple(document.get("notes", ())),
         )
     except (KeyError, TypeError) as error:
         raise DatasetError(f"{folder / DOCUMENT}: lacks {error}; run prepare again") from None

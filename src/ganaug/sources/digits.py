@@ -38,7 +38,9 @@ def _images() -> Iterator[SourceImage]:
     try:
         from sklearn.datasets import load_digits as load_bunch
     except ImportError as error:
-        raise SourceError(f"scikit-learn can't be used ({error}): pip install scikit-learn") from None
+        raise SourceError(
+            f"scikit-learn can't be used ({error}): pip install scikit-learn"
+        ) from None
     bunch = load_bunch()
     pixels = np.rint(bunch.images * (255 / LARGEST)).astype(np.uint8)[..., None]  # [N, 8, 8, 1]
     for index, (image, digit) in enumerate(zip(pixels, bunch.target, strict=True)):

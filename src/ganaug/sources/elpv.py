@@ -80,13 +80,10 @@ def module_of_each(kinds: list[str]) -> list[str]:
 
 
 def _images(cells: pd.DataFrame, data: Path, *, threshold: float) -> Iterator[SourceImage]:
-    modules = module_of_each(cells["kind"].tolist())
-    for cell, module in zip(cells.itertuples(index=False), modules, strict=True):
-        state = "defective" if cell.probability >= threshold else "functional"
+    columns = (cells["file"].tolist(), cells["probability"].tolist(), cells["kind"].tolist())
+    modules = module_of_each(columns[-1])
+    for file, probability, kind, module in zip(*columns, modules, strict=True):
+        state = "defective" if probability >= threshold else "functional"
         yield SourceImage(
-            name=cell.file,
-            class_name=f"{cell.kind}-{state}",
-            group=module,
-            split=None,
-            content=data / cell.file,
+            name=file, class_name=f"{kind}-{state}", group=module, split=None, content=data / file
         )

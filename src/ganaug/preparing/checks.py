@@ -1,0 +1,78 @@
+"""Checks of decoded images as a set: each names the ones that must not be used, with the reason.
+
+A further check is one function from candidates to rejections, listed in `CHECKS`.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A decoded image that may enter the dataset."""
+
+    name: str  # as in the source
+    class_name: str
+    group: str | None
+    split: str | None
+    image_id: str  # equal exactly when the pixels are equal
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """An image that is left out, and why."""
+
+    file: str  # name as in the source
+    reason: str  # short fixed word: unreadable | value_range | label_conflict | duplicate
+    detail: str  # for people
+
+
+Check = Callable[[Sequence[Candidate]], list[Rejection]]
+
+
+def label_conflicts(candidates: Sequence[Candidate]) -> list[Rejection]:
+    """The same pixels in two classes: no telling which label is right, so all of them go."""
+    rejections = []
+    for twins in _by_pixels(candidates):
+        classes = sorted({twin.class_name for twin in twins})
+        if len(classes) > 1:
+            for twin in twins:
+                other = next(t for t in twins if t.class_name != twin.class_name)
+                detail = f"same pixels as {other.name} of class {other.class_name}"
+                rejections.append(Rejection(twin.name, "label_conflict", detail))
+    return rejections
+
+
+def duplicates(candidates: Sequence[Candidate]) -> list[Rejection]:
+    """The same pixels again: the first in the source's order stays."""
+    return [
+        Rejection(twin.name, "duplicate", f"same pixels as {first.name}")
+        for first, *later in _by_pixels(candidates)
+        for twin in later
+    ]
+
+
+CHECKS: tuple[Check, ...] = (label_conflicts, duplicates)  # each sees what those before it left
+
+
+def run_checks(
+    candidates: Sequence[Candidate], checks: Sequence[Check] = CHECKS
+) -> tuple[list[Candidate], list[Rejection]]:
+    """The candidates that pass every check, and the rejections; together they are all of them."""
+    left, rejections = list(candidates), list[Rejection]()
+    for check in checks:
+        found = check(left)
+        rejected = {rejection.file for rejection in found}
+        left = [candidate for candidate in left if candidate.name not in rejected]
+        rejections += found
+    return left, rejections
+
+
+def _by_pixels(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
+    """Candidates with equal pixels together, all in the source's order."""
+    twins: dict[str, list[Candidate]] = defaultdict(list)
+    for candidate in candidates:
+        twins[candidate.image_id].append(candidate)
+    return list(twins.values())

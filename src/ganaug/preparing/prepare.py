@@ -1,0 +1,153 @@
+"""The stage `prepare`: source -> decode and check -> split -> shards and prepared.json.
+
+Every image that is read ends up either in a shard or, with its reason, among the rejected.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ganaug.config import PrepareParams
+from ganaug.fileio import atomic_folder, write_json
+from ganaug.preparing.checks import Candidate, Rejection, run_checks
+from ganaug.preparing.prepared import DOCUMENT, STEMS, Prepared, read_prepared
+from ganaug.preparing.reading import read_candidates
+from ganaug.preparing.rules import require_enough, require_few_rejected, require_known_classes
+from ganaug.preparing.split import assign_splits
+from ganaug.records import METADATA_COLUMNS, SPLITS
+from ganaug.shards import count_rows, describe_files, write_shards
+from ganaug.sources.base import SourceFacts
+from ganaug.sources.registry import load_source
+
+LISTED_GROUPS = 1000  # more are counted but not listed
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What goes into the shards."""
+
+    rows: pd.DataFrame  # the metadata columns of `records`
+    images: list[bytes]  # PNG, one a row
+    salts: dict[str, int]  # of the split, by class
+
+
+def prepare(
+    params: PrepareParams, *, seed: int, out: Path, num_workers: int = -1
+) -> tuple[Prepared, dict[str, Any]]:
+    """Make a prepared dataset folder; the same input gives the same bytes.
+
+    Args:
+        params: which source, at what size, split how.
+        seed: of the split.
+        out: folder, replaced as a whole.
+        num_workers: threads that decode; -1 one a core. The result does not depend on it.
+    Returns:
+        What `read_prepared` reads, and the metrics: numbers of images read, accepted, rejected by
+        reason, in every split and class.
+    Raises:
+        SourceError: the source can't be read.
+        DatasetError: too many images are unusable, or the rest can't be learned from or split.
+    """
+    source = load_source(params)
+    candidates, rejections = read_candidates(
+        source.images,
+        resolution=params.resolution,
+        channels=params.channels,
+        num_workers=num_workers,
+    )
+    require_known_classes(candidates, source.facts)
+    candidates, found = run_checks(candidates)
+    rejections += found
+    require_few_rejected(
+        rejections, num_read=len(candidates) + len(rejections), most=params.max_reject_fraction
+    )
+    notes = require_enough(candidates, source.facts)
+    accepted = _split(candidates, params, classes=source.facts.classes, seed=seed)
+    with atomic_folder(out) as folder:
+        paths = _write_shards(accepted, folder, source.facts.classes)
+        document = _describe(accepted, rejections, source.facts, params)
+        document |= {"notes": notes, "files": describe_files(paths)}
+        write_json(document, folder / DOCUMENT)
+    return read_prepared(out), metrics_of(document)
+
+
+def _split(
+    candidates: Sequence[Candidate], params: PrepareParams, *, classes: Sequence[str], seed: int
+) -> Accepted:
+    """Rows and images, both sorted by image_id."""
+    candidates = sorted(candidates, key=lambda candidate: candidate.image_id)
+    images = pd.DataFrame(
+        {
+            "class_name": [c.class_name for c in candidates],
+            "group": [c.image_id if c.group is None else c.group for c in candidates],
+            "split": [c.split for c in candidates],
+            "image_id": [c.image_id for c in candidates],
+        }
+    )
+    splits, salts = assign_splits(
+        images, val_fraction=params.val_fraction, test_fraction=params.test_fraction, seed=seed
+    )
+    given = {
+        "label": images["class_name"].map({name: label for label, name in enumerate(classes)}),
+        "image_id": images["image_id"],
+        "source": "real",
+        "split": splits,
+        "group_id": images["group"],
+        "weight": 1.0,
+    }
+    # The columns left out here tell where synthetic rows come from; they are null on real ones.
+    rows = pd.DataFrame(given, index=images.index).reindex(columns=METADATA_COLUMNS)
+    return Accepted(rows, [candidate.png for candidate in candidates], salts)
+
+
+def _write_shards(accepted: Accepted, folder: Path, classes: Sequence[str]) -> list[Path]:
+    paths: list[Path] = []
+    for split in SPLITS:
+        rows = accepted.rows[accepted.rows["split"] == split]
+        images = [accepted.images[row] for row in rows.index]
+        paths += write_shards(rows, images, folder=folder, stem=STEMS[split], class_names=classes)
+    return paths
+
+
+def _describe(
+    accepted: Accepted, rejections: Sequence[Rejection], facts: SourceFacts, params: PrepareParams
+) -> dict[str, Any]:
+    """prepared.json without its notes and files."""
+    rows, about = accepted.rows, asdict(facts)
+    counts = count_rows(rows, facts.classes)
+    groups = {
+        split: rows.loc[rows["split"] == split, "group_id"].value_counts().sort_index().to_dict()
+        for split in SPLITS
+    }
+    listed = sum(map(len, groups.values())) < LISTED_GROUPS
+    return {
+        "source": {k: about[k] for k in ("name", "version", "license", "citation", "homepage")},
+        "classes": list(facts.classes),
+        "resolution": params.resolution,
+        "channels": params.channels,
+        "symmetries": list(facts.symmetries),
+        "counts": {split: counts[split] for split in SPLITS},
+        "num_groups": {split: len(sizes) for split, sizes in groups.items()},
+        **({"groups": groups} if listed else {}),
+        "split_salt": {name: accepted.salts[name] for name in facts.classes},
+        "num_images": {
+            "read": len(rows) + len(rejections),
+            "accepted": len(rows),
+            "rejected": len(rejections),
+        },
+        "rejected": [asdict(rejection) for rejection in rejections],
+    }
+
+
+def metrics_of(document: dict[str, Any]) -> dict[str, Any]:
+    """The part of prepared.json that `dvc metrics` compares."""
+    return {
+        "num_images": document["num_images"],
+        "num_rejected": dict(sorted(Counter(r["reason"] for r in document["rejected"]).items())),
+        "num_groups": document["num_groups"],
+        "counts": document["counts"],
+    }

@@ -1,0 +1,70 @@
+"""What the images must meet as a whole; the errors say how to mend it."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ganaug.errors import DatasetError, SourceError
+from ganaug.preparing.checks import Candidate, Rejection
+from ganaug.sources.base import SourceFacts
+
+FEWEST_IMAGES = 8  # of a class; fewer can't be split, learned and measured
+FEW_IMAGES = 50  # of a class; published GANs did harm below 20 to 50 (arXiv:2603.16134)
+SHOWN_REJECTIONS = 3
+
+
+def require_known_classes(candidates: Sequence[Candidate], facts: SourceFacts) -> None:
+    """Refuse images of a class that the source does not list.
+
+    Raises:
+        SourceError: with the first such image.
+    """
+    for candidate in candidates:
+        if candidate.class_name not in facts.classes:
+            raise SourceError(
+                f"{facts.name}: {candidate.name} is of class {candidate.class_name!r}; "
+                f"expected one of {', '.join(facts.classes)}"
+            )
+
+
+def require_few_rejected(rejections: Sequence[Rejection], *, num_read: int, most: float) -> None:
+    """Refuse a source with no images, or with too large a share of unusable ones.
+
+    Raises:
+        DatasetError: with the first reasons.
+    """
+    if num_read == 0:
+        raise DatasetError("the source has no images; see prepare.source")
+    if len(rejections) > most * num_read:
+        first = "; ".join(f"{r.file}: {r.detail}" for r in rejections[:SHOWN_REJECTIONS])
+        raise DatasetError(
+            f"{len(rejections)} of {num_read} images are unusable, more than "
+            f"prepare.max_reject_fraction = {most:g} allows: {first}; mend them or raise the limit"
+        )
+
+
+def require_enough(candidates: Sequence[Candidate], facts: SourceFacts) -> list[str]:
+    """Refuse fewer than two classes or too small a class; name the merely small ones.
+
+    Returns:
+        One sentence for every class that is small.
+    Raises:
+        DatasetError: a class-conditional GAN can't learn from this.
+    """
+    if len(facts.classes) < 2:
+        raise DatasetError(
+            f"{facts.name} has one class, {', '.join(facts.classes)}; a class-conditional GAN "
+            "needs two: label the images further or add those of another class"
+        )
+    counts = Counter(candidate.class_name for candidate in candidates)
+    for name in facts.classes:
+        if counts[name] < FEWEST_IMAGES:
+            raise DatasetError(
+                f"class {name!r} has {counts[name]} distinct usable images; at least "
+                f"{FEWEST_IMAGES} are needed: add images or merge the class with another"
+            )
+    return [
+        f"class {name!r} has {counts[name]} distinct images; below {FEW_IMAGES} a GAN may "
+        "do harm, so read the verdict with care"
+        for name in facts.classes
+        if counts[name] < FEW_IMAGES
+    ]

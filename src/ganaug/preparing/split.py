@@ -1,0 +1,174 @@
+"""Which group of images trains, validates or tests: by a hash, so that adding images moves few.
+
+A group's split is a fixed function of (seed, salt, group id). The salt is the first of 0, 1, 2, ...
+that gives every class about its wanted share. Each set of classes that share groups has a salt of
+its own, so a new image or class moves no other as long as the salts still serve.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+from ganaug.errors import DatasetError
+from ganaug.records import SPLITS
+from ganaug.rng import derive_seed
+
+TRAIN, VAL, TEST = range(len(SPLITS))
+UNDECIDED = -1
+TOLERANCES = (0.25, 0.5, 1.0, np.inf)  # of |share / wanted - 1|, per class; the first that serves
+NUM_SALTS = 4096
+HASHES_AT_A_TIME = 2**17
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Groups that are split together."""
+
+    counts: csr_array  # [groups, classes], images
+    keys: NDArray[np.uint64]  # [groups], a hash of (seed, group id)
+    given: NDArray[np.int8]  # [groups], index into SPLITS, or UNDECIDED
+    wanted: tuple[float, float]  # shares of val and test, 0..1
+
+
+def assign_splits(
+    images: pd.DataFrame, *, val_fraction: float, test_fraction: float, seed: int
+) -> tuple["pd.Series[str]", dict[str, int]]:
+    """Give every image a split, never parting a group, near the wanted shares in every class.
+
+    Args:
+        images: a row an image; columns `class_name`, `group` (str), and `split`, which is null
+            where we decide and otherwise holds for the image's whole group.
+        val_fraction: wanted share of the images of every class in val, 0..1.
+        test_fraction: the same for test.
+        seed: another seed gives another draw.
+    Returns:
+        A split per row, and the salt of every class.
+    Raises:
+        DatasetError: a group is given two splits, or a class can't be in all three.
+    """
+    given = _given_splits(images)
+    classes, label = np.unique(images["class_name"].to_numpy(str), return_inverse=True)
+    group = given.index.get_indexer(pd.Index(images["group"]))
+    counts = csr_array((np.ones(len(images)), (group, label)), shape=(len(given), len(classes)))
+    _require_groups(counts, classes)
+    keys = np.array(
+        [derive_seed(seed, "prepare", "split", g) for g in given.index.tolist()], np.uint64
+    )
+
+    splits: NDArray[np.int8] = given.to_numpy().astype(np.int8)
+    salts: dict[str, int] = {}
+    for rows, columns in _parts(counts):
+        groups = _Groups(
+            counts[rows][:, columns], keys[rows], splits[rows], (val_fraction, test_fraction)
+        )
+        salt = _first_salt(groups)
+        if salt is None:
+            raise DatasetError(_explain_no_salt(groups, classes[columns]))
+        splits[rows] = _draw(groups, np.array([salt]))[0]
+        salts |= dict.fromkeys(classes[columns].tolist(), salt)
+    return pd.Series(np.array(SPLITS)[splits[group]], index=images.index, dtype="str"), salts
+
+
+def _given_splits(images: pd.DataFrame) -> "pd.Series[int]":
+    """Index into SPLITS by group id, sorted; UNDECIDED where the source says nothing."""
+    numbers = images["split"].map({name: number for number, name in enumerate(SPLITS)})
+    strange = images["split"].notna() & numbers.isna()
+    if strange.any():
+        value = images.loc[strange, "split"].iloc[0]
+        raise DatasetError(f"the source gives split {value!r}; expected {', '.join(SPLITS)}")
+    by_group = numbers.groupby(images["group"].to_numpy(str)).agg(["min", "max"])
+    torn = by_group[by_group["min"] < by_group["max"]]
+    if len(torn):
+        raise DatasetError(
+            f"the source puts group {torn.index[0]!r} in two splits; give all its images one"
+        )
+    return by_group["min"].fillna(UNDECIDED).astype("int8")
+
+
+def _require_groups(counts: csr_array, classes: NDArray[np.str_]) -> None:
+    num_groups = (counts > 0).sum(axis=0)
+    if num_groups.min() < len(SPLITS):
+        poorest = int(num_groups.argmin())
+        raise DatasetError(
+            f"class {str(classes[poorest])!r} has images of {num_groups[poorest]} group(s) only; "
+            f"{', '.join(SPLITS)} each need one: add images of other groups or merge the class "
+            "with another"
+        )
+
+
+def _parts(counts: csr_array) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Rows and columns of each set of classes that no group links to another set."""
+    num_parts, part_of_class = connected_components(counts.T @ counts, directed=False)
+    part_of_group = part_of_class[counts.indices[counts.indptr[:-1]]]  # of its first class
+    order = np.argsort(part_of_group, kind="stable")
+    ends = np.cumsum(np.bincount(part_of_group, minlength=num_parts))
+    for part, rows in enumerate(np.split(order, ends[:-1])):
+        yield rows, np.flatnonzero(part_of_class == part)
+
+
+def _first_salt(groups: _Groups) -> int | None:
+    """The first salt within the tightest tolerance that any salt meets; None if none meets any."""
+    num_salts = NUM_SALTS if (groups.given == UNDECIDED).any() else 1
+    step = max(1, HASHES_AT_A_TIME // len(groups.keys))
+    deviations: list[NDArray[np.float64]] = []
+    for start in range(0, num_salts, step):
+        salts = np.arange(start, min(start + step, num_salts))
+        deviations.append(_deviations(groups, _draw(groups, salts)))
+        if deviations[-1].min() <= TOLERANCES[0]:
+            break
+    deviation = np.concatenate(deviations)
+    for tolerance in TOLERANCES:
+        serving = np.flatnonzero((deviation <= tolerance) & np.isfinite(deviation))
+        if len(serving):
+            return int(serving[0])
+    return None
+
+
+def _draw(groups: _Groups, salts: NDArray[np.int64]) -> NDArray[np.int8]:
+    """[salts, groups] index into SPLITS; given ones stay."""
+    val, test = groups.wanted
+    u = _uniform(groups.keys, salts.astype(np.uint64))
+    drawn = np.where(u < test, TEST, np.where(u < test + val, VAL, TRAIN)).astype(np.int8)
+    return np.where(groups.given == UNDECIDED, drawn, groups.given)
+
+
+def _uniform(keys: NDArray[np.uint64], salts: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """[salts, keys] in [0, 1): the outputs of splitmix64 started from each key."""
+    x = keys[None, :] + (salts[:, None] + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return np.asarray((x >> np.uint64(11)) * 2.0**-53)
+
+
+def _deviations(groups: _Groups, splits: NDArray[np.int8]) -> NDArray[np.float64]:
+    """[salts] worst |share / wanted - 1| of a class; inf where a split lacks a class."""
+    images = {
+        split: groups.counts.T @ (splits == split).T.astype(np.float64)  # [classes, salts]
+        for split in (TRAIN, VAL, TEST)
+    }
+    total = sum(images.values())
+    worst = np.zeros(len(splits))
+    for split, wanted in zip((VAL, TEST), groups.wanted, strict=True):
+        worst = np.maximum(worst, np.abs(images[split] / total / wanted - 1).max(axis=0))
+    absent = np.any([part == 0 for part in images.values()], axis=(0, 1))
+    return np.where(absent, np.inf, worst)
+
+
+def _explain_no_salt(groups: _Groups, classes: NDArray[np.str_]) -> str:
+    names = ", ".join(classes.tolist())
+    if (groups.given != UNDECIDED).all():
+        return (
+            f"the splits that the source gives leave a class of {names} out of one of "
+            f"{', '.join(SPLITS)}; each needs every class"
+        )
+    return (
+        f"no way found to give {', '.join(SPLITS)} images of every class of {names}: they come "
+        f"from {len(groups.keys)} groups; add groups, or bring prepare.val_fraction and "
+        "prepare.test_fraction nearer to a third"
+    )
