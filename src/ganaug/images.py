@@ -30,3 +30,12 @@ def pixel_id(pixels: Pixels) -> str:
     digest = hashlib.sha256(repr(pixels.shape).encode())
     digest.update(np.ascontiguousarray(pixels).tobytes())
     return digest.hexdigest()[:32]
+
+
+def tile(images: Pixels, *, columns: int) -> Pixels:
+    """Lay images [N, H, W, C] out in rows of `columns`, as one [rows * H, columns * W, C] image."""
+    missing = -len(images) % columns
+    padded = np.concatenate([images, np.zeros((missing, *images.shape[1:]), np.uint8)])
+    rows, (height, width, channels) = len(padded) // columns, images.shape[1:]
+    grid = padded.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    return grid.reshape(rows * height, columns * width, channels)

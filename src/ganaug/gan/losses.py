@@ -26,7 +26,7 @@ def _log_likelihood_loss(real: Tensor, synthetic: Tensor) -> Tensor:
 
 LOSSES: dict[str, AdversarialLoss] = {
     # Each synthetic image is compared with the real image of its own class beside it in the batch.
-    # Source: Huang et al. 2024, arXiv:2501.05441 (R3GAN); Jolicoeur-Martineau 2018, arXiv:1807.00734.
+    # Huang et al. 2024, arXiv:2501.05441 (R3GAN); Jolicoeur-Martineau 2018, arXiv:1807.00734.
     "relativistic": AdversarialLoss(
         discriminator=lambda real, synthetic: softplus(synthetic - real).mean(),
         generator=lambda real, synthetic: softplus(real - synthetic).mean(),

@@ -1,0 +1,89 @@
+"""Checkpoints: everything that resuming needs, written whole, the newest two kept.
+
+They live outside DVC's outputs, which DVC deletes before a stage starts, in a folder named after a
+fingerprint of parameters, data and code: another run never meets them. Tensors and JSON only.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ganaug.errors import TrainingError
+from ganaug.fileio import atomic_file
+
+KEPT = 2
+FORMAT = 1
+
+
+def fingerprint(content: Any) -> str:
+    """16 hexadecimal digits that change with any part of `content` (JSON types)."""
+    text = json.dumps([FORMAT, content], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        root: the folder of all runs.
+        run: the run's fingerprint.
+    """
+
+    def __init__(self, root: Path, run: str) -> None:
+        self.folder = root / run
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process; the lock goes with the process, however it dies.
+
+        Raises:
+            TrainingError: another process holds it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder.with_suffix(".lock"), timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise TrainingError(
+                f"{self.folder}: another process is training this very run; "
+                "wait for it, or stop it and start again"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def save(self, tensors: dict[str, Tensor], facts: dict[str, Any], *, images_seen: int) -> None:
+        """Write a checkpoint and drop all but the newest two."""
+        contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+        with atomic_file(self.folder / f"{images_seen:012d}.safetensors") as temporary:
+            save_file(contiguous, temporary, metadata={"facts": json.dumps(facts)})
+        for old in self._newest_first()[KEPT:]:
+            old.unlink()
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """The newest checkpoint that is whole; None when there is none. A torn one is removed."""
+        for path in self._newest_first():
+            try:
+                with safe_open(path, framework="pt") as file:
+                    tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                    return tensors, json.loads(file.metadata()["facts"])
+            except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+                path.unlink()
+        return None
+
+    def clear(self) -> None:
+        """Remove the run's checkpoints; called once its snapshot is safe."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _newest_first(self) -> list[Path]:
+        return sorted(self.folder.glob("*.safetensors"), reverse=True)

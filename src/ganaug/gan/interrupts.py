@@ -1,0 +1,75 @@
+"""When to stop early: a signal, or the death of the program that started us."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import psutil
+
+from ganaug.errors import StoppedBySignal
+
+LAUNCHERS = ("make", "dvc", "sh", "dash")  # whose death leaves a trainer without a purpose
+POLL_SEC = 1.0
+
+
+class StopRequest:
+    """Answers, once per step, whether there is a reason to stop."""
+
+    def __init__(self) -> None:
+        self._signum: int | None = None
+        self._launchers = _launchers()
+        self._next_poll = 0.0
+
+    def receive(self, signum: int, _frame: FrameType | None) -> None:
+        """Signal handler: remember, so that the running step can end."""
+        self._signum = signum
+
+    def pending(self) -> int | None:
+        """The signal to stop for, or None. An orphan stops as if it were sent SIGTERM."""
+        now = time.monotonic()
+        if self._signum is None and now >= self._next_poll:
+            self._next_poll = now + POLL_SEC
+            if not all(_is_alive(process) for process in self._launchers):
+                self._signum = signal.SIGTERM
+        return self._signum
+
+
+def _launchers() -> list[psutil.Process]:
+    """The chain of make, dvc and shells that this process was started through.
+
+    An interactive shell or a terminal ends the chain: closing it must not end a run under nohup.
+    """
+    chain = []
+    for parent in psutil.Process().parents():
+        name = parent.name()
+        command = " ".join(parent.cmdline()[:3])
+        if name not in LAUNCHERS and "dvc" not in command:
+            break
+        chain.append(parent)
+    return chain
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+
+
+@contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """Turn SIGINT and SIGTERM into a `StopRequest` while the block runs."""
+    request = StopRequest()
+    old = {s: signal.signal(s, request.receive) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for signum, handler in old.items():
+            signal.signal(signum, handler)
+
+
+def stopped(signum: int, *, images_seen: int) -> StoppedBySignal:
+    """The exception that ends a run which has saved its state."""
+    name = signal.Signals(signum).name
+    return StoppedBySignal(
+        signum, f"{name} after {images_seen} images; saved, the same command goes on from there"
+    )

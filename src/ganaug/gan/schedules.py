@@ -1,0 +1,18 @@
+"""Schedules: pure functions of progress = images seen / budget, so that resuming needs no state."""
+
+import math
+
+
+def cosine(progress: float, *, start: float, end: float) -> float:
+    """From `start` at progress 0 to `end` at progress 1 along half a cosine."""
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def ema_decay(images_seen: int, *, batch_size: int, half_life_kimg: float) -> float:
+    """Share of the old average that one step keeps.
+
+    The half-life is at most a tenth of the images seen, so that the average leaves the random
+    start behind at once (Karras et al. 2020, arXiv:2006.06676, appendix B).
+    """
+    half_life = min(half_life_kimg * 1000, 0.1 * images_seen)
+    return float(0.5 ** (batch_size / max(half_life, 1e-8)))

@@ -1,0 +1,95 @@
+"""Generator snapshot: `generator.safetensors` + `generator.json`, all that sampling needs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ganaug.errors import SnapshotError
+from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json
+from ganaug.gan.architecture import Architecture, build_generator
+
+FORMAT = 1
+WEIGHTS = "generator.safetensors"
+DESCRIPTION = "generator.json"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A generator ready to sample.
+
+    Args:
+        generator: in evaluation mode, on the CPU.
+        architecture: how it is built.
+        classes: names, in label order.
+        generator_id: sha256 of the weights file.
+    """
+
+    generator: nn.Module
+    architecture: Architecture
+    classes: tuple[str, ...]
+    generator_id: str
+
+
+def save_snapshot(
+    weights: dict[str, Tensor],
+    *,
+    folder: Path,
+    architecture: Architecture,
+    classes: tuple[str, ...],
+    training: dict[str, Any],
+) -> None:
+    """Write a snapshot folder, whole or not at all.
+
+    Args:
+        weights: the EMA generator's state dict.
+        folder: replaced when it exists.
+        architecture: how to build the network.
+        classes: names, in label order.
+        training: what made it: fingerprint, images seen, val metrics; JSON types.
+    """
+    with atomic_folder(folder) as temporary:
+        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+        save_file(contiguous, temporary / WEIGHTS)
+        description = {
+            "format": FORMAT,
+            "architecture": architecture.to_dict(),
+            "classes": list(classes),
+            "value_range": [-1, 1],
+            "weights_sha256": sha256_file(temporary / WEIGHTS),
+            "training": training,
+        }
+        write_json(description, temporary / DESCRIPTION)
+
+
+def load_snapshot(folder: Path) -> Snapshot:
+    """Read a snapshot folder; needs neither dataset nor GPU.
+
+    Raises:
+        SnapshotError: the weights are missing, torn, or not those that the description names.
+        DatasetError: the description is missing or not JSON.
+    """
+    description = read_json(folder / DESCRIPTION)
+    if description.get("format") != FORMAT:
+        raise SnapshotError(
+            f"{folder / DESCRIPTION}: format {description.get('format')} is not {FORMAT}; "
+            "train again with this version of ganaug"
+        )
+    weights_path = folder / WEIGHTS
+    if not weights_path.exists():
+        raise SnapshotError(f"{weights_path}: no such file; run the stage train")
+    generator_id = sha256_file(weights_path)
+    if generator_id != description["weights_sha256"]:
+        raise SnapshotError(f"{weights_path}: does not match {DESCRIPTION}; run the stage train")
+    architecture = Architecture.from_dict(description["architecture"])
+    generator = build_generator(architecture)
+    generator.load_state_dict(load_file(weights_path))
+    generator.eval().requires_grad_(False)
+    return Snapshot(generator, architecture, tuple(description["classes"]), generator_id)
+
+
+def copy_weights(network: nn.Module) -> dict[str, Tensor]:
+    """A state dict that later training does not change."""
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}

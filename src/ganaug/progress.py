@@ -1,0 +1,83 @@
+"""Progress for people: a bar with rate and time left on a terminal, plain lines when piped."""
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+LINES_PER_RUN = 20  # plain lines of a whole run when piped, besides notes
+
+
+class ProgressReport:
+    """Report progress through `total` units, say images.
+
+    Used as a context manager; `advance` counts, `note` says one line that stays.
+    """
+
+    def __init__(self, title: str, *, total: int, unit: str = "images", start: int = 0) -> None:
+        self._title, self._total, self._unit = title, total, unit
+        self._done = self._first = start
+        self._began = time.monotonic()
+        self._next_line = start + max(1, total // LINES_PER_RUN)
+        self._console = Console(file=sys.stderr)
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        if self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[rate]}"),
+                TimeRemainingColumn(),
+                console=self._console,
+                transient=True,
+            )
+            self._task = self._bar.add_task(title, total=total, completed=start, rate="")
+
+    def __enter__(self) -> "ProgressReport":
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    @property
+    def rate(self) -> float:
+        """Units per second since the start, 0 before the first."""
+        elapsed = time.monotonic() - self._began
+        return (self._done - self._first) / elapsed if elapsed > 0 else 0.0
+
+    def advance(self, count: int = 1) -> None:
+        """Count `count` more units."""
+        self._done += count
+        if self._bar:
+            self._bar.update(self._task, advance=count, rate=f"{self.rate:.0f} {self._unit}/s")
+        elif self._done >= self._next_line or self._done >= self._total:
+            self._next_line = self._done + max(1, self._total // LINES_PER_RUN)
+            self.note(f"{self._done}/{self._total} {self._unit}, {self._describe_rate()}")
+
+    def _describe_rate(self) -> str:
+        if not self.rate:
+            return "starting"
+        left = max(0, self._total - self._done) / self.rate
+        return f"{self.rate:.1f} {self._unit}/s, {_clock(left)} left"
+
+    def note(self, text: str) -> None:
+        """Print one line that stays."""
+        if self._bar:
+            self._bar.console.print(f"{self._title}: {text}", highlight=False, markup=False)
+        else:
+            print(f"{self._title}: {text}", file=sys.stderr, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
