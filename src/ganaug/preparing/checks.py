@@ -25,7 +25,7 @@ class Rejection:
     """An image that is left out, and why."""
 
     file: str  # name as in the source
-    reason: str  # short fixed word: unreadable | value_range | label_conflict | duplicate
+    reason: str  # a fixed word, say unreadable or duplicate
     detail: str  # for people
 
 

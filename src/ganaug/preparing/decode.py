@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 
 from ganaug.images import Pixels
 
+MOST_PIXELS = 2**26  # of an image file; a broken header may claim more than memory holds
 LARGEST_16_BIT = 65535
 WIDE_MODES = ("I", "F")  # and I;16 in its byte orders: more than 8 bits a pixel
 GREY_MODES = ("1", "L")
@@ -58,10 +59,18 @@ def decode_image(content: bytes | Path, *, resolution: int, channels: int) -> Pi
 
 
 def open_image(raw: bytes) -> Image.Image:
-    """Decode all pixels of the first frame and turn them upright."""
+    """Decode all pixels of the first frame and turn them upright.
+
+    Raises:
+        UnusableImage: the content is empty, or too large to decode.
+    """
     if not raw:
         raise UnusableImage("unreadable", "the file is empty")
     image = Image.open(io.BytesIO(raw))
+    if image.width * image.height > MOST_PIXELS:
+        raise UnusableImage(
+            "too_large", f"{image.width} x {image.height} pixels; at most {MOST_PIXELS} are read"
+        )
     image.load()
     return ImageOps.exif_transpose(image)
 

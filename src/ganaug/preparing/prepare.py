@@ -20,7 +20,7 @@ from ganaug.preparing.rules import require_enough, require_few_rejected, require
 from ganaug.preparing.split import assign_splits
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import count_rows, describe_files, write_shards
-from ganaug.sources.base import SourceFacts
+from ganaug.sources.base import Source, SourceFacts
 from ganaug.sources.registry import load_source
 
 LISTED_GROUPS = 1000  # more are counted but not listed
@@ -36,7 +36,12 @@ class Accepted:
 
 
 def prepare(
-    params: PrepareParams, *, seed: int, out: Path, num_workers: int = -1
+    params: PrepareParams,
+    *,
+    seed: int,
+    out: Path,
+    source: Source | None = None,
+    num_workers: int = -1,
 ) -> tuple[Prepared, dict[str, Any]]:
     """Make a prepared dataset folder; the same input gives the same bytes.
 
@@ -44,6 +49,7 @@ def prepare(
         params: which source, at what size, split how.
         seed: of the split.
         out: folder, replaced as a whole.
+        source: read in place of the one that `params` names, say images of your own.
         num_workers: threads that decode; -1 one a core. The result does not depend on it.
     Returns:
         What `read_prepared` reads, and the metrics: numbers of images read, accepted, rejected by
@@ -52,7 +58,7 @@ def prepare(
         SourceError: the source can't be read.
         DatasetError: too many images are unusable, or the rest can't be learned from or split.
     """
-    source = load_source(params)
+    source = source or load_source(params)
     candidates, rejections = read_candidates(
         source.images,
         resolution=params.resolution,

@@ -1,0 +1,76 @@
+"""What all tests share: the shipped params, altered copies of them, and a small prepared dataset.
+
+Nothing here touches the network, the clock or the working folder.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from ganaug.config import Params, load_params
+from ganaug.preparing.prepare import prepare
+from ganaug.preparing.prepared import read_prepared
+from tests.toy_source import CLASSES, PER_CLASS, toy_source
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The repository's root."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shipped_params() -> Params:
+    """params.yaml as it lies in the repository."""
+    return load_params(REPOSITORY / "params.yaml")
+
+
+@pytest.fixture
+def write_params(tmp_path: Path) -> Callable[..., Path]:
+    """Write the shipped params with changes, given as `{"prepare.resolution": 16}`, to a file."""
+
+    def write(changes: dict[str, Any]) -> Path:
+        yaml = YAML()
+        document = yaml.load(REPOSITORY / "params.yaml")
+        for place, value in changes.items():
+            *sections, key = place.split(".")
+            section = document
+            for name in sections:
+                section = section[name]
+            section[key] = value
+        path = tmp_path / "params.yaml"
+        yaml.dump(document, path)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def _prepared_once(tmp_path_factory: pytest.TempPathFactory, shipped_params: Params) -> Path:
+    folder = tmp_path_factory.mktemp("toy") / "prepared"
+    params = shipped_params.prepare.model_copy(update={"resolution": 16, "channels": 1})
+    prepare(params, seed=0, out=folder, source=toy_source(), num_workers=1)
+    counts = read_prepared(folder).counts
+    assert counts == {s: dict.fromkeys(CLASSES, n) for s, n in PER_CLASS.items()}
+    return folder
+
+
+@pytest.fixture
+def prepared_folder(_prepared_once: Path) -> Path:
+    """A prepared dataset, 16 x 16 grey, two classes in all splits; read it, don't change it."""
+    return _prepared_once
+
+
+@pytest.fixture
+def prepared_copy(_prepared_once: Path, tmp_path: Path) -> Path:
+    """The same, to be changed or broken."""
+    copy = tmp_path / "prepared"
+    copy.mkdir()
+    for file in _prepared_once.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    return copy

@@ -1,0 +1,151 @@
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ganaug.errors import DatasetError
+from ganaug.fileio import read_json
+from ganaug.images import decode_png, encode_png, pixel_id
+from ganaug.preparing.prepare import prepare
+from ganaug.shards import iter_images, list_shards, read_rows
+from ganaug.sources.base import Source
+from tests.toy_source import toy_source
+
+
+@pytest.fixture
+def params(shipped_params):
+    return shipped_params.prepare.model_copy(update={"resolution": 16, "max_reject_fraction": 0.2})
+
+
+@pytest.fixture
+def spoilt():
+    """The toy images, of which one is broken, two conflict and one is twice there."""
+    source = toy_source()
+    images = list(source.images)
+    left, right = images[:16], images[16:32]
+    images[0] = replace(left[0], content=b"broken")
+    images[17] = replace(right[1], content=left[1].content)
+    images[18] = replace(right[2], content=right[3].content)
+    return Source(source.facts, images)
+
+
+def run(params, folder, source=None, **options):
+    return prepare(params, out=folder, source=source, **({"seed": 0} | options))
+
+
+def digests(folder):
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
+
+
+def test_every_image_read_is_accepted_or_rejected_with_its_reason(params, spoilt, tmp_path):
+    prepared, metrics = run(params, tmp_path / "out", spoilt)
+    document = read_json(tmp_path / "out" / "prepared.json")
+    assert document["num_images"] == {"read": 64, "accepted": 60, "rejected": 4}
+    assert {r["file"]: r["reason"] for r in document["rejected"]} == {
+        "train/left/00.png": "unreadable",
+        "train/left/01.png": "label_conflict",
+        "train/right/01.png": "label_conflict",
+        "train/right/03.png": "duplicate",
+    }
+    assert metrics["num_rejected"] == {"duplicate": 1, "label_conflict": 2, "unreadable": 1}
+    rows, _ = read_rows(list_shards(tmp_path / "out"))
+    assert len(rows) == 60 == sum(sum(c.values()) for c in prepared.counts.values())
+
+
+def test_rows_are_sorted_and_name_their_image(params, tmp_path):
+    prepared, _ = run(params, tmp_path / "out", toy_source())
+    for split in ("train", "val", "test"):
+        rows, _ = read_rows(prepared.shards(split))
+        ids = rows["image_id"].tolist()
+        assert ids == sorted(ids)
+        assert [pixel_id(x) for x in iter_images(prepared.shards(split))] == ids
+        assert set(rows["weight"]) == {1}
+        assert set(rows["group_id"].str.split("-").str[0]) == {split}
+
+
+def test_labels_are_those_of_the_source(params, tmp_path):
+    source = toy_source()
+    label_of = {
+        pixel_id(decode_png(image.content)): source.facts.classes.index(image.class_name)
+        for image in toy_source().images
+    }
+    prepared, _ = run(params, tmp_path / "out", source)
+    rows, _ = read_rows(list(prepared.folder.glob("*.parquet")))
+    assert dict(zip(rows["image_id"], rows["label"], strict=True)) == label_of
+
+
+def test_same_input_same_bytes_whatever_the_workers(params, tmp_path):
+    run(params, tmp_path / "a", toy_source(), num_workers=1)
+    run(params, tmp_path / "b", toy_source(), num_workers=3)
+    assert digests(tmp_path / "a") == digests(tmp_path / "b")
+
+
+def test_another_seed_moves_images_between_the_splits(params, tmp_path):
+    source = toy_source()
+    images = [replace(image, group=None, split=None) for image in source.images]
+    folders = [
+        run(params, tmp_path / str(seed), Source(source.facts, images), seed=seed)[0]
+        for seed in (0, 1)
+    ]
+    first, second = (set(read_rows(p.shards("test"))[0]["image_id"]) for p in folders)
+    assert first != second
+
+
+def test_groups_are_listed_when_few_and_counted_when_many(params, tmp_path, monkeypatch):
+    run(params, tmp_path / "few", toy_source())
+    few = read_json(tmp_path / "few" / "prepared.json")
+    assert few["groups"]["val"] == {"val-0": 8, "val-1": 8}
+    assert few["num_groups"] == {"train": 4, "val": 2, "test": 2}
+    monkeypatch.setattr("ganaug.preparing.prepare.LISTED_GROUPS", 8)
+    run(params, tmp_path / "many", toy_source())
+    many = read_json(tmp_path / "many" / "prepared.json")
+    assert "groups" not in many
+    assert many["num_groups"] == few["num_groups"]
+
+
+def test_images_without_a_group_are_their_own(params, tmp_path):
+    source = toy_source()
+    images = [replace(image, group=None) for image in source.images]
+    prepared, _ = run(params, tmp_path / "out", Source(source.facts, images))
+    rows, _ = read_rows(prepared.shards("train"))
+    assert rows["group_id"].tolist() == rows["image_id"].tolist()
+
+
+def test_small_classes_are_noted(params, tmp_path):
+    prepared, _ = run(params, tmp_path / "out", toy_source())
+    assert [note.split(";")[0] for note in prepared.notes] == [
+        "class 'left' has 32 distinct images",
+        "class 'right' has 32 distinct images",
+    ]
+
+
+def test_too_many_rejected_write_nothing_and_leave_the_old_folder(params, spoilt, tmp_path):
+    out = tmp_path / "out"
+    run(params, out, toy_source())
+    before = digests(out)
+    strict = params.model_copy(update={"max_reject_fraction": 0.05})
+    with pytest.raises(DatasetError, match=r"4 of 64 images are unusable.*train/left/00\.png"):
+        run(strict, out, spoilt)
+    assert digests(out) == before
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_resolution_and_channels_are_as_asked(params, tmp_path):
+    wide = params.model_copy(update={"resolution": 32, "channels": 3})
+    prepared, _ = run(wide, tmp_path / "out", toy_source(channels=3))
+    assert (prepared.resolution, prepared.channels) == (32, 3)
+    assert {x.shape for x in iter_images(prepared.shards("test"))} == {(32, 32, 3)}
+
+
+def test_colours_that_are_one_grey_are_one_image(params, tmp_path):
+    source = toy_source()
+    colour, grey = (
+        encode_png(np.full((16, 16, 3), pixel, np.uint8))
+        for pixel in ((100, 200, 50), (153, 153, 153))
+    )
+    first, second, *rest = source.images
+    images = [replace(first, content=colour), replace(second, content=grey), *rest]
+    run(params, tmp_path / "out", Source(source.facts, images))
+    (rejected,) = read_json(tmp_path / "out" / "prepared.json")["rejected"]
+    assert (rejected["file"], rejected["reason"]) == (second.name, "duplicate")

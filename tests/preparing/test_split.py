@@ -1,0 +1,182 @@
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ganaug.errors import DatasetError
+from ganaug.preparing.split import assign_splits
+from ganaug.sources.elpv import load_elpv
+
+SPLITS = ["train", "val", "test"]
+FRACTIONS = {"val_fraction": 0.15, "test_fraction": 0.25}
+
+
+def table(class_names, groups, splits=None):
+    return pd.DataFrame({"class_name": class_names, "group": groups, "split": splits}).astype(
+        {"split": "object"}
+    )
+
+
+def singles(class_sizes):
+    """Images that each stand alone, `class_sizes` of every class."""
+    names = [f"c{label}" for label, size in enumerate(class_sizes) for _ in range(size)]
+    return table(names, [f"{name}-{i}" for i, name in enumerate(names)])
+
+
+def split(images, *, seed=0, **fractions):
+    return assign_splits(images, seed=seed, **(FRACTIONS | fractions))[0]
+
+
+def shares(images, splits):
+    """Share of each split in each class: [splits, classes]."""
+    return pd.crosstab(splits, images["class_name"], normalize="columns")
+
+
+@st.composite
+def grouped_images(draw):
+    """30 to 60 groups of 1 to 12 images of up to 3 classes each."""
+    num_groups = draw(st.integers(30, 60))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    sizes = rng.integers(1, 13, num_groups)
+    groups = np.repeat([f"g{i}" for i in range(num_groups)], sizes)
+    num_classes = draw(st.integers(2, 3))
+    mixed = draw(st.booleans())
+    of_group = rng.permutation(np.arange(num_groups) % num_classes)
+    labels = rng.integers(0, num_classes, sizes.sum()) if mixed else np.repeat(of_group, sizes)
+    return table([f"c{label}" for label in labels], groups)
+
+
+@settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(images=grouped_images(), seed=st.integers(0, 5))
+def test_no_group_is_in_two_splits_and_every_class_is_in_all(images, seed):
+    splits = split(images, seed=seed)
+    assert splits.index.equals(images.index)
+    assert splits.groupby(images["group"]).nunique().max() == 1
+    assert (pd.crosstab(splits, images["class_name"]) > 0).all(axis=None)
+    assert sorted(splits.unique()) == sorted(SPLITS)
+
+
+@settings(max_examples=15, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(images=grouped_images(), seed=st.integers(0, 5))
+def test_neither_row_order_nor_a_second_run_moves_an_image(images, seed):
+    splits = split(images, seed=seed)
+    shuffled = images.sample(frac=1, random_state=1)
+    assert split(shuffled, seed=seed).sort_index().equals(splits)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_shares_lie_within_a_quarter_of_the_wanted_ones_where_groups_allow(seed):
+    images = singles([400, 120, 60])
+    part = shares(images, split(images, seed=seed))
+    assert ((part.loc["val"] / 0.15 - 1).abs() <= 0.25).all()
+    assert ((part.loc["test"] / 0.25 - 1).abs() <= 0.25).all()
+
+
+def test_another_seed_gives_another_split():
+    images = singles([50, 50])
+    assert not split(images, seed=0).equals(split(images, seed=1))
+
+
+def test_new_images_move_none_of_the_old_ones():
+    more = singles([300, 300])
+    old = more.sample(frac=0.8, random_state=0).sort_index()
+    assert split(more).loc[old.index].equals(split(old))
+
+
+def test_a_new_class_moves_no_other_where_they_share_no_group():
+    images = singles([40, 40, 9])
+    old = images[images["class_name"] != "c2"]
+    assert split(images).loc[old.index].equals(split(old))
+
+
+def test_classes_that_share_groups_share_the_salt():
+    groups = [f"g{i // 4}" for i in range(160)]
+    images = pd.concat(
+        [table(["a", "b"] * 80, groups), table(["c"] * 80, [f"h{i}" for i in range(80)])],
+        ignore_index=True,
+    )
+    _, salts = assign_splits(images, seed=0, **FRACTIONS)
+    assert set(salts) == {"a", "b", "c"}
+    assert salts["a"] == salts["b"]
+
+
+def test_many_small_classes_can_be_split():
+    images = singles([8] * 100)
+    splits = split(images)
+    assert (pd.crosstab(splits, images["class_name"]) > 0).all(axis=None)
+
+
+def test_given_splits_stand_and_need_no_salt():
+    given_splits = ["train", "val", "test"] * 8
+    images = table(["a"] * 12 + ["b"] * 12, [f"g{i}" for i in range(24)], given_splits)
+    splits, salts = assign_splits(images, seed=0, **FRACTIONS)
+    assert splits.tolist() == given_splits
+    assert salts == {"a": 0, "b": 0}
+
+
+def test_a_given_split_holds_for_its_whole_group_and_the_rest_is_drawn():
+    images = singles([60, 60])
+    images.loc[:1, "group"] = "together"
+    images.loc[0, "split"] = "val"
+    splits = split(images)
+    assert splits[:2].tolist() == ["val", "val"]
+    assert sorted(splits.unique()) == sorted(SPLITS)
+
+
+def test_a_group_given_two_splits_is_refused_by_name():
+    images = table(["a", "a"], ["patient-7", "patient-7"], ["train", "test"])
+    with pytest.raises(DatasetError, match=r"group 'patient-7' in two splits"):
+        split(images)
+
+
+def test_an_unknown_split_is_refused_by_name():
+    with pytest.raises(DatasetError, match=r"split 'dev'; expected train, val, test"):
+        split(table(["a"], ["g"], ["dev"]))
+
+
+def test_given_splits_that_leave_a_class_out_are_refused():
+    given_splits = ["train"] * 4 + ["train", "val", "test", "test"]
+    images = table(["a"] * 4 + ["b"] * 4, list("12345678"), given_splits)
+    with pytest.raises(DatasetError, match=r"source gives leave a class of a out"):
+        split(images)
+
+
+def test_a_class_of_two_groups_is_refused_with_what_to_do():
+    images = table(["a"] * 30 + ["b"] * 30, [f"g{i // 5}" for i in range(30)] + ["x", "y"] * 15)
+    with pytest.raises(
+        DatasetError, match=r"class 'b' has images of 2 group\(s\) only.*add images"
+    ):
+        split(images)
+
+
+def test_groups_that_no_salt_can_part_are_refused_with_what_to_do():
+    # Each of 40 classes has three groups, all linked by one: one lucky salt in very many.
+    groups = [f"g{i}" for i in range(80)]
+    images = table(
+        [f"c{i}" for i in range(40) for _ in range(3)],
+        [g for i in range(40) for g in ("hub", groups[2 * i], groups[2 * i + 1])],
+    )
+    with pytest.raises(DatasetError, match=r"no way found .* 81 groups; add groups"):
+        split(images)
+
+
+def test_elpv_is_split_near_the_wanted_shares(shipped_params):
+    cells = load_elpv(shipped_params.prepare).images
+    images = table(*zip(*((cell.class_name, cell.group) for cell in cells), strict=True))
+    splits = split(images)
+    part = shares(images, splits)
+    assert ((part.loc["val"] / 0.15 - 1).abs() <= 0.25).all()
+    assert ((part.loc["test"] / 0.25 - 1).abs() <= 0.25).all()
+    assert splits.groupby(images["group"]).nunique().max() == 1
+
+
+@pytest.mark.parametrize("num_classes", [10, 200])
+def test_a_hundred_thousand_images_are_split_in_seconds(num_classes):
+    images = singles([100_000 // num_classes] * num_classes)
+    began = time.process_time()
+    splits = split(images)
+    assert time.process_time() - began < 5  # about 1 s; the rest is for busy machines
+    assert shares(images, splits).loc["test"].between(0.18, 0.32).all()

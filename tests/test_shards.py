@@ -1,0 +1,151 @@
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ganaug import shards
+from ganaug.errors import DatasetError
+from ganaug.fileio import sha256_file
+from ganaug.images import encode_png, pixel_id
+from ganaug.records import METADATA_COLUMNS
+from ganaug.shards import (
+    count_rows,
+    describe_files,
+    iter_images,
+    list_shards,
+    read_images,
+    read_rows,
+    write_shards,
+)
+
+CLASSES = ("cat", "dog")
+
+
+@pytest.fixture
+def images():
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 1), dtype=np.uint8)
+    assert len({pixel_id(image) for image in pixels}) == 12
+    return pixels
+
+
+@pytest.fixture
+def rows(images):
+    table = pd.DataFrame(
+        {
+            "label": [i % 2 for i in range(12)],
+            "image_id": [pixel_id(image) for image in images],
+            "source": "real",
+            "split": "train",
+            "group_id": [f"g{i // 3}" for i in range(12)],
+            "weight": 1.0,
+        }
+    )
+    return table.reindex(columns=METADATA_COLUMNS)
+
+
+def write(rows, images, folder, stem="train-real"):
+    folder.mkdir(exist_ok=True)
+    pngs = [encode_png(image) for image in images]
+    return write_shards(rows, pngs, folder=folder, stem=stem, class_names=CLASSES)
+
+
+def test_rows_images_and_class_names_come_back_in_order(rows, images, tmp_path):
+    paths = write(rows, images, tmp_path)
+    back, names = read_rows(paths)
+    assert names == CLASSES
+    assert back["image_id"].tolist() == rows["image_id"].tolist()
+    assert back["label"].tolist() == rows["label"].tolist()
+    assert back["generator_id"].isna().all()
+    assert np.array_equal(read_images(paths), images)
+
+
+def test_equal_rows_give_equal_bytes(rows, images, tmp_path):
+    first = write(rows, images, tmp_path / "a")
+    second = write(rows.set_index(pd.Index(range(100, 112))), images, tmp_path / "b")
+    assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
+
+
+def test_large_content_is_cut_into_numbered_shards(rows, images, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "TARGET_BYTES", 5 * len(encode_png(images[0])))
+    monkeypatch.setattr(shards, "ROWS_PER_GROUP", 2)
+    paths = write(rows, images, tmp_path)
+    assert [p.name for p in paths] == [f"train-real-{i:05d}.parquet" for i in range(len(paths))]
+    assert len(paths) == 3
+    assert read_rows(paths)[0]["image_id"].tolist() == rows["image_id"].tolist()
+    assert [pixel_id(image) for image in iter_images(paths)] == rows["image_id"].tolist()
+
+
+def test_no_rows_give_no_shard(rows, tmp_path):
+    assert write(rows.iloc[:0], [], tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_rows_are_refused_before_anything_is_written(rows, images, tmp_path):
+    with pytest.raises(DatasetError, match=r"train-real: .*in_range"):
+        write(rows.assign(label=5), images, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_and_images_must_match_in_number(rows, images, tmp_path):
+    with pytest.raises(ValueError, match="shorter"):
+        write(rows, images[:-1], tmp_path)
+
+
+def test_listing_is_sorted_and_says_when_there_is_none(rows, images, tmp_path):
+    write(rows.assign(split="val"), images, tmp_path, stem="val")
+    write(rows, images, tmp_path)
+    assert [p.name for p in list_shards(tmp_path)] == [
+        "train-real-00000.parquet",
+        "val-00000.parquet",
+    ]
+    assert len(list_shards(tmp_path, "val-*.parquet")) == 1
+    with pytest.raises(DatasetError, match=r"no shard matches test-\*\.parquet; run the stage"):
+        list_shards(tmp_path, "test-*.parquet")
+
+
+def test_a_torn_or_foreign_shard_is_named(rows, images, tmp_path):
+    (path,) = write(rows, images, tmp_path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DatasetError, match=r"train-real-00000\.parquet: not a readable shard"):
+        read_rows([path])
+    pq.write_table(pa.table({"a": [1]}), path)
+    with pytest.raises(DatasetError, match="not a readable shard"):
+        read_rows([path])
+
+
+def test_shards_that_disagree_on_the_classes_are_refused(rows, images, tmp_path):
+    (first,) = write(rows, images, tmp_path)
+    pngs = [encode_png(image) for image in images]
+    (second,) = write_shards(rows, pngs, folder=tmp_path, stem="other", class_names=("dog", "cat"))
+    with pytest.raises(DatasetError, match="disagree on the class names"):
+        read_rows([first, second])
+
+
+def test_files_are_described_by_what_lies_on_disk(rows, images, tmp_path):
+    (path,) = write(rows, images, tmp_path)
+    assert describe_files([path]) == {
+        "train-real-00000.parquet": {
+            "sha256": sha256_file(path),
+            "bytes": len(path.read_bytes()),
+            "rows": 12,
+        }
+    }
+
+
+def test_counts_name_every_class_even_an_absent_one(rows):
+    rows = rows.assign(split=["train"] * 8 + ["val"] * 4)
+    rows.loc[rows["split"] == "val", "label"] = 1
+    assert count_rows(rows, CLASSES) == {
+        "train": {"cat": 4, "dog": 4},
+        "val": {"cat": 0, "dog": 4},
+    }
+
+
+def test_huggingface_datasets_decodes_images_and_class_names(rows, images, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    (path,) = write(rows, images, tmp_path / "data")
+    loaded = datasets.Dataset.from_parquet(str(path), cache_dir=str(tmp_path / "cache"))
+    assert loaded.features["label"].names == list(CLASSES)
+    assert loaded[3]["label"] == 1
+    assert np.array_equal(np.asarray(loaded[3]["image"]), images[3, :, :, 0])
