@@ -109,6 +109,32 @@ def verdict(decision: str) -> dict[str, Any]:
     }
 
 
+def metrics() -> dict[str, Any]:
+    """The content of metrics.json of evaluate."""
+    arms = {arm: {"mean": 0.7, "std": 0.01} for arm in ("A", "B", "B'", "C", "D", "E")}
+    measured = {"kid": 0.012, "precision": 0.8, "recall": 0.6, "density": 0.9, "coverage": 0.75}
+    unknown = dict.fromkeys(measured)
+    distances = {"clear": measured, "cracked": measured}
+    return {
+        "arms": arms,
+        "distances": {
+            "synthetic": {"classes": distances},
+            "floor": {"classes": distances | {"cracked": unknown}},
+        },
+    }
+
+
+def write_curves(folder: Path) -> None:
+    """Write the curves of results/train as DVCLive does."""
+    steps = [512, 1024, 1536]
+    curves = {f"loss/{name}": [1.5, 1.2, 1.3] for name in ("generator", "discriminator", "total")}
+    for name, values in (curves | {"val/kid": [0.2, 0.05, 0.08]}).items():
+        path = folder / "plots" / "metrics" / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table = pd.DataFrame({"step": steps, path.stem: values})
+        table.to_csv(path, sep="\t", index=False)
+
+
 def write_run(folder: Path, decision: str = "ship") -> None:
     """Write prepared/, synthetic/ and verdict.json below `folder`."""
     parts = {"train": (toy_images(12, 0), [0] * 9 + [1] * 3)}

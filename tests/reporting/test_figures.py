@@ -1,0 +1,90 @@
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ganaug.images import Pixels
+from ganaug.reporting.figures import (
+    DARK,
+    LIGHT,
+    Interval,
+    Theme,
+    mosaic,
+    reject_chart,
+    training_curves,
+    uplift_chart,
+)
+from tests.publishing.small_run import toy_images
+
+CURVE = pd.Series([1.0, 0.5, 0.7], index=[500, 1000, 1500])
+DRAWN = {"clear": {"kept": 5, "low realism": 2}, "$x_{1$": {"kept": 1, "low realism": 0}}
+
+
+def pixels_of(png: bytes) -> Pixels:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def holds(picture: Pixels, part: Pixels) -> bool:
+    """Whether `part` lies somewhere in `picture`, pixel for pixel."""
+    windows = np.lib.stride_tricks.sliding_window_view(picture, part.shape)
+    found = (windows[:, :, 0, ::16, ::16] == part[::16, ::16]).all(axis=(2, 3, 4))
+    return any((windows[y, x, 0] == part).all() for y, x in np.argwhere(found))
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
+def test_a_mosaic_magnifies_every_image_without_blur(theme: Theme) -> None:
+    images = toy_images(3, 0)
+    png = mosaic({"real": images[:2], "synthetic": images[2:]}, columns=2, title="a", theme=theme)
+    picture = pixels_of(png)
+    for image in images:
+        large = image.repeat(3, axis=2).repeat(16, axis=0).repeat(16, axis=1)
+        assert holds(picture, large)
+
+
+def test_a_mosaic_keeps_the_blocks_apart_and_in_order() -> None:
+    dark, bright = np.zeros((8, 8, 1), np.uint8), np.full((8, 8, 1), 200, np.uint8)
+    picture = pixels_of(mosaic({"a": [dark], "b": [bright]}, columns=1, title="t", theme=LIGHT))
+    row = picture[-20]  # through the images
+    assert (
+        np.flatnonzero((row == 0).all(axis=1)).max()
+        < np.flatnonzero((row == 200).all(axis=1)).min()
+    )
+
+
+def test_large_images_are_reduced_and_colours_kept() -> None:
+    red = np.zeros((256, 256, 3), np.uint8)
+    red[:, :, 0] = 255
+    picture = pixels_of(mosaic({"real": [red], "none": []}, columns=1, title="t", theme=LIGHT))
+    assert (picture == [255, 0, 0]).all(axis=2).sum() == 128 * 128
+
+
+def draw_all(theme: Theme) -> list[bytes]:
+    return [
+        mosaic({"real": toy_images(2, 0)}, columns=2, title="$x_{1$", theme=theme),
+        training_curves({"generator": CURVE, "total": CURVE + 1}, CURVE / 10, theme=theme),
+        uplift_chart([Interval("D-B", 1.0, -0.2, 2.2)], margin_pp=0.5, theme=theme),
+        reject_chart(DRAWN, theme=theme),
+    ]
+
+
+def test_the_same_input_gives_the_same_bytes() -> None:
+    assert draw_all(LIGHT) == draw_all(LIGHT)
+
+
+def test_the_themes_differ_and_nothing_is_kept_in_the_file() -> None:
+    for light, dark in zip(draw_all(LIGHT), draw_all(DARK), strict=True):
+        assert tuple(pixels_of(light)[0, 0]) == (255, 255, 255)
+        assert tuple(pixels_of(dark)[0, 0]) == (0x16, 0x1B, 0x21)
+        assert not {"Software", "Creation Time"} & set(Image.open(io.BytesIO(light)).info)
+
+
+def test_the_interval_lies_where_its_numbers_say() -> None:
+    def ink(low: float, high: float) -> int:
+        interval = Interval("D-B", (low + high) / 2, low, high)
+        picture = pixels_of(uplift_chart([interval], margin_pp=4.0, theme=LIGHT)).astype(int)
+        blue = (picture[:, :, 2] - picture[:, :, 0]) > 40
+        return int(blue.any(axis=0).sum())
+
+    assert ink(-3, 3) > 2 * ink(-0.5, 0.5)

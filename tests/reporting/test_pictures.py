@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ganaug.reporting import pictures
+from ganaug.reporting.pictures import closest_pairs, examples_by_class
+from ganaug.shards import read_images, read_rows
+from tests.publishing.small_run import CLASSES, rows_of, toy_images
+
+
+def shards(run: Path, folder: str, pattern: str = "train*.parquet") -> list[Path]:
+    return sorted((run / folder).glob(pattern))
+
+
+def test_examples_are_spaced_over_the_rows_of_their_class(small_run: Path) -> None:
+    paths = shards(small_run, "prepared")
+    everything, (rows, _) = read_images(paths), read_rows(paths)
+    clear, cracked = examples_by_class(paths, 2, number=3)
+    of_clear = everything[(rows["label"] == 0).to_numpy()]
+    assert np.array_equal(clear, of_clear[[0, 4, 8]])
+    assert np.array_equal(cracked, everything[(rows["label"] == 1).to_numpy()])
+
+
+def test_a_class_without_images_and_a_set_without_shards_give_none(small_run: Path) -> None:
+    assert [
+        len(part) for part in examples_by_class(shards(small_run, "synthetic"), 2, number=4)
+    ] == [
+        0,
+        4,
+    ]
+    assert examples_by_class([], 2, number=4) == [[], []]
+    assert closest_pairs([], shards(small_run, "prepared"), number=4) == []
+
+
+def test_pairs_come_nearest_first_with_their_own_original(small_run: Path) -> None:
+    synthetic, real = shards(small_run, "synthetic"), shards(small_run, "prepared")
+    pairs = closest_pairs(synthetic, real, number=3)
+    made, originals = read_images(synthetic), read_images(real)
+    # The small run gives synthetic row i the original i, and falling distances from 3 to 1.
+    assert [pair.distance for pair in pairs] == pytest.approx([1.0, 1.4, 1.8])
+    for pair, row in zip(pairs, (5, 4, 3), strict=True):
+        assert np.array_equal(pair.synthetic, made[row])
+        assert np.array_equal(pair.real, originals[row])
+        assert pair.label == 1
+
+
+def test_rows_are_counted_through_shards_and_row_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ganaug import shards as module
+    from ganaug.images import encode_png
+
+    monkeypatch.setattr(module, "ROWS_PER_GROUP", 2)
+    paths = []
+    images = toy_images(10, 5)
+    for index, part in enumerate((images[:5], images[5:])):
+        png = [encode_png(x) for x in part]
+        rows = rows_of(part, [0] * 5, "train")
+        paths += module.write_shards(
+            rows, png, folder=tmp_path, stem=f"part-{index}", class_names=CLASSES
+        )
+    reads = []
+    read = pictures.pq.ParquetFile.read_row_group
+    monkeypatch.setattr(
+        pictures.pq.ParquetFile,
+        "read_row_group",
+        lambda self, group, columns: reads.append(group) or read(self, group, columns),
+    )
+    (found,) = examples_by_class(paths, 1, number=3)
+    assert np.array_equal(found, [images[0], images[4], images[9]])
+    assert reads == [0, 2, 2]  # of six groups, those that hold a chosen row
