@@ -1,0 +1,130 @@
+"""Every figure of the report in both themes, with the words for those who can't see it."""
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from ganaug.images import Pixels
+from ganaug.preparing.prepared import Prepared
+from ganaug.reporting.figures import (
+    LIGHT,
+    THEMES,
+    Interval,
+    Theme,
+    mosaic,
+    reject_chart,
+    training_curves,
+    uplift_chart,
+)
+from ganaug.reporting.pictures import closest_pairs, examples_by_class
+
+EXAMPLES = 12  # a class and source
+MOST_CLASSES = 16  # whose examples are shown
+PAIRS = 16
+
+Picture = dict[str, Any]  # alt, caption, width, height, and data URIs: light and dark
+
+
+def _picture(
+    folder: Path, name: str, draw: Callable[[Theme], bytes], *, alt: str, caption: str = ""
+) -> Picture:
+    """Draw a figure in both themes; the light one is also written to `folder`."""
+    drawn = {theme.name: draw(theme) for theme in THEMES}
+    path = folder / f"{name}.png"
+    path.write_bytes(drawn[LIGHT.name])
+    with Image.open(path) as image:
+        width, height = image.size
+    uris = {
+        theme: f"data:image/png;base64,{base64.b64encode(content).decode()}"
+        for theme, content in drawn.items()
+    }
+    return {"alt": alt, "caption": caption, "width": width, "height": height, **uris}
+
+
+def uplift_picture(folder: Path, verdict: Mapping[str, Any]) -> Picture:
+    """Each comparison's mean and interval."""
+    intervals = [
+        Interval(arms, facts["mean_pp"], facts["low_pp"], facts["high_pp"])
+        for arms, facts in verdict["uplift"].items()
+    ]
+    words = "; ".join(
+        f"{name}: {mean:+.1f} points, interval {low:+.1f} to {high:+.1f}"
+        for name, mean, low, high in intervals
+    )
+    margin_pp = verdict["rule"]["harm_margin_pp"]
+    return _picture(
+        folder,
+        "uplift",
+        lambda theme: uplift_chart(intervals, margin_pp=margin_pp, theme=theme),
+        alt=f"Change of macro-F1. {words}.",
+    )
+
+
+def training_picture(folder: Path, losses: Mapping[str, pd.Series], kid: pd.Series) -> Picture:
+    """Losses and KID over images seen."""
+    ends = ", ".join(f"{name} {values.iloc[-1]:.2f}" for name, values in losses.items())
+    return _picture(
+        folder,
+        "training",
+        lambda theme: training_curves(losses, kid, theme=theme),
+        alt=f"Losses over real images seen, ending at {ends}; KID on val from {kid.iloc[0]:.4f} "
+        f"to {kid.iloc[-1]:.4f}.",
+    )
+
+
+def reject_picture(folder: Path, drawn: Mapping[str, Mapping[str, int]]) -> Picture:
+    """Drawn images by class: kept, and dropped by reason."""
+    return _picture(
+        folder,
+        "rejects",
+        lambda theme: reject_chart(drawn, theme=theme),
+        alt="Bars of the images drawn per class: kept, and dropped by reason, as in the table.",
+    )
+
+
+def pairs_picture(folder: Path, dataset: Prepared, synthetic: Sequence[Path]) -> Picture | None:
+    """The synthetic images nearest to a real one, beside it; None when there is no synthetic."""
+    pairs = closest_pairs(synthetic, dataset.shards("train"), number=PAIRS)
+    if not pairs:
+        return None
+    tiles = [np.concatenate([pair.synthetic, pair.real], axis=1) for pair in pairs]
+    nearest = f"{dataset.classes[pairs[0].label]}, distance {pairs[0].distance:.3g}"
+    return _picture(
+        folder,
+        "closest-pairs",
+        lambda theme: mosaic(
+            {"left synthetic, right its nearest real image": tiles},
+            columns=4,
+            title="Closest pairs",
+            theme=theme,
+        ),
+        alt=f"{len(pairs)} synthetic images beside their nearest real one. Nearest: {nearest}.",
+    )
+
+
+def example_pictures(folder: Path, dataset: Prepared, synthetic: Sequence[Path]) -> list[Picture]:
+    """One figure a class: real images beside synthetic ones."""
+    shown = dataset.classes[:MOST_CLASSES]
+    real = examples_by_class(dataset.shards("train"), len(shown), number=EXAMPLES)
+    made = examples_by_class(synthetic, len(shown), number=EXAMPLES)
+    return [
+        _example_picture(folder, f"examples-{label:02d}", name, real[label], made[label])
+        for label, name in enumerate(shown)
+    ]
+
+
+def _example_picture(
+    folder: Path, file: str, name: str, real: list[Pixels], made: list[Pixels]
+) -> Picture:
+    def draw(theme: Theme) -> bytes:
+        blocks = {"real": real, "synthetic" if made else "synthetic: none kept": made}
+        return mosaic(blocks, columns=4, title=name, theme=theme)
+
+    words = f"{len(made)} synthetic right" if made else "no synthetic one was kept"
+    caption = f"{name}: {len(real)} real images left, {words}"
+    return _picture(folder, file, draw, alt=caption, caption=caption)

@@ -1,0 +1,90 @@
+"""The HTML report: one page that needs no network, with the verdict first.
+
+Also written: the figures as PNG files, so that `dvc plots` can lay two versions side by side.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ganaug.errors import DatasetError
+from ganaug.fileio import atomic_folder, read_json, write_text
+from ganaug.preparing.prepared import read_prepared
+from ganaug.publishing.card import template_environment
+from ganaug.reporting import illustrations, sections
+
+LOSSES = ("generator", "discriminator", "total")
+
+
+def write_report(
+    *,
+    out: Path,
+    prepared: Path,
+    synthetic: Path,
+    train: Path,
+    metrics: Mapping[str, Any],
+    verdict: Mapping[str, Any],
+) -> None:
+    """Write report.html and figures/*.png into `out`, each whole or not at all.
+
+    Args:
+        out: folder, made if it is missing.
+        prepared: folder of `prepare`.
+        synthetic: folder of `generate`, perhaps without a shard.
+        train: results folder of `train`, with DVCLive's curves.
+        metrics: content of metrics.json of `evaluate`.
+        verdict: content of verdict.json.
+    Raises:
+        DatasetError: a file of an earlier stage is missing.
+    """
+    dataset, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
+    shards = sorted(synthetic / name for name in made["files"])
+    losses, kid = read_curves(train)
+    drawn = sections.drawn_section(dataset.classes, made)
+    with atomic_folder(out / "figures") as folder:
+        figures = {
+            "uplift": illustrations.uplift_picture(folder, verdict),
+            "training": illustrations.training_picture(folder, losses, kid),
+            "pairs": illustrations.pairs_picture(folder, dataset, shards),
+            "rejects": illustrations.reject_picture(folder, drawn),
+            "examples": illustrations.example_pictures(folder, dataset, shards),
+        }
+    page = {
+        "dataset": dataset.source["name"],
+        "num_classes": len(dataset.classes),
+        "verdict": sections.verdict_section(verdict, made),
+        "uplift": sections.uplift_section(verdict),
+        "arms": sections.arms_section(metrics),
+        "class_heads": sections.CLASS_HEADS,
+        "classes": sections.classes_section(dataset, made, metrics, verdict),
+        "memorisation": sections.memorisation_section(verdict),
+        "training": sections.training_section(losses, kid),
+        "rejects": sections.rejects_section(drawn, made),
+        "provenance": sections.provenance_section(dataset, made, verdict),
+        "figures": figures,
+    }
+    environment = template_environment(Path(__file__).parent, escape=True)
+    text = environment.get_template("report.html.jinja").render(page)
+    write_text(text.strip() + "\n", out / "report.html")
+
+
+def read_curves(train: Path) -> tuple[dict[str, pd.Series], pd.Series]:
+    """Losses by name, and KID on val, each indexed by real images seen.
+
+    Raises:
+        DatasetError: a curve is missing.
+    """
+    curves = train / "plots" / "metrics"
+    return (
+        {name: _curve(curves / "loss" / f"{name}.tsv") for name in LOSSES},
+        _curve(curves / "val" / "kid.tsv"),
+    )
+
+
+def _curve(path: Path) -> pd.Series:
+    """A file of DVCLive: the columns step and, named like the file, the value."""
+    if not path.is_file():
+        raise DatasetError(f"{path}: no such curve; run the stage train")
+    return pd.read_csv(path, sep="\t").set_index("step")[path.stem]

@@ -1,0 +1,150 @@
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ganaug.errors import DatasetError
+from ganaug.reporting.report import read_curves, write_report
+from tests.publishing.small_run import GENERATOR, metrics, verdict
+from tests.publishing.test_merge import rewrite_synthetic
+
+VOID = {"meta", "link", "img", "source", "br", "hr"}
+
+
+class Page(HTMLParser):
+    """A page taken apart: tags with attributes, and whether each is closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def report(run: Path, decision: str = "ship", **changes: Any) -> str:
+    write_report(
+        out=run / "evaluate",
+        prepared=run / "prepared",
+        synthetic=run / "synthetic",
+        train=run / "train",
+        metrics=metrics(),
+        verdict=verdict(decision) | changes,
+    )
+    return (run / "evaluate" / "report.html").read_text()
+
+
+def words(text: str) -> str:
+    """The page's text without tags, spaces collapsed."""
+    body = text[text.index("<body") :]
+    return " ".join(re.sub(r"<[^>]*>", " ", body).split())
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_the_verdict_comes_first_and_in_plain_words(small_run: Path) -> None:
+    text = report(small_run)
+    said = words(text)
+    assert "<h1>Ship</h1>" in text
+    assert said.index("Synthetic images raise macro-F1 by 1.2 pp.") < said.index("Arms")
+    assert "Interval +0.3 to +2.2 pp" in said
+    assert "<h1>Ship the real images only</h1>" in report(small_run, "ship_real_only")
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_the_page_needs_nothing_from_outside(small_run: Path) -> None:
+    text = report(small_run)
+    page = Page(text)
+    assert page.all("script") == []
+    assert page.all("link") == []
+    addresses = [a["src"] for a in page.all("img")] + [a["srcset"] for a in page.all("source")]
+    assert addresses
+    assert all(address.startswith("data:image/png;base64,") for address in addresses)
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_the_page_is_whole_and_can_be_walked_by_keyboard(small_run: Path) -> None:
+    page = Page(report(small_run))
+    assert page.open == []
+    ids = Counter(a["id"] for _, a in page.tags if "id" in a)
+    assert set(ids.values()) == {1}
+    targets = [a["href"].removeprefix("#") for a in page.all("a")]
+    assert set(targets) == set(ids)
+    assert all(a["alt"] for a in page.all("img"))
+    assert all(a["aria-label"] and a["tabindex"] == "0" for a in page.all("div") if a.get("role"))
+    assert [tag for tag, _ in page.tags if tag in ("h1", "h2")] == ["h1", *["h2"] * 7]
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_the_tables_carry_the_numbers_of_the_files(small_run: Path) -> None:
+    said = words(report(small_run))
+    assert "against class-balanced classical augmentation +1.2 -0.2 +2.2 0.031 6" in said
+    assert "A: real images 70.0 1.0" in said
+    assert "clear 9 0 +0.4 0.012 0.012 0.750 0.750" in said
+    assert "cracked 3 6 +2.6 0.012 \N{EN DASH} 0.750 \N{EN DASH}" in said
+    assert "cracked 6 11 6 3 2" in said
+    assert "lowest KID on val, 0.0500 after 1,024 images" in said
+    assert GENERATOR in said
+    assert "CC-BY-NC-SA-4.0" in said
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_text_from_the_data_is_never_markup(small_run: Path) -> None:
+    text = report(small_run, sentence="<script>alert(1)</script>")
+    assert "toy &lt;cells&gt;" in text
+    assert "<script" not in text
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_the_figures_are_files_too_and_stale_ones_go(small_run: Path) -> None:
+    stale = small_run / "evaluate" / "figures" / "examples-07.png"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"old")
+    report(small_run)
+    assert {path.name for path in (small_run / "evaluate" / "figures").iterdir()} == {
+        *("uplift.png", "training.png", "rejects.png", "closest-pairs.png"),
+        *("examples-00.png", "examples-01.png"),
+    }
+
+
+def test_the_same_run_gives_the_same_bytes(small_run: Path) -> None:
+    assert report(small_run) == report(small_run)
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_without_a_synthetic_image_it_says_so(small_run: Path) -> None:
+    rewrite_synthetic(small_run, number=0)
+    text = report(small_run, "ship_real_only")
+    assert "No synthetic image was kept" in text
+    assert "clear: 9 real images left, no synthetic one was kept" in text
+    assert "Synthetic images kept 0" in words(text)
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_a_missing_fact_is_an_error_and_not_a_gap(small_run: Path) -> None:
+    incomplete = verdict("ship")
+    del incomplete["recall_change_pp"]["cracked"]
+    with pytest.raises(KeyError, match="cracked"):
+        report(small_run, recall_change_pp=incomplete["recall_change_pp"])
+    assert not (small_run / "evaluate" / "report.html").exists()
+
+
+def test_a_missing_curve_is_named(small_run: Path) -> None:
+    path = small_run / "train" / "plots" / "metrics" / "val" / "kid.tsv"
+    path.unlink()
+    with pytest.raises(DatasetError, match=r"val/kid\.tsv: no such curve; run the stage train"):
+        read_curves(small_run / "train")
