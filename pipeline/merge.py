@@ -1,7 +1,7 @@
 """Stage merge: real and, if the verdict says so, synthetic shards -> the dataset that is published.
 
 Params: merge. Writes: the shards, manifest.json and README.md (the dataset card) in one folder, and
-metrics.json: images per class and source, and the decision.
+metrics.json: images per class and source, and the decision; beside it budget.json: time and memory.
 """
 
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ganaug.budget import measured
 from ganaug.config import load_params
 from ganaug.errors import run
 from ganaug.fileio import read_json, write_json
@@ -30,14 +31,15 @@ def main(
     """Build the augmented dataset, or hand out the real images unchanged, as the verdict says."""
     p = load_params(params).merge
     judged = read_json(verdict)
-    manifest = merge_dataset(
-        prepared=prepared,
-        synthetic=synthetic,
-        verdict=judged,
-        out=out,
-        name=p.name,
-        on_reject=p.on_reject,
-    )
+    with measured("merge", metrics.with_name("budget.json")):
+        manifest = merge_dataset(
+            prepared=prepared,
+            synthetic=synthetic,
+            verdict=judged,
+            out=out,
+            name=p.name,
+            on_reject=p.on_reject,
+        )
     write_json(merge_metrics(manifest), metrics)
     typer.echo(merge_summary(manifest, judged))
     typer.echo(f"merge: dataset in {out}, report in {verdict.with_name('report.html')}")

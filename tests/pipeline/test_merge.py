@@ -32,6 +32,7 @@ def test_writes_dataset_and_metrics_and_says_where(tmp_path: Path) -> None:
         "num_synthetic": 6,
         "train": {"clear": {"real": 9, "synthetic": 0}, "cracked": {"real": 3, "synthetic": 6}},
     }
+    assert read_json(tmp_path / "budget.json")["peak_memory_mib"] > 0
     last = result.stdout.splitlines()[-1]
     assert (
         last == f"merge: dataset in {tmp_path / 'augmented'}, report in {tmp_path / 'report.html'}"

@@ -9,18 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from ganaug.publishing.wording import points, template_environment, uplift_rows
 from ganaug.records import FIELDS
 
 # Splits as `datasets` names them.
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
-
-# The arms that `evaluate` trains, and the differences that decide, in words.
-COMPARISONS = {
-    "D-B": "synthetic images added to classical augmentation",
-    "D-B'": "the same, against class-balanced classical augmentation",
-}
 
 _LICENCES = re.compile(
     r"apache-2\.0|bsd-[23]-clause|cc0-1\.0|cc-by(-nc)?(-sa|-nd)?-[34]\.0|mit|odbl|odc-by|pddl"
@@ -42,34 +35,9 @@ def size_category(num_rows: int) -> str:
     return next((word for limit, word in _SIZES if num_rows < limit), "n>1M")
 
 
-def points(value: float) -> str:
-    """Percentage points with their sign: 1.24 becomes "+1.2"."""
-    return f"{value:+.1f}"
-
-
 def markdown_text(value: str) -> str:
     """Text on one line that no table cell, tag or emphasis of Markdown can be hidden in."""
     return re.sub(r"([\\`*_|\[\]<>])", r"\\\1", " ".join(value.split()))
-
-
-def uplift_rows(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The verdict's comparisons in words, in the order of `COMPARISONS`."""
-    return [
-        {"arms": arms, "words": words, **verdict["uplift"][arms]}
-        for arms, words in COMPARISONS.items()
-    ]
-
-
-def template_environment(folder: Path, *, escape: bool) -> Environment:
-    """A jinja2 environment for the templates beside a module; a missing fact is an error."""
-    return Environment(
-        loader=FileSystemLoader(folder),
-        undefined=StrictUndefined,
-        autoescape=escape,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
 
 
 def render_card(

@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 from ganaug.errors import DatasetError, GanaugError
 from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json, write_text
 from ganaug.preparing.prepared import read_prepared
-from ganaug.publishing.card import points, render_card, uplift_rows
+from ganaug.publishing.card import render_card
+from ganaug.publishing.wording import points, uplift_rows
 from ganaug.records import (
     METADATA_COLUMNS,
     SOURCES,

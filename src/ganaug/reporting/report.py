@@ -12,7 +12,7 @@ import pandas as pd
 from ganaug.errors import DatasetError
 from ganaug.fileio import atomic_folder, read_json, write_text
 from ganaug.preparing.prepared import read_prepared
-from ganaug.publishing.card import template_environment
+from ganaug.publishing.wording import template_environment
 from ganaug.reporting import illustrations, sections
 
 LOSSES = ("generator", "discriminator", "total")

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ganaug.preparing.prepared import Prepared
-from ganaug.publishing.card import points, uplift_rows
+from ganaug.publishing.wording import points, uplift_rows
 
 Facts = list[tuple[str, str]]
 Json = Mapping[str, Any]
