@@ -61,11 +61,7 @@ class TrainingState:
         for prefix, module in self._modules().items():
             module.load_state_dict(_below(tensors, prefix))
         for prefix, optimiser in self._optimisers().items():
-            slots: dict[int, dict[str, Tensor]] = {}
-            for name, value in _below(tensors, prefix).items():
-                index, key = name.split("/")
-                slots.setdefault(int(index), {})[key] = value
-            optimiser.load_state_dict(optimiser.state_dict() | {"state": slots})
+            _restore_optimiser(optimiser, _below(tensors, prefix))
         self.best_weights = _below(tensors, "best")
         self.images_seen = facts["images_seen"]
         self.num_summed = facts["num_summed"]
@@ -99,6 +95,22 @@ class TrainingState:
             "G_optimiser": self.networks.G_optimiser,
             "D_optimiser": self.networks.D_optimiser,
         }
+
+
+def _restore_optimiser(optimiser: torch.optim.Optimizer, flat: dict[str, Tensor]) -> None:
+    """Load `index/key` tensors, each laid out in memory like the weights it belongs to.
+
+    A fused optimiser walks weights and moments in memory order: with another layout it would pair
+    each weight with another one's moments.
+    """
+    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in flat.items():
+        index, key = name.split("/")
+        weight = weights[int(index)]
+        alike = torch.empty_like(weight).copy_(value) if value.shape == weight.shape else value
+        slots.setdefault(int(index), {})[key] = alike
+    optimiser.load_state_dict(optimiser.state_dict() | {"state": slots})
 
 
 def _is_penalty(name: str) -> bool:

@@ -1,0 +1,41 @@
+# `make` alone lists the targets. Everything runs in the project's own .venv.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export DVC_NO_ANALYTICS := 1
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/installed ## make .venv and install the project with its pinned dependencies
+
+repro: $(VENV)/installed ## run the pipeline: dvc repro, then print the summary
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+	@$(BIN)/ganaug summary
+
+check: $(VENV)/installed ## lint and types
+	$(BIN)/ruff format --check src pipeline tests benchmarks
+	$(BIN)/ruff check src pipeline tests benchmarks
+	$(BIN)/mypy
+
+test: check ## lint, types, all tests with the slow ones (what CI runs)
+	$(BIN)/pytest -m "slow or not slow"
+
+fast: $(VENV)/installed ## the quick tests only
+	$(BIN)/pytest
+
+bench: $(VENV)/installed ## benchmarks against named rivals; prints ratios
+	$(BIN)/python -m benchmarks
+
+clean: ## remove caches, saved training states and build leftovers; data and results stay
+	rm -rf .ganaug .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist dvc_plots
+
+.PHONY: help install repro check test fast bench clean

@@ -1,0 +1,81 @@
+"""Classical augmentation: the baseline that synthetic images have to beat. Only albumentations here.
+
+Applied in the training process itself, batch by batch, from one stream that never restarts. With
+DataLoader workers albumentations 2.0.8 would repeat the same augmentation every epoch, which
+cripples the baseline and so flatters the GAN.
+"""
+
+import os
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ganaug.errors import GanaugError
+from ganaug.images import Pixels
+from ganaug.rng import derive_seed
+
+# Small enough to keep the label of any photograph or scan; larger moves cost accuracy on elpv.
+MAX_SHIFT = 0.06  # of the side
+MAX_SCALE = 0.1  # relative
+MAX_ROTATION = 5.0  # degrees
+MAX_CHANGE = 0.1  # of brightness and of contrast, relative
+
+
+class ClassicalAugmentation:
+    """Random flips, small shift, scale and rotation, and small brightness and contrast changes.
+
+    Args:
+        symmetries: flips that keep every label, of "hflip" and "vflip"; only these are used.
+        seed: equal seeds give the same stream; each call goes on in it.
+    Raises:
+        GanaugError: the AGPL fork albumentationsx has taken the place of albumentations.
+    """
+
+    def __init__(self, symmetries: Sequence[str], *, seed: int) -> None:
+        A = _albumentations()
+        import cv2
+
+        flips = {"hflip": A.HorizontalFlip(p=0.5), "vflip": A.VerticalFlip(p=0.5)}
+        self._compose = A.Compose(
+            [
+                *(flips[name] for name in sorted(symmetries)),
+                A.Affine(
+                    translate_percent=(-MAX_SHIFT, MAX_SHIFT),
+                    scale=(1 - MAX_SCALE, 1 + MAX_SCALE),
+                    rotate=(-MAX_ROTATION, MAX_ROTATION),
+                    border_mode=cv2.BORDER_REFLECT_101,
+                    p=0.5,
+                ),
+                A.RandomBrightnessContrast(MAX_CHANGE, MAX_CHANGE, p=0.5),
+            ]
+        )
+        self._to_dict = A.to_dict
+        self._compose.set_random_seed(derive_seed(seed, "classical") % 2**32)
+
+    def __call__(self, images: Pixels) -> Pixels:
+        """[N, H, W, C] uint8 -> the same shape, each image changed on its own."""
+        changed = [self._compose(image=image)["image"] for image in images]
+        return np.stack(changed).reshape(images.shape)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The policy as plain values, for metrics.json."""
+        policy: dict[str, Any] = self._to_dict(self._compose)
+        return policy
+
+
+def _albumentations() -> ModuleType:
+    """The MIT-licensed package, with its look-up of new versions off."""
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    try:
+        found = version("albumentationsx")
+    except PackageNotFoundError:
+        import albumentations
+
+        return albumentations  # type: ignore[no-any-return]
+    raise GanaugError(
+        f"albumentationsx {found} is installed in place of albumentations; its AGPL licence binds "
+        "what is built on it: pip uninstall albumentationsx && pip install albumentations==2.0.8"
+    )

@@ -1,0 +1,84 @@
+"""A tiny GAN: two classes of 16 px images, networks of a few thousand weights."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+
+from ganaug.gan.architecture import Architecture
+from ganaug.gan.batches import RealBatches
+from ganaug.gan.checkpoints import Checkpoints
+from ganaug.gan.compute import Compute
+from ganaug.gan.trainer import Trainer
+
+CPU = Compute(device=torch.device("cpu"), bf16=False)
+
+
+@pytest.fixture
+def architecture() -> Architecture:
+    return Architecture(
+        family="r3", resolution=16, channels=1, num_classes=2, z_dim=8, widths=(16, 16), patch=2
+    )
+
+
+
+
+@pytest.fixture
+def toy_images() -> tuple[np.ndarray, np.ndarray]:
+    """Class 0 dark, class 1 bright: [24, 16, 16, 1] uint8 and [24] int64."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 12)
+    images = rng.integers(0, 80, (24, 16, 16, 1)) + labels[:, None, None, None] * 150
+    return images.astype(np.uint8), labels
+
+
+class Recorder:
+    """An observer that remembers."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, dict[str, float]]] = []
+        self.grids: list[np.ndarray] = []
+
+    def metrics(self, images_seen, values):
+        self.rows.append((images_seen, values))
+
+    def samples(self, images, labels):
+        self.grids.append(images)
+
+
+@pytest.fixture
+def make_trainer(tmp_path, architecture, shipped_params, toy_images):
+    """Build a trainer of 16-image batches over `kimg`; every call sees the same checkpoints."""
+
+    def make(*, kimg=0.32, observer=None, evaluate=None, **changes) -> Trainer:
+        params = shipped_params.train.model_copy(
+            update={"kimg": kimg, "batch_size": 16, "z_dim": 8, "num_evaluations": 2} | changes
+        )
+        images, labels = toy_images
+        batches = RealBatches(
+            images, labels, batch_size=16, class_exponent=0.5, seed=0, device=CPU.device
+        )
+        return Trainer(
+            batches=batches,
+            architecture=architecture,
+            flips=("hflip",),
+            params=params,
+            seed=0,
+            compute=CPU,
+            evaluate=evaluate or (lambda images, labels: {"kid": float(images.mean())}),
+            observer=observer or Recorder(),
+            checkpoints=Checkpoints(tmp_path / "states", "run"),
+        )
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Networks this small lose time on a second thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

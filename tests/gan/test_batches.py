@@ -1,0 +1,52 @@
+import numpy as np
+import torch
+
+from ganaug.gan.batches import RealBatches
+from ganaug.gan.r3 import STATISTICS_GROUP
+
+CPU = torch.device("cpu")
+
+
+def make(labels, **changes):
+    images = np.arange(len(labels), dtype=np.uint8)[:, None, None, None].repeat(4, 1).repeat(4, 2)
+    options = {"batch_size": 64, "class_exponent": 0.5, "seed": 0, "device": CPU} | changes
+    return RealBatches(images, np.array(labels), **options)
+
+
+def test_batch_is_a_function_of_seed_and_step():
+    labels = [0] * 20 + [1] * 20
+    first, again = make(labels).draw(7), make(labels).draw(7)
+    assert torch.equal(first[0], again[0])
+    assert not torch.equal(first[0], make(labels).draw(8)[0])
+    assert not torch.equal(first[0], make(labels, seed=1).draw(7)[0])
+
+
+def test_labels_belong_to_their_images():
+    images, labels = make([0] * 20 + [1] * 20).draw(0)
+    pixel = ((images[:, 0, 0, 0] + 1) * 127.5).round()
+    assert torch.equal((pixel >= 20).long(), labels)
+
+
+def test_each_group_holds_one_class_and_distinct_images():
+    images, labels = make([0] * 20 + [1] * 20).draw(0)
+    for start in range(0, 64, STATISTICS_GROUP):
+        group = slice(start, start + STATISTICS_GROUP)
+        assert labels[group].unique().numel() == 1
+        assert images[group, 0, 0, 0].unique().numel() == STATISTICS_GROUP
+
+
+def test_exponent_tempers_the_class_shares():
+    labels = [0] * 90 + [1] * 10
+
+    def share_of_rare(exponent):
+        batches = make(labels, class_exponent=exponent)
+        return np.mean([batches.draw(step)[1].float().mean() for step in range(300)])
+
+    assert abs(share_of_rare(0.0) - 0.5) < 0.03
+    assert abs(share_of_rare(0.5) - 0.25) < 0.03  # 10**.5 / (90**.5 + 10**.5)
+    assert abs(share_of_rare(1.0) - 0.1) < 0.03
+
+
+def test_class_smaller_than_a_group_repeats_images():
+    images, labels = make([0] * 20 + [1] * 3, class_exponent=0.0).draw(0)
+    assert images[labels == 1, 0, 0, 0].unique().numel() == 3

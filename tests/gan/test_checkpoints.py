@@ -1,0 +1,71 @@
+import multiprocessing
+
+import pytest
+import torch
+
+from ganaug.errors import TrainingError
+from ganaug.gan.checkpoints import Checkpoints, fingerprint
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    return Checkpoints(tmp_path, "run")
+
+
+def save(checkpoints, seen):
+    checkpoints.save({"x": torch.full((3,), float(seen))}, {"seen": seen}, images_seen=seen)
+
+
+def test_newest_comes_back_and_two_are_kept(checkpoints):
+    for seen in (64, 128, 1000):
+        save(checkpoints, seen)
+    tensors, facts = checkpoints.load()
+    assert facts == {"seen": 1000}
+    assert tensors["x"].tolist() == [1000.0] * 3
+    assert len(list(checkpoints.folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"x" * 90])
+def test_torn_newest_falls_back_to_the_one_before(checkpoints, damage):
+    save(checkpoints, 64)
+    save(checkpoints, 128)
+    newest = checkpoints.folder / "000000000128.safetensors"
+    newest.write_bytes(damage(newest.read_bytes()))
+    assert checkpoints.load()[1] == {"seen": 64}
+    assert not newest.exists()
+
+
+def test_nothing_saved_gives_none(checkpoints):
+    assert checkpoints.load() is None
+
+
+def test_clear_forgets_the_run(checkpoints):
+    save(checkpoints, 64)
+    checkpoints.clear()
+    assert checkpoints.load() is None
+
+
+def _hold(root, ready, done):
+    with Checkpoints(root, "run").locked():
+        ready.set()
+        done.wait(20)
+
+
+def test_second_process_is_refused_and_the_lock_dies_with_its_holder(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Event(), context.Event()
+    holder = context.Process(target=_hold, args=(tmp_path, ready, done))
+    holder.start()
+    assert ready.wait(20)
+    second = Checkpoints(tmp_path, "run")
+    with pytest.raises(TrainingError, match="another process is training"), second.locked():
+        pass
+    holder.kill()
+    holder.join()
+    with second.locked():
+        pass
+
+
+def test_fingerprint_follows_the_content_and_not_the_key_order():
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    assert fingerprint({"a": 1}) != fingerprint({"a": 2})

@@ -1,0 +1,35 @@
+import pytest
+import torch
+
+from ganaug.errors import TrainingError
+from ganaug.gan.compute import Compute, choose_compute
+
+
+def test_auto_takes_what_there_is():
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert choose_compute().device.type == expected
+
+
+def test_cuda_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(TrainingError, match=r"train\.device is cuda"):
+        choose_compute(device="cuda")
+
+
+@pytest.mark.parametrize("instructions", ["avx512_bf16", "amx_bf16"])
+def test_bf16_on_a_cpu_that_has_the_instructions(monkeypatch, instructions):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {instructions: True})
+    assert choose_compute(device="cpu").bf16
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert not choose_compute(device="cpu").bf16
+
+
+def test_asked_for_precision_wins():
+    assert choose_compute(device="cpu", precision="bf16").bf16
+    assert not choose_compute(device="cpu", precision="fp32").bf16
+
+
+def test_autocast_runs_convolutions_in_bf16():
+    conv = torch.nn.Conv2d(1, 1, 1)
+    with Compute(torch.device("cpu"), bf16=True).autocast():
+        assert conv(torch.ones(1, 1, 2, 2)).dtype == torch.bfloat16
