@@ -38,10 +38,15 @@ LIGHT = Theme(
     "#57606a",
     "#e3e7eb",
     "#ffffff",
-    ("#1f5f99", "#c2570c", "#5b6670", "#9a7d0a"),
+    ("#1f5f99", "#c2570c", "#5b6670", "#9a7d0a", "#7b4a9e", "#2a8577"),
 )
 DARK = Theme(
-    "dark", "#e4e8ec", "#9aa5b1", "#2c343d", "#161b21", ("#74b3ea", "#f0995a", "#a9b4be", "#d9bd4b")
+    "dark",
+    "#e4e8ec",
+    "#9aa5b1",
+    "#2c343d",
+    "#161b21",
+    ("#74b3ea", "#f0995a", "#a9b4be", "#d9bd4b", "#bd96dc", "#6cc9ba"),
 )
 THEMES = (LIGHT, DARK)
 
