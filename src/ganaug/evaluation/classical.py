@@ -1,4 +1,4 @@
-"""Classical augmentation: the baseline that synthetic images have to beat. Only albumentations here.
+"""Classical augmentation, by albumentations: the baseline that synthetic images have to beat.
 
 Applied in the training process itself, batch by batch, from one stream that never restarts. With
 DataLoader workers albumentations 2.0.8 would repeat the same augmentation every epoch, which
@@ -17,11 +17,12 @@ from ganaug.errors import GanaugError
 from ganaug.images import Pixels
 from ganaug.rng import derive_seed
 
-# Small enough to keep the label of any photograph or scan; larger moves cost accuracy on elpv.
+# Small enough to keep the label of a photograph or scan; larger moves cost accuracy on elpv.
 MAX_SHIFT = 0.06  # of the side
 MAX_SCALE = 0.1  # relative
 MAX_ROTATION = 5.0  # degrees
-MAX_CHANGE = 0.1  # of brightness and of contrast, relative
+MAX_BRIGHTNESS = 0.05  # of 255
+MAX_CONTRAST = 0.1  # relative
 
 
 class ClassicalAugmentation:
@@ -49,7 +50,7 @@ class ClassicalAugmentation:
                     border_mode=cv2.BORDER_REFLECT_101,
                     p=0.5,
                 ),
-                A.RandomBrightnessContrast(MAX_CHANGE, MAX_CHANGE, p=0.5),
+                A.RandomBrightnessContrast(MAX_BRIGHTNESS, MAX_CONTRAST, p=0.5),
             ]
         )
         self._to_dict = A.to_dict

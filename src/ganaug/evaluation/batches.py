@@ -1,0 +1,89 @@
+"""Which images share a classifier's batch: shuffled rounds, balanced classes, a synthetic share."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganaug.images import Pixels
+from ganaug.rng import numpy_rng
+
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SyntheticPool:
+    """Synthetic images that fill a fixed share of every batch, however many there are."""
+
+    images: Pixels  # [M, H, W, C]
+    labels: Labels  # [M]
+    weights: NDArray[np.float32]  # [M], > 0, of each image in the loss; a real image's is 1
+    batch_fraction: float  # 0 < share <= 1; at 1 no real image is used
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one optimiser step, real ones first."""
+
+    images: Pixels  # [B, H, W, C]
+    labels: Labels  # [B]
+    weights: NDArray[np.float32]  # [B], in the loss
+
+
+def endless_batches(
+    images: Pixels,
+    labels: Labels,
+    *,
+    batch_size: int,
+    class_balanced: bool,
+    synthetic: SyntheticPool | None,
+    seed: int,
+) -> Iterator[Batch]:
+    """Batches without end; every image is used once before any is used again.
+
+    Args:
+        images: [N, H, W, C] uint8, real; may be a memory map.
+        labels: [N].
+        batch_size: B, real and synthetic together.
+        class_balanced: whether each class with real images is drawn equally often; within a class,
+            every real image is used once before any is used again.
+        synthetic: None for real images only.
+        seed: real and synthetic rows come from streams of their own.
+    """
+    rng = numpy_rng(seed, "real")
+    real = _balanced_order(labels, rng) if class_balanced else _endless_order(len(labels), rng)
+    if synthetic is None:
+        while True:
+            rows = _take(real, batch_size)
+            yield Batch(images[rows], labels[rows], np.ones(batch_size, np.float32))
+    num_synthetic = round(batch_size * synthetic.batch_fraction)
+    num_real = batch_size - num_synthetic
+    made = _endless_order(len(synthetic.labels), numpy_rng(seed, "synthetic"))
+    while True:
+        rows, more = _take(real, num_real), _take(made, num_synthetic)
+        yield Batch(
+            np.concatenate([images[rows], synthetic.images[more]]),
+            np.concatenate([labels[rows], synthetic.labels[more]]),
+            np.concatenate([np.ones(num_real, np.float32), synthetic.weights[more]]),
+        )
+
+
+def _take(order: Iterator[int], number: int) -> NDArray[np.int64]:
+    return np.array([next(order) for _ in range(number)], np.int64)
+
+
+def _endless_order(n: int, rng: np.random.Generator) -> Iterator[int]:
+    """Every index once per round, in a new random order each round."""
+    while True:
+        yield from rng.permutation(n).tolist()
+
+
+def _balanced_order(labels: Labels, rng: np.random.Generator) -> Iterator[int]:
+    """Every class once per round; within a class, every index once per round of its own."""
+    rows = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    orders = [
+        _endless_order(len(r), child) for r, child in zip(rows, rng.spawn(len(rows)), strict=True)
+    ]
+    for position in _endless_order(len(rows), rng):
+        yield int(rows[position][next(orders[position])])
