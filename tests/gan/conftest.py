@@ -1,11 +1,8 @@
 """A tiny GAN: two classes of 16 px images, networks of a few thousand weights."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-
 
 from ganaug.gan.architecture import Architecture
 from ganaug.gan.batches import RealBatches
@@ -21,8 +18,6 @@ def architecture() -> Architecture:
     return Architecture(
         family="r3", resolution=16, channels=1, num_classes=2, z_dim=8, widths=(16, 16), patch=2
     )
-
-
 
 
 @pytest.fixture

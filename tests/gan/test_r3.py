@@ -1,7 +1,12 @@
 import pytest
 import torch
 
-from ganaug.gan.architecture import STAGES, build_discriminator, build_generator, resolve_architecture
+from ganaug.gan.architecture import (
+    STAGES,
+    build_discriminator,
+    build_generator,
+    resolve_architecture,
+)
 from ganaug.gan.r3 import MinibatchStatistics
 
 

@@ -87,7 +87,9 @@ def write_synthetic(
         "wanted": accepted,
         "accepted": accepted,
         "drawn": {name: n + 5 for name, n in accepted.items()},
-        "rejected": {name: {"label_confidence": 3, "realism": 2} for name in CLASSES},
+        "rejected": {
+            name: {"near_copy": 0, "wrong_class": 3, "unrealistic": 2} for name in CLASSES
+        },
         "files": describe_files(paths),
     }
     write_json(document, folder / "synthetic.json")

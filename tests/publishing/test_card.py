@@ -66,7 +66,7 @@ def test_the_card_explains_every_column_and_names_the_verdict(small_run: Path) -
     assert all(f"| `{name}` |" in card for name in FIELDS)
     assert "**Yes: they are shipped.**\nSynthetic images raise macro-F1 by 1.2 pp." in card
     assert "| +1.2 | -0.2 to +2.2 | 0.031 | 6 |" in card
-    assert "| cracked | 6 | 11 | 6 | label_confidence 3, realism 2 |" in card
+    assert "| cracked | 6 | 11 | 6 | wrong class 3, unrealistic 2 |" in card
     assert r"toy \<cells\>" in card
 
 

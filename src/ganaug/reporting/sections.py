@@ -112,7 +112,7 @@ def training_section(losses: Mapping[str, pd.Series], kid: pd.Series) -> dict[st
 
 def drawn_section(classes: Sequence[str], made: Json) -> dict[str, dict[str, int]]:
     """{class: {"kept": n, reason: n, ...}}, every class with the same reasons."""
-    reasons = sorted({reason for name in classes for reason in made["rejected"][name]})
+    reasons = list(dict.fromkeys(why for name in classes for why in made["rejected"][name]))
     return {
         name: {
             "kept": made["accepted"][name],

@@ -1,0 +1,85 @@
+"""models/generator -> data/synthetic: draw synthetic images, score them, keep the good ones.
+
+Params: seed, generate. Writes: train-synthetic-*.parquet, synthetic.json (what was wanted, drawn,
+accepted and rejected for which reason), metrics.json.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from ganaug.budget import measured
+from ganaug.config import load_params
+from ganaug.curating.curate import Rules, curate, tally_dict
+from ganaug.curating.filter import SyntheticFilter
+from ganaug.curating.synthetic import write_synthetic
+from ganaug.curating.targets import synthetic_targets
+from ganaug.errors import SnapshotError, run
+from ganaug.fileio import write_json
+from ganaug.gan.snapshot import load_snapshot
+from ganaug.preparing.prepared import read_prepared
+from ganaug.shards import read_images, read_rows
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    *,
+    prepared: Annotated[Path, typer.Option(file_okay=False, help="Prepared dataset.")],
+    snapshot: Annotated[Path, typer.Option(file_okay=False, help="Generator snapshot.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Output folder, replaced.")],
+    results: Annotated[Path, typer.Option(file_okay=False, help="Metrics.")],
+    params: Annotated[Path, typer.Option(dir_okay=False)] = Path("params.yaml"),
+) -> None:
+    """Generate, score, and accept or reject synthetic images."""
+    p = load_params(params)
+    dataset, model = read_prepared(prepared), load_snapshot(snapshot)
+    if model.classes != dataset.classes:
+        raise SnapshotError(
+            f"{snapshot}: made for classes {model.classes}, {prepared} has {dataset.classes}; "
+            "run the stage train"
+        )
+    with measured("generate", results / "budget.json"):
+        paths = dataset.shards("train")
+        rows, _ = read_rows(paths)
+        judge = SyntheticFilter(
+            read_images(paths),
+            rows["label"].to_numpy(np.int64),
+            rows["group_id"].tolist(),
+            class_names=dataset.classes,
+            symmetries=dataset.symmetries,
+            seed=p.seed,
+        )
+        curated = curate(
+            model,
+            judge,
+            rows["image_id"].tolist(),
+            wanted=synthetic_targets(
+                dataset.counts["train"], strategy=p.generate.strategy, amount=p.generate.amount
+            ),
+            first_seed=p.seed * 10**6,
+            rules=Rules(
+                latent_std=p.generate.latent_std,
+                min_label_confidence=p.generate.min_label_confidence,
+                min_realism=p.generate.min_realism,
+            ),
+            max_draws_per_image=p.generate.max_draws_per_image,
+        )
+        tallies = tally_dict(curated.tallies)
+        facts = {
+            "generator_id": model.generator_id,
+            "strategy": p.generate.strategy,
+            "amount": p.generate.amount,
+            **tallies,
+        }
+        write_synthetic(curated, facts, folder=out, class_names=dataset.classes)
+    write_json(tallies, results / "metrics.json")
+    accepted, drawn = (sum(tallies[what].values()) for what in ("accepted", "drawn"))
+    typer.echo(f"generate: {accepted} of {drawn} drawn images accepted -> {out}")
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,179 @@
+"""Draw, score, accept or reject, until every class has its images or is given up on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ganaug.curating.filter import REASONS, SyntheticFilter, reject_reasons
+from ganaug.gan.sampling import sample
+from ganaug.gan.snapshot import Snapshot
+from ganaug.images import Pixels, encode_png, pixel_id
+from ganaug.progress import ProgressReport
+from ganaug.records import METADATA_COLUMNS
+
+ROUND = 256  # images drawn and scored at a time: memory does not grow with the number wanted
+
+
+@dataclass
+class ClassTally:
+    """What happened to the draws of one class."""
+
+    wanted: int
+    drawn: int = 0
+    accepted: int = 0
+    rejected: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+
+
+@dataclass(frozen=True)
+class Curated:
+    """Accepted rows, their PNGs in the same order, and the tally of each class."""
+
+    rows: pd.DataFrame
+    images: list[bytes]
+    tallies: dict[str, ClassTally]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How images are drawn, and from where on they are accepted.
+
+    Args:
+        latent_std: scale of the latent; 1 as trained.
+        min_label_confidence: 0..1.
+        min_realism: >= 0; 1 is the edge of a real ball.
+    """
+
+    latent_std: float
+    min_label_confidence: float
+    min_realism: float
+
+
+def curate(
+    snapshot: Snapshot,
+    judge: SyntheticFilter,
+    real_ids: Sequence[str],
+    *,
+    wanted: Mapping[str, int],
+    first_seed: int,
+    rules: Rules,
+    max_draws_per_image: int,
+) -> Curated:
+    """Generate the wanted images of each class.
+
+    Args:
+        snapshot: the generator.
+        judge: scores its images.
+        real_ids: image_id of the real training images, in the order that `judge` knows them.
+        wanted: images per class, keyed as in the snapshot's classes.
+        first_seed: seeds count up from here, in each class.
+        rules: see there.
+        max_draws_per_image: a class is given up after this many draws per wanted image.
+    """
+    taken = set(real_ids)
+    tallies = {name: ClassTally(count) for name, count in wanted.items()}
+    parts: list[pd.DataFrame] = [pd.DataFrame(columns=METADATA_COLUMNS)]
+    images: list[bytes] = []
+    with ProgressReport("generate", total=sum(wanted.values())) as progress:
+        for name, tally in tallies.items():
+            for seeds in _rounds(tally, first_seed, max_draws_per_image):
+                rows, pixels, reasons = _draw(snapshot, judge, real_ids, name, seeds, rules, taken)
+                kept = _settle(tally, reasons)
+                parts.append(rows.iloc[kept])
+                images += [encode_png(pixels[i]) for i in kept]
+                progress.advance(len(kept))
+            if tally.accepted < tally.wanted:
+                progress.note(_describe_shortfall(name, tally))
+    filled = [part for part in parts if len(part)] or parts
+    return Curated(pd.concat(filled).reset_index(drop=True), images, tallies)
+
+
+def _draw(
+    snapshot: Snapshot,
+    judge: SyntheticFilter,
+    real_ids: Sequence[str],
+    class_name: str,
+    seeds: list[int],
+    rules: Rules,
+    taken: set[str],
+) -> tuple[pd.DataFrame, Pixels, NDArray[np.str_]]:
+    """Rows and pixels of one class's next images, and why each is rejected; `taken` grows."""
+    label = snapshot.classes.index(class_name)
+    pixels = sample(
+        snapshot.generator,
+        [label] * len(seeds),
+        seeds,
+        z_dim=snapshot.architecture.z_dim,
+        latent_std=rules.latent_std,
+    )
+    ids = [pixel_id(image) for image in pixels]
+    scores = judge.score(pixels, np.full(len(seeds), label))
+    reasons = reject_reasons(
+        scores,
+        _mark_duplicates(ids, taken),
+        min_label_confidence=rules.min_label_confidence,
+        min_realism=rules.min_realism,
+    )
+    columns = {
+        "label": label,
+        "image_id": ids,
+        "source": "synthetic",
+        "split": "train",
+        "group_id": None,
+        "generator_id": snapshot.generator_id,
+        "seed": seeds,
+        "parent_id": None,
+        "label_confidence": scores.label_confidence,
+        "realism": scores.realism,
+        "nearest_id": [real_ids[i] for i in scores.nearest],
+        "nearest_distance": scores.nearest_distance,
+        "weight": 1.0,
+    }
+    return pd.DataFrame(columns, columns=METADATA_COLUMNS), pixels, reasons
+
+
+def _rounds(tally: ClassTally, first_seed: int, max_draws: int) -> Iterator[list[int]]:
+    """Seeds to draw next, until the class has its images or has used up its draws."""
+    while tally.accepted < tally.wanted and tally.drawn < tally.wanted * max_draws:
+        size = min(ROUND, tally.wanted * max_draws - tally.drawn)
+        start = first_seed + tally.drawn
+        yield list(range(start, start + size))
+
+
+def _mark_duplicates(ids: Sequence[str], taken: set[str]) -> NDArray[np.bool_]:
+    """Which pixels were seen before; `taken` grows."""
+    marks = []
+    for image_id in ids:
+        marks.append(image_id in taken)
+        taken.add(image_id)
+    return np.array(marks)
+
+
+def _settle(tally: ClassTally, reasons: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Count draws up to the last image needed; positions of the accepted ones among them."""
+    accepted = np.flatnonzero(reasons == "")[: tally.wanted - tally.accepted]
+    is_full = tally.accepted + len(accepted) == tally.wanted
+    used = int(accepted[-1]) + 1 if is_full and len(accepted) else len(reasons)
+    tally.drawn += used
+    tally.accepted += len(accepted)
+    for reason in reasons[:used]:
+        if reason:
+            tally.rejected[str(reason)] += 1
+    return accepted
+
+
+def _describe_shortfall(name: str, tally: ClassTally) -> str:
+    worst = max(tally.rejected, key=lambda reason: tally.rejected[reason])
+    return (
+        f"class {name}: only {tally.accepted} of {tally.wanted} wanted images were accepted in "
+        f"{tally.drawn} draws, mostly rejected as {worst}"
+    )
+
+
+def tally_dict(tallies: Mapping[str, ClassTally]) -> dict[str, Any]:
+    """{"wanted", "accepted", "drawn"} per class, and {"rejected": {class: {reason: n}}}."""
+    counted = ("wanted", "accepted", "drawn", "rejected")
+    return {what: {name: getattr(t, what) for name, t in tallies.items()} for what in counted}

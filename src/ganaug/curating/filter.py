@@ -1,0 +1,180 @@
+"""Scores of synthetic images, by classifiers that are cross-fitted on the real training images.
+
+Each of two classifiers learns from one half of the groups, and its feature space holds the other
+half: no real image is ever judged by a network that has seen it, so the balls around real images
+are as wide as for new ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ganaug.curating.neighbours import K, RealNeighbours
+from ganaug.errors import DatasetError
+from ganaug.evaluation.classical import ClassicalAugmentation
+from ganaug.evaluation.classifier import Classifier, embed, predict, train_classifier
+from ganaug.images import Pixels
+from ganaug.rng import derive_seed, numpy_rng
+
+NUM_STEPS = 300  # of each classifier; more did not part the classes better on elpv
+BATCH_SIZE = 64
+LR = 0.004
+MIN_IMAGES = 2 * (K + 1)  # of a class: both halves need neighbours
+
+# Reasons to reject, in the order in which they are looked for.
+REASONS = ("duplicate", "near_copy", "wrong_class", "unrealistic")
+
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Of M synthetic images.
+
+    Args:
+        label_confidence: [M] 0..1, the classifiers' mean probability of the wanted class.
+        realism: [M] >= 0, mean over the two feature spaces; 1 is the edge of a real ball.
+        nearest: [M] row of the nearest real training image.
+        nearest_distance: [M] to it, 1 being the median radius of real balls.
+        is_copy: [M] closer to a training image than those are to each other.
+    """
+
+    label_confidence: NDArray[np.float64]
+    realism: NDArray[np.float64]
+    nearest: Labels
+    nearest_distance: NDArray[np.float64]
+    is_copy: NDArray[np.bool_]
+
+
+class SyntheticFilter:
+    """Two cross-fitted classifiers and the real images in their feature spaces.
+
+    Args:
+        images: [N, H, W, C] uint8, the real training images.
+        labels: [N].
+        groups: [N] group ids; a group is never split between the halves.
+        class_names: what labels index.
+        symmetries: flips that keep the label.
+        seed: of the halves and the classifiers.
+    Raises:
+        DatasetError: a class has too few images for two halves.
+    """
+
+    def __init__(
+        self,
+        images: Pixels,
+        labels: Labels,
+        groups: Sequence[str],
+        *,
+        class_names: Sequence[str],
+        symmetries: Sequence[str],
+        seed: int,
+    ) -> None:
+        self._num_classes = len(class_names)
+        halves = split_in_halves(labels, groups, class_names=class_names, seed=seed)
+        self._rows: list[list[Labels]] = []  # per half and class: rows held out of its classifier
+        self._models: list[Classifier] = []
+        self._spaces: list[list[RealNeighbours]] = []
+        for half in (0, 1):
+            seen = halves == half
+            model = train_classifier(
+                images[seen],
+                labels[seen],
+                num_classes=self._num_classes,
+                num_steps=NUM_STEPS,
+                batch_size=BATCH_SIZE,
+                lr=LR,
+                seed=derive_seed(seed, "filter", half),
+                class_balanced=True,
+                augment=ClassicalAugmentation(
+                    symmetries, seed=derive_seed(seed, "filter", "classical", half)
+                ),
+            )
+            held_out = [np.flatnonzero(~seen & (labels == c)) for c in range(self._num_classes)]
+            self._models.append(model)
+            self._rows.append(held_out)
+            self._spaces.append([RealNeighbours(embed(model, images[rows])) for rows in held_out])
+
+    def score(self, images: Pixels, labels: Labels) -> Scores:
+        """Scores of [M, H, W, C] uint8 images that were made for the classes `labels` [M]."""
+        each = [self._score_by(half, images, labels) for half in (0, 1)]
+        closer = np.where(each[0].nearest_distance <= each[1].nearest_distance, 0, 1)
+
+        def of_closer(name: str) -> NDArray[np.generic]:
+            chosen: NDArray[np.generic] = np.choose(closer, [getattr(e, name) for e in each])
+            return chosen
+
+        return Scores(
+            label_confidence=np.mean([e.label_confidence for e in each], axis=0),
+            realism=np.mean([e.realism for e in each], axis=0),
+            nearest=of_closer("nearest").astype(np.int64),
+            nearest_distance=of_closer("nearest_distance").astype(np.float64),
+            is_copy=each[0].is_copy | each[1].is_copy,
+        )
+
+    def _score_by(self, half: int, images: Pixels, labels: Labels) -> Scores:
+        model = self._models[half]
+        features = embed(model, images)
+        count = len(images)
+        realism, distance = np.empty(count), np.empty(count)
+        nearest, is_copy = np.empty(count, np.int64), np.empty(count, bool)
+        for label in range(self._num_classes):
+            of_class = labels == label
+            position = self._spaces[half][label].locate(features[of_class])
+            realism[of_class], distance[of_class] = position.realism, position.distance
+            nearest[of_class] = self._rows[half][label][position.nearest]
+            is_copy[of_class] = position.is_copy
+        confidence = predict(model, images)[np.arange(count), labels]
+        return Scores(confidence, realism, nearest, distance, is_copy)
+
+
+def split_in_halves(
+    labels: Labels, groups: Sequence[str], *, class_names: Sequence[str], seed: int
+) -> NDArray[np.int64]:
+    """0 or 1 for each image: whole groups, each class in both halves as evenly as groups allow.
+
+    Raises:
+        DatasetError: a class lies in one group only or has too few images.
+    """
+    counts = pd.crosstab(pd.Series(groups, name="group"), pd.Series(labels, name="label"))
+    order = numpy_rng(seed, "filter", "halves").permutation(len(counts))
+    table = counts.to_numpy()
+    totals = np.zeros((2, table.shape[1]))
+    half_of: dict[str, int] = {}
+    # The largest groups first, each to the half that has less of the classes it holds.
+    for index in order[np.argsort(-table.sum(axis=1)[order], kind="stable")]:
+        lacks = (totals / table.sum(axis=0) * table[index]).sum(axis=1)
+        half = int(lacks.argmin())
+        totals[half] += table[index]
+        half_of[str(counts.index[index])] = half
+    poor = [
+        class_names[int(c)]
+        for c, n in zip(counts.columns, totals.min(axis=0), strict=True)
+        if n < MIN_IMAGES / 2
+    ]
+    if poor:
+        raise DatasetError(
+            f"class {', '.join(poor)}: too few training images, or all in one group, to judge "
+            f"synthetic ones ({MIN_IMAGES} in two groups at least); add images or drop the class"
+        )
+    return np.array([half_of[str(group)] for group in groups])
+
+
+def reject_reasons(
+    scores: Scores,
+    is_duplicate: NDArray[np.bool_],
+    *,
+    min_label_confidence: float,
+    min_realism: float,
+) -> NDArray[np.str_]:
+    """The first reason of `REASONS` that holds for each image, "" for an accepted one."""
+    conditions = (
+        is_duplicate,
+        scores.is_copy,
+        scores.label_confidence < min_label_confidence,
+        scores.realism < min_realism,
+    )
+    return np.select(conditions, REASONS, default="").astype(np.str_)

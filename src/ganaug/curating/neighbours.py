@@ -1,0 +1,73 @@
+"""Where a synthetic image lies among real ones of its class, in one feature space."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+from sklearn.neighbors import NearestNeighbors
+
+Floats = NDArray[np.float64]
+
+K = 3  # neighbours that span a real image's ball, as in the paper of the realism score
+TINY = 1e-12
+COPY_PERCENTILE = 1.0  # of real images that would count as copies of each other
+
+
+@dataclass(frozen=True)
+class Position:
+    """Of M images among N real ones.
+
+    Args:
+        realism: [M] >= 0; 1 is the edge of the nearest real ball.
+        nearest: [M] index of the nearest real image.
+        distance: [M] to it, in units of the real images' median ball radius.
+        is_copy: [M] whether it is closer to that image than real images are to each other.
+    """
+
+    realism: Floats
+    nearest: NDArray[np.int64]
+    distance: Floats
+    is_copy: NDArray[np.bool_]
+
+
+class RealNeighbours:
+    """The real images of one class in a feature space.
+
+    Args:
+        features: [N, D], N > K.
+    """
+
+    def __init__(self, features: NDArray[np.floating]) -> None:
+        self._features = features.astype(np.float64)
+        # Of each real image to the other ones, nearest first.
+        distances, neighbours = NearestNeighbors(n_neighbors=K).fit(self._features).kneighbors()
+        self._first = distances[:, 0]
+        self._radius = distances[:, K - 1]
+        self._unit = max(float(np.median(self._radius)), TINY)
+        # Wide balls lie around outliers and would call anything realistic.
+        self._trusted = self._radius <= np.median(self._radius)
+        nearest = neighbours[:, 0]
+        is_mutual = neighbours[nearest, 0] == np.arange(len(nearest))
+        reference = np.where(is_mutual, distances[nearest, 1], self._first[nearest])
+        ratio = self._first / np.maximum(reference, TINY)
+        self._copy_below = float(np.percentile(ratio, COPY_PERCENTILE))
+
+    def locate(self, features: NDArray[np.floating]) -> Position:
+        """Locate M images, [M, D].
+
+        Source: realism is that of Kynkaanniemi et al. 2019, arXiv:1904.06991, equation 4, with the
+        wider half of the balls left out as there; the copy test compares with the real image's own
+        nearest neighbour as in Alaa et al. 2022, arXiv:2102.08921, its threshold being calibrated
+        on real images.
+        """
+        if len(features) == 0:
+            empty = np.empty(0)
+            return Position(empty, np.empty(0, np.int64), empty, np.empty(0, bool))
+        distances = cdist(features.astype(np.float64), self._features)  # [M, N]
+        nearest = distances.argmin(axis=1)
+        closest = distances[np.arange(len(nearest)), nearest]
+        balls = self._radius[self._trusted] / np.maximum(distances[:, self._trusted], TINY)
+        ratio = closest / np.maximum(self._first[nearest], TINY)
+        is_copy = ratio < self._copy_below
+        return Position(balls.max(axis=1), nearest, closest / self._unit, is_copy)

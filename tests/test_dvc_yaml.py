@@ -1,0 +1,109 @@
+"""dvc.yaml against the code: every imported file is a dependency, every option has its path."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from ganaug.config import Params
+
+REPOSITORY = Path(__file__).parents[1]
+PIPELINE = YAML(typ="safe", pure=True).load(REPOSITORY / "dvc.yaml")
+STAGES = PIPELINE["stages"]
+
+
+def module_file(name: str) -> Path | None:
+    """The file of `ganaug.x.y` or `pipeline.x`; None for a module that is not ours."""
+    root = {"ganaug": REPOSITORY / "src", "pipeline": REPOSITORY}.get(name.partition(".")[0])
+    if root is None:
+        return None
+    path = root.joinpath(*name.split("."))
+    return path.with_suffix(".py") if path.with_suffix(".py").exists() else None
+
+
+def imported_modules(file: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def files_behind(file: Path, seen: set[Path] | None = None) -> set[Path]:
+    """`file` and every file of ours that it imports, directly or not."""
+    seen = seen if seen is not None else set()
+    seen.add(file)
+    for name in imported_modules(file):
+        found = module_file(name)
+        if found is not None and found not in seen:
+            files_behind(found, seen)
+    return seen
+
+
+def outputs(stage: dict) -> list[str]:
+    entries = [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_imported_file_is_a_dependency(name):
+    deps = [REPOSITORY / dep for dep in STAGES[name]["deps"]]
+    missing = [
+        str(file.relative_to(REPOSITORY))
+        for file in files_behind(REPOSITORY / "pipeline" / f"{name}.py")
+        if not any(file == dep or dep in file.parents for dep in deps)
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_code_dependency_is_imported(name):
+    used = files_behind(REPOSITORY / "pipeline" / f"{name}.py")
+    code = [REPOSITORY / dep for dep in STAGES[name]["deps"] if dep.startswith(("src", "pipeline"))]
+    idle = [
+        str(dep.relative_to(REPOSITORY))
+        for dep in code
+        if not any(file == dep or dep in file.parents for file in used)
+    ]
+    assert idle == []
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stage_is_described_and_reads_its_own_params(name):
+    stage = STAGES[name]
+    assert stage["desc"]
+    assert set(stage["params"]) <= {"seed", name}
+    assert name in stage["params"]
+    assert name in Params.model_fields
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_data_dependency_is_made_by_an_earlier_stage(name):
+    earlier: list[str] = []
+    for other, stage in STAGES.items():
+        if other == name:
+            break
+        earlier += outputs(stage)
+    data = [d for d in STAGES[name]["deps"] if d.startswith(("data", "models", "results"))]
+    assert [dep for dep in data if dep not in earlier] == []
+
+
+def test_no_two_stages_write_the_same_path():
+    paths = [path for stage in STAGES.values() for path in outputs(stage)]
+    assert len(paths) == len(set(paths))
+
+
+def test_metrics_lie_in_git_and_not_in_the_cache():
+    for stage in STAGES.values():
+        for entry in stage.get("metrics", []):
+            assert next(iter(entry.values()))["cache"] is False
+
+
+def test_artifacts_are_outputs():
+    paths = [path for stage in STAGES.values() for path in outputs(stage)]
+    kinds = {facts["type"] for facts in PIPELINE["artifacts"].values()}
+    assert kinds == {"dataset", "model"}
+    assert all(facts["path"] in paths for facts in PIPELINE["artifacts"].values())
