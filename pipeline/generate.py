@@ -52,6 +52,7 @@ def main(
             class_names=dataset.classes,
             symmetries=dataset.symmetries,
             seed=p.seed,
+            num_steps=p.generate.filter_steps,
         )
         curated = curate(
             model,

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ganaug.budget import measured
 from ganaug.config import load_params
 from ganaug.errors import run
 from ganaug.fileio import write_json
@@ -25,7 +26,8 @@ def main(
 ) -> None:
     """Read, check, resize and split the real images."""
     p = load_params(params)
-    prepared, numbers = prepare(p.prepare, seed=p.seed, out=out)
+    with measured("prepare", metrics.with_name("budget.json")):
+        prepared, numbers = prepare(p.prepare, seed=p.seed, out=out)
     write_json(numbers, metrics)
     for note in prepared.notes:
         typer.echo(f"warning: {note}", err=True)

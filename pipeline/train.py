@@ -50,7 +50,8 @@ class LiveObserver:
     def samples(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
         """Overwrite the grid: one row a class."""
         rows = [images[labels == label][:GRID_COLUMNS] for label in np.unique(labels)]
-        self._live.log_image("samples.png", tile(np.concatenate(rows), columns=GRID_COLUMNS))
+        grid = tile(np.concatenate(rows), columns=GRID_COLUMNS)
+        self._live.log_image("samples.png", grid.squeeze())  # Pillow wants grey as [H, W]
 
 
 @app.command()

@@ -82,6 +82,7 @@ class GenerateParams(_Section):
     strategy: Literal["balance", "per_class", "ratio"]
     amount: Positive
     latent_std: Positive
+    filter_steps: Count
     min_label_confidence: Fraction
     min_realism: Annotated[float, Field(ge=0)]
     max_draws_per_image: Count

@@ -32,7 +32,7 @@ def test_the_stage_writes_shards_and_metrics_and_says_one_line(invoke, tmp_path)
     metrics = read_json(tmp_path / "out.json")
     assert metrics["counts"] == prepared.counts
     assert metrics["num_images"] == {"read": 1797, "accepted": 1797, "rejected": 0}
-    assert result.stdout == f"prepare: {prepared.summary()} -> {tmp_path / 'out'}\n"
+    assert result.stdout.splitlines()[-1] == f"prepare: {prepared.summary()} -> {tmp_path / 'out'}"
     assert result.stderr == ""
 
 
@@ -47,7 +47,7 @@ def test_warnings_go_to_stderr(invoke, monkeypatch):
     monkeypatch.setattr("ganaug.preparing.prepare.load_source", lambda params: toy_source())
     result = invoke()
     assert result.stderr.startswith("warning: class 'left' has 32 distinct images;")
-    assert len(result.stdout.splitlines()) == 1
+    assert len(result.stdout.splitlines()) == 2
 
 
 def test_bad_params_end_the_command_in_one_line_and_code_2(tmp_path, write_params, capsys):

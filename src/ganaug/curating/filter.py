@@ -19,7 +19,6 @@ from ganaug.evaluation.classifier import Classifier, embed, predict, train_class
 from ganaug.images import Pixels
 from ganaug.rng import derive_seed, numpy_rng
 
-NUM_STEPS = 300  # of each classifier; more did not part the classes better on elpv
 BATCH_SIZE = 64
 LR = 0.004
 MIN_IMAGES = 2 * (K + 1)  # of a class: both halves need neighbours
@@ -59,6 +58,7 @@ class SyntheticFilter:
         class_names: what labels index.
         symmetries: flips that keep the label.
         seed: of the halves and the classifiers.
+        num_steps: optimiser steps of each classifier.
     Raises:
         DatasetError: a class has too few images for two halves.
     """
@@ -72,6 +72,7 @@ class SyntheticFilter:
         class_names: Sequence[str],
         symmetries: Sequence[str],
         seed: int,
+        num_steps: int,
     ) -> None:
         self._num_classes = len(class_names)
         halves = split_in_halves(labels, groups, class_names=class_names, seed=seed)
@@ -84,7 +85,7 @@ class SyntheticFilter:
                 images[seen],
                 labels[seen],
                 num_classes=self._num_classes,
-                num_steps=NUM_STEPS,
+                num_steps=num_steps,
                 batch_size=BATCH_SIZE,
                 lr=LR,
                 seed=derive_seed(seed, "filter", half),

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import torch
+
+from ganaug.curating.curate import Rules, curate, tally_dict
+from ganaug.curating.filter import Scores
+from ganaug.gan.architecture import Architecture, build_generator
+from ganaug.gan.sampling import sample
+from ganaug.gan.snapshot import Snapshot
+from ganaug.images import decode_png
+from ganaug.records import check_rows
+
+REAL_IDS = [f"{i:032x}" for i in range(3)]
+RULES = Rules(latent_std=1.0, min_label_confidence=0.5, min_realism=0.5)
+
+
+@pytest.fixture(scope="module")
+def snapshot():
+    architecture = Architecture(
+        family="r3", resolution=16, channels=1, num_classes=2, z_dim=8, widths=(16, 16), patch=2
+    )
+    torch.manual_seed(0)
+    return Snapshot(build_generator(architecture).eval(), architecture, ("good", "bad"), "ab" * 32)
+
+
+class Judge:
+    """Confident about a given share of images of class 0, and about none of class 1."""
+
+    def __init__(self, share=1.0):
+        self.share = share
+
+    def score(self, images, labels):
+        n = len(images)
+        confident = (np.arange(n) % 100 < 100 * self.share) & (labels == 0)
+        confidence = np.where(confident, 0.9, 0.1)
+        ones = np.ones(n)
+        return Scores(confidence, ones, np.full(n, 2), ones, np.zeros(n, bool))
+
+
+def run(snapshot, judge, wanted, **changes):
+    options = {"rules": RULES, "first_seed": 1000, "max_draws_per_image": 4} | changes
+    return curate(snapshot, judge, REAL_IDS, wanted=wanted, **options)
+
+
+def test_rows_carry_everything_and_name_their_image(snapshot):
+    curated = run(snapshot, Judge(), {"good": 5, "bad": 0})
+    rows = check_rows(curated.rows, snapshot.classes, where="test")
+    assert len(rows) == len(curated.images) == 5
+    assert rows["seed"].tolist() == [1000, 1001, 1002, 1003, 1004]
+    assert set(rows["nearest_id"]) == {REAL_IDS[2]}
+    again = sample(snapshot.generator, [0], [1003], z_dim=8)[0]
+    assert np.array_equal(decode_png(curated.images[3]), again)
+
+
+def test_rejects_are_counted_and_replaced(snapshot):
+    curated = run(snapshot, Judge(share=0.5), {"good": 120, "bad": 0})
+    tally = curated.tallies["good"]
+    assert tally.accepted == 120
+    assert tally.drawn == tally.accepted + sum(tally.rejected.values())
+    assert tally.rejected["wrong_class"] > 50
+
+
+def test_class_that_can_not_be_made_is_given_up_and_named(snapshot, capsys):
+    curated = run(snapshot, Judge(), {"good": 3, "bad": 10})
+    counts = tally_dict(curated.tallies)
+    assert counts["accepted"] == {"good": 3, "bad": 0}
+    assert counts["drawn"]["bad"] == 40
+    assert counts["rejected"]["bad"]["wrong_class"] == 40
+    assert "class bad: only 0 of 10 wanted images" in capsys.readouterr().err
+
+
+def test_nothing_wanted_gives_no_rows(snapshot):
+    curated = run(snapshot, Judge(), {"good": 0, "bad": 0})
+    assert len(curated.rows) == 0
+    assert curated.images == []
+
+
+def test_real_images_are_never_repeated(snapshot):
+    first = run(snapshot, Judge(), {"good": 3, "bad": 0})
+    ids = first.rows["image_id"].tolist()
+    curated = curate(
+        snapshot,
+        Judge(),
+        ids,
+        wanted={"good": 3, "bad": 0},
+        rules=RULES,
+        first_seed=1000,
+        max_draws_per_image=4,
+    )
+    assert not set(ids) & set(curated.rows["image_id"])
+    assert curated.tallies["good"].rejected["duplicate"] == 3

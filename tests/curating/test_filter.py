@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from ganaug.curating.filter import Scores, SyntheticFilter, reject_reasons, split_in_halves
+from ganaug.errors import DatasetError
+
+NAMES = ("top", "left", "striped")
+
+
+def make_images(labels, seed):
+    """16 px images of three plainly different classes."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 40, (len(labels), 16, 16, 1))
+    images[labels == 0, :8] += 180
+    images[labels == 1, :, :8] += 180
+    images[labels == 2, ::2] += 180
+    return images.astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def judge():
+    labels = np.repeat([0, 1, 2], 24)
+    groups = [f"g{i // 4}" for i in range(len(labels))]
+    images = make_images(labels, seed=0)
+    return SyntheticFilter(
+        images, labels, groups, class_names=NAMES, symmetries=(), seed=0, num_steps=40
+    ), images
+
+
+def test_right_class_is_confident_and_wrong_class_is_not(judge):
+    labels = np.repeat([0, 1, 2], 8)
+    images = make_images(labels, seed=1)
+    assert np.median(judge[0].score(images, labels).label_confidence) > 0.8
+    wrong = judge[0].score(images, (labels + 1) % 3)
+    assert np.median(wrong.label_confidence) < 0.2
+
+
+def test_copy_of_a_training_image_is_traced_to_it(judge):
+    labels = np.repeat([0, 1, 2], 24)
+    scores = judge[0].score(judge[1], labels)
+    assert scores.nearest.tolist() == list(range(72))
+    assert scores.is_copy.all()
+    assert scores.nearest_distance.max() < 1e-3
+
+
+def test_halves_never_split_a_group_and_share_every_class():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 300)
+    groups = [f"g{i // 10}" for i in range(300)]
+    halves = split_in_halves(labels, groups, class_names=NAMES, seed=0)
+    for group in set(groups):
+        assert len({int(h) for h, g in zip(halves, groups, strict=True) if g == group}) == 1
+    for label in range(3):
+        assert 0.3 < halves[labels == label].mean() < 0.7
+
+
+def test_class_in_one_group_is_named():
+    labels = np.repeat([0, 1, 2], 10)
+    groups = [f"g{i}" for i in range(20)] + ["only"] * 10
+    with pytest.raises(DatasetError, match="class striped: too few training images"):
+        split_in_halves(labels, groups, class_names=NAMES, seed=0)
+
+
+def test_first_reason_wins():
+    scores = Scores(
+        label_confidence=np.array([0.9, 0.1, 0.9, 0.1, 0.9]),
+        realism=np.array([1.0, 0.1, 0.1, 1.0, 1.0]),
+        nearest=np.zeros(5, int),
+        nearest_distance=np.ones(5),
+        is_copy=np.array([False, False, False, True, True]),
+    )
+    duplicate = np.array([False, False, False, False, True])
+    reasons = reject_reasons(scores, duplicate, min_label_confidence=0.5, min_realism=0.5)
+    assert reasons.tolist() == ["", "wrong_class", "unrealistic", "near_copy", "duplicate"]

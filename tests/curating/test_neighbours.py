@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from ganaug.curating.neighbours import RealNeighbours
+
+
+@pytest.fixture
+def real():
+    return np.random.default_rng(0).standard_normal((200, 4))
+
+
+def test_real_like_images_are_realistic_and_far_ones_are_not(real):
+    neighbours = RealNeighbours(real)
+    fresh = np.random.default_rng(1).standard_normal((200, 4))
+    assert np.median(neighbours.locate(fresh).realism) > 0.8
+    assert neighbours.locate(fresh + 20).realism.max() < 0.1
+
+
+def test_realism_is_the_radius_over_the_distance():
+    # On a line every ball of a middle point that holds 3 neighbours has radius 2.
+    neighbours = RealNeighbours(np.arange(11.0)[:, None])
+    position = neighbours.locate(np.array([[5.5], [11.0], [12.0]]))
+    assert position.realism == pytest.approx([2 / 0.5, 2 / 2, 2 / 3])
+    assert position.nearest.tolist() == [5, 10, 10]
+    assert position.distance == pytest.approx([0.25, 0.5, 1.0])  # units of the median radius
+
+
+def test_copies_are_found_and_fresh_images_are_not(real):
+    neighbours = RealNeighbours(real)
+    noise = np.random.default_rng(2).standard_normal((200, 4))
+    assert neighbours.locate(real + 1e-3 * noise).is_copy.mean() > 0.95
+    assert neighbours.locate(noise).is_copy.mean() < 0.1
+
+
+def test_nearest_is_the_nearest(real):
+    positions = RealNeighbours(real).locate(real[:5] + 1e-6)
+    assert positions.nearest.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_identical_real_images_do_not_divide_by_zero():
+    position = RealNeighbours(np.zeros((8, 2))).locate(np.ones((1, 2)))
+    assert np.isfinite(position.realism).all()
+    assert np.isfinite(position.distance).all()
+
+
+def test_no_image_has_no_position(real):
+    assert len(RealNeighbours(real).locate(np.empty((0, 4))).realism) == 0

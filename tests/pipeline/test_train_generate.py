@@ -1,0 +1,109 @@
+"""The stages train and generate on the toy dataset, as DVC calls them."""
+
+import json
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from ganaug.errors import SnapshotError
+from pipeline import generate, train
+
+TINY = {
+    "prepare.resolution": 16,
+    "train.size": "tiny",
+    "train.kimg": 0.064,
+    "train.batch_size": 16,
+    "train.num_evaluations": 1,
+    "generate.strategy": "per_class",
+    "generate.amount": 6,
+    "generate.filter_steps": 10,
+    "generate.min_label_confidence": 0.0,
+    "generate.min_realism": 0.0,
+}
+
+
+@pytest.fixture
+def run_train(tmp_path, prepared_folder, write_params):
+    def run(**changes):
+        return CliRunner().invoke(
+            train.app,
+            [
+                *("--prepared", str(prepared_folder)),
+                *("--out", str(tmp_path / "generator")),
+                *("--results", str(tmp_path / "train")),
+                *("--checkpoints", str(tmp_path / "states")),
+                *("--params", str(write_params(TINY | changes))),
+            ],
+            catch_exceptions=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def run_generate(tmp_path, prepared_folder, write_params):
+    def run(out="synthetic", prepared=prepared_folder, **changes):
+        return CliRunner().invoke(
+            generate.app,
+            [
+                *("--prepared", str(prepared)),
+                *("--snapshot", str(tmp_path / "generator")),
+                *("--out", str(tmp_path / out)),
+                *("--results", str(tmp_path / "generate")),
+                *("--params", str(write_params(TINY | changes))),
+            ],
+            catch_exceptions=False,
+        )
+
+    return run
+
+
+def test_train_writes_a_snapshot_and_dvclive_results(run_train, tmp_path):
+    result = run_train()
+    assert result.exit_code == 0
+    assert "train: best snapshot after 64 images" in result.stdout
+    description = json.loads((tmp_path / "generator" / "generator.json").read_text())
+    assert description["classes"] == ["left", "right"]
+    assert description["training"]["best"]["images_seen"] == 64
+    metrics = json.loads((tmp_path / "train" / "metrics.json").read_text())
+    assert metrics["step"] == 64
+    assert metrics["val"]["kid"] == description["training"]["best"]["kid"]
+    total = pd.read_csv(tmp_path / "train/plots/metrics/loss/total.tsv", sep="\t")
+    assert total["step"].tolist() == [16, 32, 48, 64]
+    assert (tmp_path / "train/plots/images/samples.png").stat().st_size > 0
+    assert not any((tmp_path / "states").glob("*/*.safetensors"))  # done, so forgotten
+
+
+def test_generate_writes_rows_that_can_be_made_again(run_train, run_generate, tmp_path):
+    run_train()
+    result = run_generate()
+    assert result.exit_code == 0
+    facts = json.loads((tmp_path / "synthetic" / "synthetic.json").read_text())
+    assert facts["accepted"] == {"left": 6, "right": 6}
+    rows = pd.read_parquet(tmp_path / "synthetic" / "train-synthetic-00000.parquet")
+    assert rows["label"].tolist() == [0] * 6 + [1] * 6
+    assert set(rows["generator_id"]) == {facts["generator_id"]}
+    assert rows[["seed", "label_confidence", "realism", "nearest_id"]].notna().all().all()
+    run_generate(out="again")
+    first, second = (
+        (tmp_path / out / "train-synthetic-00000.parquet").read_bytes()
+        for out in ("synthetic", "again")
+    )
+    assert first == second
+
+
+def test_generate_may_accept_nothing(run_train, run_generate, tmp_path):
+    run_train()
+    result = run_generate(**{"generate.min_realism": 1e9})
+    assert result.exit_code == 0
+    assert "generate: 0 of 48 drawn images accepted" in result.stdout
+    assert list((tmp_path / "synthetic").iterdir()) == [tmp_path / "synthetic" / "synthetic.json"]
+
+
+def test_snapshot_of_other_classes_is_refused(run_train, run_generate, prepared_copy):
+    run_train()
+    document = prepared_copy / "prepared.json"
+    document.write_text(document.read_text().replace('"left"', '"west"'))
+    with pytest.raises(SnapshotError, match="made for classes .*; run the stage train"):
+        run_generate(prepared=prepared_copy)
