@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganaug.errors import ParamsError, SnapshotError
 from ganaug.gan import r3
+from ganaug.gan.networks import Discriminator, Generator
 
 # Channels at 4x4, 8x8, 16x16, 32x32 pixels inside the networks; higher resolutions end in a larger
 # pixel shuffle first (cheap), and in further stages beyond.
@@ -66,26 +67,22 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Family:
-    """Builders of one kind of networks.
+    """Builders of one kind of networks."""
 
-    generator(architecture): module (z [N, Z], label [N]) -> images [N, C, H, W] in [-1, 1].
-    discriminator(architecture): module (images [N, C, H, W], label [N]) -> logits [N].
-    """
-
-    generator: Callable[[Architecture], nn.Module]
-    discriminator: Callable[[Architecture], nn.Module]
+    generator: Callable[[Architecture], Generator]
+    discriminator: Callable[[Architecture], Discriminator]
 
 
 FAMILIES: dict[str, Family] = {
     "r3": Family(
-        generator=lambda a: r3.Generator(
+        generator=lambda a: r3.R3Generator(
             num_classes=a.num_classes,
             channels=a.channels,
             z_dim=a.z_dim,
             widths=a.widths,
             patch=a.patch,
         ),
-        discriminator=lambda a: r3.Discriminator(
+        discriminator=lambda a: r3.R3Discriminator(
             num_classes=a.num_classes, channels=a.channels, widths=a.widths, patch=a.patch
         ),
     ),
@@ -114,12 +111,12 @@ def resolve_architecture(
     )
 
 
-def build_generator(architecture: Architecture) -> nn.Module:
+def build_generator(architecture: Architecture) -> Generator:
     """A generator with fresh weights from torch's global stream (seed it first)."""
     return FAMILIES[architecture.family].generator(architecture)
 
 
-def build_discriminator(architecture: Architecture) -> nn.Module:
+def build_discriminator(architecture: Architecture) -> Discriminator:
     """A discriminator with fresh weights from torch's global stream (seed it first)."""
     return FAMILIES[architecture.family].discriminator(architecture)
 

@@ -45,6 +45,11 @@ class RealBatches:
         self._batch_size = batch_size
         self._seed = seed
 
+    def look(self, count: int) -> Tensor:
+        """`count` training images at most, evenly spread: [N, C, H, W] float32 in [-1, 1]."""
+        stride = max(1, -(-len(self._images) // count))
+        return to_unit_range(self._images[::stride])
+
     def draw(self, step: int) -> tuple[Tensor, Tensor]:
         """The batch of a step: [B, C, H, W] float32 in [-1, 1] and [B] int64."""
         rng = numpy_rng(self._seed, "train", "batch", step)

@@ -4,16 +4,16 @@ import torch
 from torch import Tensor
 
 
-def zero_centred_penalty(logits: Tensor, images: Tensor) -> Tensor:
+def zero_centred_penalty(logits: Tensor, encoded: Tensor) -> Tensor:
     """Squared norm of D's gradient at each image: R1 on real images, R2 on synthetic ones.
 
     Args:
-        logits: [N] scores of `images`, with their graph.
-        images: [N, C, H, W] float32 in [-1, 1], `requires_grad` set; the *augmented* images, so
-            that no augmentation needs a second derivative.
+        logits: [N] scores of `encoded`, with their graph.
+        encoded: [N, C, H, W] float32, `requires_grad` set: the *augmented* images in D's own
+            coordinates, so that neither augmentation nor encoding needs a second derivative.
     Returns:
         [N] float32, ||dD/dx||^2 per image, neither weighted nor averaged.
     Source: Mescheder et al. 2018, arXiv:1801.04406, equations 9 and 10.
     """
-    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    (gradient,) = torch.autograd.grad(logits.sum(), encoded, create_graph=True)
     return gradient.float().square().sum(dim=(1, 2, 3))

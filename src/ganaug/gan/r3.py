@@ -1,8 +1,8 @@
 """Family "r3": residual generator and discriminator without normalisation layers.
 
 After R3GAN (Huang et al. 2024, arXiv:2501.05441), cut down to what two CPU cores can train:
-fix-up initialisation in place of normalisation, few wide stages at low resolution, and a pixel
-shuffle at the image end, so that no convolution ever runs at full resolution.
+fix-up initialisation in place of normalisation and few wide stages at low resolution. Both networks
+see images as whitened patch coefficients, so that no convolution ever runs at full resolution.
 
 Axes: N batch, C channels, H height, W width, Z latent, K classes.
 """
@@ -13,6 +13,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from ganaug.gan.networks import Discriminator, Generator
+from ganaug.gan.patches import WhitenedPatches
 
 LEAK = 0.2
 GROUP_WIDTH = 16  # channels per group of the middle convolution
@@ -58,7 +61,7 @@ class MinibatchStatistics(nn.Module):
         return torch.cat([x, channel.expand(n, 1, h, w)], dim=1)
 
 
-class Generator(nn.Module):
+class R3Generator(Generator):
     """Latent and class to image.
 
     Args:
@@ -66,37 +69,39 @@ class Generator(nn.Module):
         channels: 1 (grey) or 3 (RGB).
         z_dim: length of the latent.
         widths: channels per stage, from 4x4 pixels up; each further stage doubles the side.
-        patch: side of the pixel shuffle at the end; resolution = 4 * 2**(stages-1) * patch.
+        patch: side of the patches at the image end; resolution = 4 * 2**(stages-1) * patch.
     """
 
     def __init__(
         self, *, num_classes: int, channels: int, z_dim: int, widths: tuple[int, ...], patch: int
     ) -> None:
         super().__init__()
-        self.patch = patch
+        self.patches = WhitenedPatches(channels=channels, patch=patch)
         self.embedding = nn.Embedding(num_classes, EMBEDDING_DIM)
         self.project = nn.Linear(z_dim + EMBEDDING_DIM, widths[0] * BASE * BASE)
         num_blocks = len(widths)
         self.blocks = nn.ModuleList(ResidualBlock(w, num_blocks=num_blocks) for w in widths)
         self.transitions = nn.ModuleList(_transition(a, b) for a, b in pairwise(widths))
-        self.to_image = nn.Conv2d(widths[-1], channels * patch * patch, 3, padding=1)
+        self.to_coefficients = nn.Conv2d(widths[-1], self.patches.num_coefficients, 3, padding=1)
         _init(self.project, 1.0)
-        _init(self.to_image, 1.0)
+        _init(self.to_coefficients, 1.0)
+
+    def fit(self, images: Tensor) -> None:
+        """Take the coordinates of the training images, [N, C, H, W] in [-1, 1]."""
+        self.patches.fit(images)
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
-        """[N, Z] float32 standard normal, [N] int64 -> [N, C, H, W] in [-1, 1]."""
+        """[N, Z] standard normal, [N] int64 -> [N, C, H, W], real images being in [-1, 1]."""
         h = self.project(torch.cat([z, self.embedding(label)], dim=1))
         h = h.view(len(z), -1, BASE, BASE)
         h = self.blocks[0](h)
         for transition, block in zip(self.transitions, self.blocks[1:], strict=True):
             h = F.interpolate(transition(h), scale_factor=2, mode="bilinear", align_corners=False)
             h = block(h)
-        image = F.pixel_shuffle(self.to_image(F.leaky_relu(h, LEAK)), self.patch)
-        # A bounded output is not cosmetic: with a linear one the same network collapsed.
-        return torch.tanh(image)
+        return self.patches.decode(self.to_coefficients(F.leaky_relu(h, LEAK)))
 
 
-class Discriminator(nn.Module):
+class R3Discriminator(Discriminator):
     """Image and class to one realness logit: psi(h) + <e(class), h> / sqrt(dim).
 
     The class-free term psi keeps learning what any cell looks like when a class has few images
@@ -107,23 +112,31 @@ class Discriminator(nn.Module):
         self, *, num_classes: int, channels: int, widths: tuple[int, ...], patch: int
     ) -> None:
         super().__init__()
-        self.patch = patch
+        self.patches = WhitenedPatches(channels=channels, patch=patch)
         down = widths[::-1]
         num_blocks = len(widths)
-        self.from_image = nn.Conv2d(channels * patch * patch, down[0], 3, padding=1)
+        self.from_coefficients = nn.Conv2d(self.patches.num_coefficients, down[0], 3, padding=1)
         self.blocks = nn.ModuleList(ResidualBlock(w, num_blocks=num_blocks) for w in down)
         self.transitions = nn.ModuleList(_transition(a, b) for a, b in pairwise(down))
         self.statistics = MinibatchStatistics()
         self.head = nn.Linear((down[-1] + 1) * BASE * BASE, HEAD_DIM)
         self.psi = nn.Linear(HEAD_DIM, 1)
         self.embedding = nn.Embedding(num_classes, HEAD_DIM)
-        _init(self.from_image, 1.0)
+        _init(self.from_coefficients, 1.0)
         _init(self.head, math.sqrt(2 / (1 + LEAK**2)))
         _init(self.psi, 1.0)
 
-    def forward(self, image: Tensor, label: Tensor) -> Tensor:
-        """[N, C, H, W] in [-1, 1], [N] int64 -> [N] float32 logits."""
-        h = self.from_image(F.pixel_unshuffle(image, self.patch))
+    def fit(self, images: Tensor) -> None:
+        """Take the coordinates of the training images, [N, C, H, W] in [-1, 1]."""
+        self.patches.fit(images)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """[N, C, H, W] in [-1, 1] -> what `forward` takes and the penalties differentiate by."""
+        return self.patches.encode(images)
+
+    def forward(self, encoded: Tensor, label: Tensor) -> Tensor:
+        """Encoded images, [N] int64 -> [N] float32 logits."""
+        h = self.from_coefficients(encoded)
         h = self.blocks[0](h)
         for transition, block in zip(self.transitions, self.blocks[1:], strict=True):
             h = block(transition(F.avg_pool2d(h, 2)))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ganaug.gan.augment import augment
 from ganaug.gan.compute import Compute
 from ganaug.gan.losses import AdversarialLoss
+from ganaug.gan.networks import Discriminator, Generator
 from ganaug.gan.penalties import zero_centred_penalty
 
 # What a step reports, in this order.
@@ -54,8 +55,8 @@ class StepRecipe:
 class Networks:
     """G and D with their optimisers."""
 
-    G: nn.Module
-    D: nn.Module
+    G: Generator
+    D: Discriminator
     G_optimiser: torch.optim.Optimizer
     D_optimiser: torch.optim.Optimizer
 
@@ -90,13 +91,12 @@ def train_step(
         synthetic = networks.G(z, label)
 
     def move(images: Tensor) -> Tensor:
-        moved = augment(
-            images.float(),
+        return augment(
+            images,
             operations=recipe.operations,
             probability=recipe.augment_probability,
             generator=generator,
         )
-        return moved.contiguous(memory_format=torch.channels_last)
 
     both = torch.cat([move(real), move(synthetic.detach())])
     D_loss, real_logits, synthetic_logits, penalties = _update_discriminator(
@@ -136,16 +136,16 @@ def _update_discriminator(
 ) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
     """Loss, logits of both halves, mean R1 and R2; `images` are reals, then synthetics."""
     networks.D.requires_grad_(True)
-    images.requires_grad_(with_penalty)
+    encoded = networks.D.encode(images).requires_grad_(with_penalty)
     with compute.autocast():
-        logits = networks.D(images, label)
+        logits = networks.D(encoded, label)
     real_logits, synthetic_logits = logits.chunk(2)
     adversarial = recipe.loss.discriminator(real_logits, synthetic_logits)
     total = adversarial
     zero = torch.zeros_like(adversarial)
     penalties = (zero, zero)
     if with_penalty:
-        r1, r2 = zero_centred_penalty(logits, images).chunk(2)
+        r1, r2 = zero_centred_penalty(logits, encoded).chunk(2)
         penalties = (r1.mean(), r2.mean())
         weighted = recipe.r1_gamma * penalties[0] + recipe.r2_gamma * penalties[1]
         total = adversarial + weighted / 2 * recipe.penalty_interval
@@ -167,7 +167,7 @@ def _update_generator(
     """Loss of G; the reals' logits are those of D's update, one step of D old."""
     networks.D.requires_grad_(False)
     with compute.autocast():
-        synthetic_logits = networks.D(synthetic, label)
+        synthetic_logits = networks.D(networks.D.encode(synthetic), label)
     loss = recipe.loss.generator(real_logits, synthetic_logits)
     networks.G_optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]

@@ -32,6 +32,7 @@ from ganaug.rng import derive_seed, torch_generator
 LOG_LINES = 200  # of a whole run
 SAVE_SEC = 20.0  # between checkpoints: what a SIGKILL can cost
 SAMPLES_PER_CLASS = 100  # of an evaluation
+FITTED_IMAGES = 4096  # that the networks look at before training
 BETAS = (0.0, 0.99)  # Adam's, as in StyleGAN2 and R3GAN: no momentum against a moving opponent
 
 # Images [N, H, W, C] uint8 and labels [N] to metrics; "kid" is the one that chooses the snapshot.
@@ -98,7 +99,7 @@ class Trainer:
         self._log_interval = max(1, self._num_steps // LOG_LINES)
         parts = range(1, params.num_evaluations + 1)
         self._evaluation_steps = {round(self._num_steps * i / len(parts)) for i in parts}
-        self._state = make_state(architecture, params, seed=seed, device=compute.device)
+        self._state = make_state(architecture, params, batches, seed=seed, device=compute.device)
 
     def run(self) -> TrainingResult:
         """Train to the end of the budget, from the newest checkpoint if there is one.
@@ -223,15 +224,21 @@ def make_recipe(params: TrainParams, flips: Sequence[str]) -> StepRecipe:
 
 
 def make_state(
-    architecture: Architecture, params: TrainParams, *, seed: int, device: torch.device
+    architecture: Architecture,
+    params: TrainParams,
+    batches: RealBatches,
+    *,
+    seed: int,
+    device: torch.device,
 ) -> TrainingState:
-    """Fresh networks, optimisers and counters, a function of the seed."""
+    """Fresh networks, optimisers and counters, a function of the seed and the images."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "train", "weights"))
         G = build_generator(architecture)
         D = build_discriminator(architecture)
     for network in (G, D):
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.fit(batches.look(FITTED_IMAGES))
     networks = Networks(G, D, _adam(G, params.lr), _adam(D, params.lr))
     sums = torch.zeros(len(STATISTICS), device=device)
     return TrainingState(networks=networks, G_ema=make_average(G), sums=sums)

@@ -1,0 +1,33 @@
+"""What every family of networks provides."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+
+class Generator(nn.Module, ABC):
+    """Latent and class to image."""
+
+    @abstractmethod
+    def fit(self, images: Tensor) -> None:
+        """Look once at the training images, [N, C, H, W] in [-1, 1], before training."""
+
+    @abstractmethod
+    def forward(self, z: Tensor, label: Tensor) -> Tensor:
+        """[N, Z] standard normal, [N] int64 -> [N, C, H, W], real images being in [-1, 1]."""
+
+
+class Discriminator(nn.Module, ABC):
+    """Image and class to a realness logit; D's probability is its sigmoid."""
+
+    @abstractmethod
+    def fit(self, images: Tensor) -> None:
+        """Look once at the training images, [N, C, H, W] in [-1, 1], before training."""
+
+    @abstractmethod
+    def encode(self, images: Tensor) -> Tensor:
+        """[N, C, H, W] -> the coordinates in which D looks and gradient penalties are taken."""
+
+    @abstractmethod
+    def forward(self, encoded: Tensor, label: Tensor) -> Tensor:
+        """Encoded images, [N] int64 -> [N] float32 logits."""

@@ -1,0 +1,79 @@
+"""Images as whitened frequency coefficients of small patches: how "r3" meets pixels.
+
+Fine structure carries little energy in an image, so a discriminator on raw pixels learns it last,
+and a pixel shuffle at the end of a generator leaves a dot pattern that nobody punishes for long.
+Here each patch of P x P pixels is written in the orthonormal cosine basis (as in JPEG), and every
+coefficient is divided by its standard deviation over the training images: all frequencies count
+alike from the first step on. On solar cells at 64 px this reached in 12,000 images what the same
+networks on pixels did not reach in 50,000 (docs/experiments.md).
+"""
+
+import numpy as np
+import scipy.fft
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+MIN_STD = 1 / 127.5  # one grey level: below it there is nothing but rounding
+BOUND = 4.0  # standard deviations that the generator can reach
+
+
+class WhitenedPatches(nn.Module):
+    """The change of coordinates between images and whitened patch coefficients.
+
+    Args:
+        channels: C of the images.
+        patch: P, pixels per side.
+    """
+
+    basis: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, *, channels: int, patch: int) -> None:
+        super().__init__()
+        self._patch = patch
+        self.num_coefficients = channels * patch * patch
+        self.register_buffer("basis", _cosine_basis(channels, patch))
+        self.register_buffer("mean", torch.zeros(self.num_coefficients))
+        self.register_buffer("std", torch.ones(self.num_coefficients))
+
+    @torch.no_grad()
+    def fit(self, images: Tensor) -> None:
+        """Measure each coefficient's mean and standard deviation over [N, C, H, W] in [-1, 1]."""
+        coefficients = self._analyse(images)
+        self.mean.copy_(coefficients.mean(dim=(0, 2, 3)))
+        self.std.copy_(coefficients.std(dim=(0, 2, 3)).clamp_min(MIN_STD))
+
+    def encode(self, images: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C * P * P, H / P, W / P], about standard normal for real images."""
+        scaled = (self._analyse(images) - _per_channel(self.mean)) / _per_channel(self.std)
+        return scaled.contiguous(memory_format=torch.channels_last)
+
+    def decode(self, coefficients: Tensor) -> Tensor:
+        """The inverse of `encode`, for coefficients that are first bounded smoothly.
+
+        Bounding is not cosmetic: with an unbounded output the same networks collapsed.
+        """
+        bounded = BOUND * torch.tanh(coefficients.float() / BOUND)
+        scaled = bounded * _per_channel(self.std) + _per_channel(self.mean)
+        with torch.autocast(scaled.device.type, enabled=False):
+            return F.conv_transpose2d(scaled, self.basis, stride=self._patch)
+
+    def _analyse(self, images: Tensor) -> Tensor:
+        with torch.autocast(images.device.type, enabled=False):
+            return F.conv2d(images.float(), self.basis, stride=self._patch)
+
+
+def _per_channel(values: Tensor) -> Tensor:
+    return values[None, :, None, None]
+
+
+def _cosine_basis(channels: int, patch: int) -> Tensor:
+    """[C * P * P, C, P, P]: orthonormal DCT-II filters, each of one channel."""
+    one = scipy.fft.dct(np.eye(patch), axis=0, norm="ortho")  # [frequency, pixel]
+    plane = torch.from_numpy(np.einsum("ki,lj->klij", one, one).reshape(-1, patch, patch))
+    basis = torch.zeros(channels, patch * patch, channels, patch, patch)
+    for channel in range(channels):
+        basis[channel, :, channel] = plane
+    return basis.flatten(0, 1)

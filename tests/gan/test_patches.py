@@ -1,0 +1,51 @@
+import pytest
+import torch
+
+from ganaug.gan.patches import BOUND, MIN_STD, WhitenedPatches
+
+
+@pytest.fixture
+def images():
+    """Smooth images: neighbouring pixels are alike, as in photographs."""
+    noise = torch.randn(200, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    smooth = torch.nn.functional.avg_pool2d(noise, 5, stride=1, padding=2) * 2
+    return (smooth + 0.02 * noise).clamp(-1, 1)
+
+
+@pytest.mark.parametrize("patch", [1, 2, 4, 8])
+def test_decode_inverts_encode_within_the_bound(images, patch):
+    patches = WhitenedPatches(channels=3, patch=patch)
+    patches.fit(images)
+    encoded = patches.encode(images)
+    assert encoded.shape == (200, 3 * patch**2, 16 // patch, 16 // patch)
+    within = encoded.abs() < BOUND * 0.99
+    undone = patches.decode(BOUND * torch.atanh((encoded / BOUND).clamp(-0.99, 0.99)))
+    assert within.float().mean() > 0.97
+    assert (undone - images).abs().median() < 1e-5
+
+
+def test_real_images_are_white_in_every_frequency(images):
+    patches = WhitenedPatches(channels=3, patch=4)
+    patches.fit(images)
+    encoded = patches.encode(images)
+    assert encoded.mean(dim=(0, 2, 3)).abs().max() < 1e-4
+    assert encoded.std(dim=(0, 2, 3)).sub(1).abs().max() < 1e-3
+
+
+def test_basis_is_orthonormal():
+    basis = WhitenedPatches(channels=2, patch=4).basis.flatten(1)
+    assert torch.allclose(basis @ basis.T, torch.eye(32), atol=1e-6)
+
+
+def test_constant_images_are_not_blown_up():
+    patches = WhitenedPatches(channels=1, patch=4)
+    patches.fit(torch.zeros(10, 1, 16, 16))
+    assert patches.std.min() == pytest.approx(MIN_STD)
+    assert torch.isfinite(patches.encode(torch.zeros(1, 1, 16, 16))).all()
+
+
+def test_generator_output_is_bounded(images):
+    patches = WhitenedPatches(channels=3, patch=4)
+    patches.fit(images)
+    huge = patches.decode(torch.full((1, 48, 4, 4), 1e6))
+    assert torch.allclose(patches.encode(huge), torch.full((1, 48, 4, 4), BOUND), atol=1e-3)
