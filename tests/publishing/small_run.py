@@ -9,7 +9,7 @@ import pandas as pd
 from ganaug.fileio import write_json
 from ganaug.images import Pixels, encode_png, pixel_id
 from ganaug.records import METADATA_COLUMNS
-from ganaug.shards import count_rows, describe_files, write_shards
+from ganaug.shards import count_rows, describe_files, list_shards, read_rows, write_shards
 
 CLASSES = ("clear", "cracked")
 GENERATOR = "ab" * 32
@@ -30,7 +30,7 @@ def toy_images(number: int, seed: int) -> list[Pixels]:
 def rows_of(images: list[Pixels], labels: list[int], split: str, **columns: Any) -> pd.DataFrame:
     """Rows of real images; synthetic ones when `columns` says so."""
     rows = pd.DataFrame({"label": labels, "image_id": [pixel_id(x) for x in images]})
-    rows = rows.assign(source="real", split=split, group_id="g0", weight=1.0, **columns)
+    rows = rows.assign(source="real", split=split, group_id=split, weight=1.0, **columns)
     return rows.reindex(columns=METADATA_COLUMNS)
 
 
@@ -52,7 +52,7 @@ def write_prepared(folder: Path, parts: dict[str, tuple[list[Pixels], list[int]]
         "channels": channels,
         "symmetries": ["hflip"],
         "counts": counts,
-        "groups": {split: {"g0": len(part)} for split, part in rows.items()},
+        "groups": {split: {split: len(part)} for split, part in rows.items()},
         "num_images": {"read": 40, "accepted": 40, "rejected": 0},
         "rejected": [],
         "files": describe_files(paths),
@@ -66,14 +66,13 @@ def write_synthetic(
 ) -> None:
     """Write data/synthetic; `columns` overrides provenance."""
     folder.mkdir(parents=True)
-    nearest = train["image_id"].iloc[np.arange(len(images)) % len(train)].tolist()
     provenance = {
         "generator_id": GENERATOR,
         "seed": range(2**62, 2**62 + len(images)),  # does not survive a float64
         "label_confidence": 0.9,
         "realism": 1.1,
-        "nearest_id": nearest,
-        "nearest_distance": np.linspace(3, 1, len(images)),
+        "nearest_id": train["image_id"].iloc[0],
+        "nearest_distance": 2.5,
     }
     rows = rows_of(images, labels, "train").assign(source="synthetic", group_id=None)
     rows = rows.assign(**(provenance | columns))
@@ -102,7 +101,12 @@ def verdict(decision: str) -> dict[str, Any]:
         "decision": decision,
         "sentence": "Synthetic images raise macro-F1 by 1.2 pp.",
         "reasons": ["D-B: the interval lies above zero."],
-        "rule": {"harm_margin_pp": 0.5, "recall_margin_pp": 2.0, "confidence": 0.95},
+        "rule": {
+            "text": "Do no harm.",
+            "harm_margin_pp": 0.5,
+            "recall_margin_pp": 2.0,
+            "confidence": 0.95,
+        },
         "uplift": {"D-B": uplift, "D-B'": uplift | {"low_pp": -0.2}},
         "recall_change_pp": {"clear": 0.4, "cracked": 2.6},
         "memorisation": {"closer_to_train": 0.52, "passed": True},
@@ -112,18 +116,44 @@ def verdict(decision: str) -> dict[str, Any]:
 
 
 def metrics() -> dict[str, Any]:
-    """The content of metrics.json of evaluate."""
-    arms = {arm: {"mean": 0.7, "std": 0.01} for arm in ("A", "B", "B'", "C", "D", "E")}
+    """The content of metrics.json of evaluate, in the parts that the report shows."""
     measured = {"kid": 0.012, "precision": 0.8, "recall": 0.6, "density": 0.9, "coverage": 0.75}
     unknown = dict.fromkeys(measured)
-    distances = {"clear": measured, "cracked": measured}
+    both = {"classes": {"clear": measured, "cracked": measured}, "class_mean": measured}
+    floor = {"classes": {"clear": measured, "cracked": unknown}, "class_mean": measured}
+    gate = {"closer_to_train": 0.862, "closer_to_train_real": 0.86, "near_copies": 0.002}
+    gate |= {"near_copies_real": 0.003, "passed": True}
+    delta = {"mean_pp": 1.24, "low_pp": 0.31, "high_pp": 2.17, "p_value": 0.031, "n": 6}
     return {
-        "arms": arms,
-        "distances": {
-            "synthetic": {"classes": distances},
-            "floor": {"classes": distances | {"cracked": unknown}},
+        "arms": {arm: {"mean": 0.7, "std": 0.01} for arm in ("A", "B", "B'", "C", "D", "E")},
+        "deltas": {
+            arms: {"test": delta, "val": delta} for arms in ("D-B", "D-B'", "B-A", "C-A", "E-A")
         },
+        **{
+            space: {
+                "extractor": {"name": f"net of {space}", "weights_sha256": "ef" * 32},
+                "synthetic": both,
+                "floor": floor,
+            }
+            for space in ("distances", "distances_trained")
+        },
+        "memorisation": {"imagenet": gate, "thumbnails": gate, "thumbnails_space": "16 px"},
     }
+
+
+def write_pairs(run: Path) -> None:
+    """Write closest_pairs.json: synthetic rows 5, 4 and 3 nearest to the real rows 0, 1 and 0."""
+    made, _ = read_rows(list_shards(run / "synthetic"))
+    real, _ = read_rows(list_shards(run / "prepared", "train*"))
+    pairs = [
+        {
+            "synthetic_id": made["image_id"].iloc[row],
+            "train_id": real["image_id"].iloc[near],
+            "distance": distance,
+        }
+        for row, near, distance in ((5, 0, 1.0), (4, 1, 1.5), (3, 0, 2.0))
+    ]
+    write_json(pairs, run / "evaluate" / "closest_pairs.json")
 
 
 def write_curves(folder: Path) -> None:

@@ -6,14 +6,15 @@ import pytest
 
 from ganaug.images import encode_png
 from ganaug.reporting import illustrations
-from tests.publishing.small_run import toy_images, write_curves, write_run
+from tests.publishing.small_run import toy_images, write_curves, write_pairs, write_run
 
 
 @pytest.fixture
 def small_run(tmp_path: Path) -> Path:
-    """Folder with prepared/, synthetic/ and train/: 2 classes, 8 x 8 px grey images."""
+    """Folder with prepared/, synthetic/, train/ and evaluate/: 2 classes, 8 x 8 px grey images."""
     write_run(tmp_path / "run")
     write_curves(tmp_path / "run" / "train")
+    write_pairs(tmp_path / "run")
     return tmp_path / "run"
 
 

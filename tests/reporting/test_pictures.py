@@ -3,8 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ganaug.fileio import read_json
 from ganaug.reporting import pictures
-from ganaug.reporting.pictures import closest_pairs, examples_by_class
+from ganaug.reporting.pictures import examples_by_class, read_pairs
 from ganaug.shards import read_images, read_rows
 from tests.publishing.small_run import CLASSES, rows_of, toy_images
 
@@ -30,19 +31,17 @@ def test_a_class_without_images_and_a_set_without_shards_give_none(small_run: Pa
         4,
     ]
     assert examples_by_class([], 2, number=4) == [[], []]
-    assert closest_pairs([], shards(small_run, "prepared"), number=4) == []
+    assert read_pairs([], [], shards(small_run, "prepared")) == []
 
 
-def test_pairs_come_nearest_first_with_their_own_original(small_run: Path) -> None:
+def test_pairs_keep_their_order_and_find_both_images(small_run: Path) -> None:
     synthetic, real = shards(small_run, "synthetic"), shards(small_run, "prepared")
-    pairs = closest_pairs(synthetic, real, number=3)
+    pairs = read_pairs(read_json(small_run / "evaluate" / "closest_pairs.json"), synthetic, real)
     made, originals = read_images(synthetic), read_images(real)
-    # The small run gives synthetic row i the original i, and falling distances from 3 to 1.
-    assert [pair.distance for pair in pairs] == pytest.approx([1.0, 1.4, 1.8])
-    for pair, row in zip(pairs, (5, 4, 3), strict=True):
+    assert [pair.distance for pair in pairs] == [1.0, 1.5, 2.0]
+    for pair, row, near in zip(pairs, (5, 4, 3), (0, 1, 0), strict=True):
         assert np.array_equal(pair.synthetic, made[row])
-        assert np.array_equal(pair.real, originals[row])
-        assert pair.label == 1
+        assert np.array_equal(pair.real, originals[near])
 
 
 def test_rows_are_counted_through_shards_and_row_groups(

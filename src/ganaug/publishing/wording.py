@@ -9,10 +9,13 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-# The arms that `evaluate` trains, and the differences that decide, in words.
+# Differences between the arms of `evaluate`; the first two decide.
 COMPARISONS = {
     "D-B": "synthetic images added to classical augmentation",
     "D-B'": "the same, against class-balanced classical augmentation",
+    "B-A": "classical augmentation added to real images",
+    "C-A": "synthetic images added to real images",
+    "E-A": "synthetic images in place of real images",
 }
 
 
@@ -22,10 +25,10 @@ def points(value: float) -> str:
 
 
 def uplift_rows(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The verdict's comparisons in words, in the order of `COMPARISONS`."""
+    """The comparisons that decide, with their words."""
     return [
-        {"arms": arms, "words": words, **verdict["uplift"][arms]}
-        for arms, words in COMPARISONS.items()
+        {"arms": arms, "words": COMPARISONS[arms], **delta}
+        for arms, delta in verdict["uplift"].items()
     ]
 
 

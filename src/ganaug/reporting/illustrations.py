@@ -21,11 +21,10 @@ from ganaug.reporting.figures import (
     training_curves,
     uplift_chart,
 )
-from ganaug.reporting.pictures import closest_pairs, examples_by_class
+from ganaug.reporting.pictures import Pair, examples_by_class
 
 EXAMPLES = 12  # a class and source
 MOST_CLASSES = 16  # whose examples are shown
-PAIRS = 16
 
 Picture = dict[str, Any]  # alt, caption, width, height, and data URIs: light and dark
 
@@ -87,13 +86,11 @@ def reject_picture(folder: Path, drawn: Mapping[str, Mapping[str, int]]) -> Pict
     )
 
 
-def pairs_picture(folder: Path, dataset: Prepared, synthetic: Sequence[Path]) -> Picture | None:
+def pairs_picture(folder: Path, pairs: Sequence[Pair]) -> Picture | None:
     """The synthetic images nearest to a real one, beside it; None when there is no synthetic."""
-    pairs = closest_pairs(synthetic, dataset.shards("train"), number=PAIRS)
     if not pairs:
         return None
     tiles = [np.concatenate([pair.synthetic, pair.real], axis=1) for pair in pairs]
-    nearest = f"{dataset.classes[pairs[0].label]}, distance {pairs[0].distance:.3g}"
     return _picture(
         folder,
         "closest-pairs",
@@ -103,7 +100,8 @@ def pairs_picture(folder: Path, dataset: Prepared, synthetic: Sequence[Path]) ->
             title="Closest pairs",
             theme=theme,
         ),
-        alt=f"{len(pairs)} synthetic images beside their nearest real one. Nearest: {nearest}.",
+        alt=f"{len(pairs)} synthetic images, each left of the real image nearest to it, at "
+        f"distances from {pairs[0].distance:.3g} to {pairs[-1].distance:.3g}.",
     )
 
 

@@ -4,9 +4,9 @@ Images are chosen by rule, never by hand: evenly spaced over the rows of a class
 pairs by distance. Of the images, only the row groups that hold a chosen one are read.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,8 +22,7 @@ class Pair(NamedTuple):
 
     synthetic: Pixels
     real: Pixels
-    label: int
-    distance: float  # in the feature space of the filter
+    distance: float  # in the feature space of `evaluate`
 
 
 def examples_by_class(
@@ -36,22 +35,26 @@ def examples_by_class(
     return [[images[row] for row in rows] for rows in chosen]
 
 
-def closest_pairs(synthetic: Sequence[Path], real: Sequence[Path], *, number: int) -> list[Pair]:
-    """The `number` synthetic images nearest to a real training image, nearest first."""
-    if not synthetic:
-        return []
-    made = _columns(synthetic, ["label", "nearest_id", "nearest_distance"])
-    made = made.nsmallest(number, "nearest_distance")
-    real_ids = _columns(real, ["image_id"])["image_id"]
-    found = real_ids[real_ids.isin(made["nearest_id"])]
-    row_of = dict(zip(found, found.index.tolist(), strict=True))
-    rows, nearest = made.index.tolist(), [row_of[key] for key in made["nearest_id"]]
-    images, originals = _images_at(synthetic, rows), _images_at(real, nearest)
-    facts = zip(rows, nearest, made["label"], made["nearest_distance"], strict=True)
+def read_pairs(
+    pairs: Sequence[Mapping[str, Any]], synthetic: Sequence[Path], real: Sequence[Path]
+) -> list[Pair]:
+    """The images of closest_pairs.json: {"synthetic_id", "train_id", "distance"} each, in order."""
+    made = _images_by_id(synthetic, [pair["synthetic_id"] for pair in pairs])
+    originals = _images_by_id(real, [pair["train_id"] for pair in pairs])
     return [
-        Pair(images[row], originals[near], int(label), float(distance))
-        for row, near, label, distance in facts
+        Pair(made[pair["synthetic_id"]], originals[pair["train_id"]], pair["distance"])
+        for pair in pairs
     ]
+
+
+def _images_by_id(paths: Sequence[Path], wanted: Sequence[str]) -> dict[str, Pixels]:
+    if not wanted:
+        return {}
+    ids = _columns(paths, ["image_id"])["image_id"]
+    found = ids[ids.isin(wanted)]
+    rows = found.index.tolist()
+    images = _images_at(paths, rows)
+    return {image_id: images[row] for row, image_id in zip(rows, found, strict=True)}
 
 
 def _columns(paths: Sequence[Path], names: list[str]) -> pd.DataFrame:

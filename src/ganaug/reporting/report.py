@@ -14,6 +14,7 @@ from ganaug.fileio import atomic_folder, read_json, write_text
 from ganaug.preparing.prepared import read_prepared
 from ganaug.publishing.wording import template_environment
 from ganaug.reporting import illustrations, sections
+from ganaug.reporting.pictures import read_pairs
 
 LOSSES = ("generator", "discriminator", "total")
 
@@ -30,7 +31,7 @@ def write_report(
     """Write report.html and figures/*.png into `out`, each whole or not at all.
 
     Args:
-        out: folder, made if it is missing.
+        out: results folder of `evaluate`, which has written closest_pairs.json there.
         prepared: folder of `prepare`.
         synthetic: folder of `generate`, perhaps without a shard.
         train: results folder of `train`, with DVCLive's curves.
@@ -43,11 +44,12 @@ def write_report(
     shards = sorted(synthetic / name for name in made["files"])
     losses, kid = read_curves(train)
     drawn = sections.drawn_section(dataset.classes, made)
+    pairs = read_pairs(read_json(out / "closest_pairs.json"), shards, dataset.shards("train"))
     with atomic_folder(out / "figures") as folder:
         figures = {
             "uplift": illustrations.uplift_picture(folder, verdict),
             "training": illustrations.training_picture(folder, losses, kid),
-            "pairs": illustrations.pairs_picture(folder, dataset, shards),
+            "pairs": illustrations.pairs_picture(folder, pairs),
             "rejects": illustrations.reject_picture(folder, drawn),
             "examples": illustrations.example_pictures(folder, dataset, shards),
         }
@@ -55,14 +57,15 @@ def write_report(
         "dataset": dataset.source["name"],
         "num_classes": len(dataset.classes),
         "verdict": sections.verdict_section(verdict, made),
-        "uplift": sections.uplift_section(verdict),
+        "uplift": sections.uplift_section(metrics),
         "arms": sections.arms_section(metrics),
         "class_heads": sections.CLASS_HEADS,
         "classes": sections.classes_section(dataset, made, metrics, verdict),
-        "memorisation": sections.memorisation_section(verdict),
+        "means": sections.means_section(metrics),
+        "memorisation": sections.memorisation_section(metrics),
         "training": sections.training_section(losses, kid),
         "rejects": sections.rejects_section(drawn, made),
-        "provenance": sections.provenance_section(dataset, made, verdict),
+        "provenance": sections.provenance_section(dataset, made, metrics, verdict),
         "figures": figures,
     }
     environment = template_environment(Path(__file__).parent, escape=True)

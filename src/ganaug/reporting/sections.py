@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ganaug.preparing.prepared import Prepared
-from ganaug.publishing.wording import points, uplift_rows
+from ganaug.publishing.wording import COMPARISONS, points, uplift_rows
 
 Facts = list[tuple[str, str]]
 Json = Mapping[str, Any]
@@ -37,6 +37,7 @@ def verdict_section(verdict: Json, made: Json) -> dict[str, Any]:
         "headline": HEADLINES[verdict["decision"]],
         "sentence": verdict["sentence"],
         "reasons": verdict["reasons"],
+        "rule": verdict["rule"]["text"],
         "facts": [
             ("Uplift over classical augmentation", f"{points(first['mean_pp'])} pp"),
             ("Interval", f"{points(first['low_pp'])} to {points(first['high_pp'])} pp"),
@@ -45,16 +46,16 @@ def verdict_section(verdict: Json, made: Json) -> dict[str, Any]:
     }
 
 
-def uplift_section(verdict: Json) -> list[list[str]]:
-    """Rows of the uplift table."""
+def uplift_section(metrics: Json) -> list[list[str]]:
+    """Rows of the uplift table: all comparisons on test, those that decide first."""
     return [
         [
-            f"{row['arms']}: {row['words']}",
-            *(points(row[key]) for key in ("mean_pp", "low_pp", "high_pp")),
-            f"{row['p_value']:.3f}",
-            str(row["n"]),
+            f"{arms}: {COMPARISONS[arms]}",
+            *(points(by_split["test"][key]) for key in ("mean_pp", "low_pp", "high_pp")),
+            f"{by_split['test']['p_value']:.3f}",
+            str(by_split["test"]["n"]),
         ]
-        for row in uplift_rows(verdict)
+        for arms, by_split in metrics["deltas"].items()
     ]
 
 
@@ -83,19 +84,50 @@ def classes_section(
             f"{prepared.counts['train'][name]:,}",
             f"{made['accepted'][name]:,}",
             points(verdict["recall_change_pp"][name]),
-            *(
-                _decimal(distances[which]["classes"][name][metric])
-                for metric in ("kid", "coverage")
-                for which in ("synthetic", "floor")
+            *_beside_floor(
+                distances["synthetic"]["classes"][name],
+                distances["floor"]["classes"][name],
+                ("kid", "coverage"),
             ),
         ]
         for name in prepared.classes
     ]
 
 
-def memorisation_section(verdict: Json) -> Facts:
-    """Figures of the memorisation gate, in its own words."""
-    return [(_words(name), _value(value)) for name, value in verdict["memorisation"].items()]
+def means_section(metrics: Json) -> dict[str, Any]:
+    """Quality in both feature spaces, as means over the classes that could be measured."""
+    shown = ("kid", "precision", "recall", "density", "coverage")
+    names = ("KID", *(name.capitalize() for name in shown[1:]))
+    spaces = (metrics[space] for space in ("distances", "distances_trained"))
+    return {
+        "heads": ["Features", *(head for name in names for head in (name, "floor"))],
+        "rows": [
+            [
+                space["extractor"]["name"],
+                *_beside_floor(
+                    space["synthetic"]["class_mean"], space["floor"]["class_mean"], shown
+                ),
+            ]
+            for space in spaces
+        ],
+    }
+
+
+def memorisation_section(metrics: Json) -> dict[str, Any]:
+    """The gate in each feature space, beside the real training images themselves."""
+    spaces = {k: v for k, v in metrics["memorisation"].items() if isinstance(v, Mapping)}
+    shown = ("closer_to_train", "closer_to_train_real", "near_copies", "near_copies_real")
+    return {
+        "heads": ["Features", "Nearer to train", "real", "Near copies", "real", "Gate"],
+        "rows": [
+            [
+                space,
+                *(f"{gate[key]:.1%}" for key in shown),
+                "passed" if gate["passed"] else "failed",
+            ]
+            for space, gate in spaces.items()
+        ],
+    }
 
 
 def training_section(losses: Mapping[str, pd.Series], kid: pd.Series) -> dict[str, str]:
@@ -135,42 +167,36 @@ def rejects_section(drawn: Mapping[str, Mapping[str, int]], made: Json) -> dict[
     }
 
 
-def provenance_section(prepared: Prepared, made: Json, verdict: Json) -> Facts:
-    """Where everything comes from: source, counts, generator, rule, versions."""
+def provenance_section(prepared: Prepared, made: Json, metrics: Json, verdict: Json) -> Facts:
+    """Where everything comes from: source, counts, generator, measuring networks, versions."""
     source, read = prepared.source, prepared.num_images
-    shape = f"{prepared.resolution} x {prepared.resolution} px, " + (
-        "grey" if prepared.channels == 1 else "RGB"
-    )
+    side, colours = prepared.resolution, "grey" if prepared.channels == 1 else "RGB"
+    networks = [metrics[space]["extractor"] for space in ("distances", "distances_trained")]
     return [
         ("Real images", f"{source['name']} {source['version']}, {source['homepage']}"),
         ("Licence", source["license"]),
         ("Citation", source["citation"]),
-        ("Read, accepted, rejected", ", ".join(f"{n:,}" for n in read.values())),
-        ("Image format", shape),
+        ("Images", ", ".join(f"{number:,} {what}" for what, number in read.items())),
+        ("Format", f"{side} x {side} px, {colours}"),
         ("Generator, sha256", made["generator_id"]),
-        ("Amount of synthetic images", f"{made['strategy']}, {made['amount']}"),
-        ("Synthetic share of a batch", _value(verdict["synthetic_fraction"])),
+        ("Amount of synthetic images", f"{made['strategy']}, {made['amount']:g}"),
+        ("Synthetic share of a batch", f"{verdict['synthetic_fraction']:g}"),
         ("Paired seeds", str(verdict["num_seeds"])),
-        *((f"Rule: {_words(name)}", _value(value)) for name, value in verdict["rule"].items()),
+        ("Confidence of the intervals", f"{verdict['rule']['confidence']:g}"),
+        *((f"Weights of {net['name']}, sha256", net["weights_sha256"]) for net in networks),
         ("Python", platform.python_version()),
         *((package, version(package)) for package in PACKAGES),
     ]
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ").removesuffix(" pp")
+    return name.replace("_", " ")
+
+
+def _beside_floor(synthetic: Json, floor: Json, names: Sequence[str]) -> list[str]:
+    """Each measure of the synthetic images, followed by that of real ones."""
+    return [_decimal(part[name]) for name in names for part in (synthetic, floor)]
 
 
 def _decimal(value: float | None) -> str:
     return MISSING if value is None else f"{value:.3f}"
-
-
-def _value(value: Any) -> str:
-    """A fact of a JSON file for a person."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list):
-        return ", ".join(map(_value, value)) or "none"
-    return MISSING if value is None else str(value)
