@@ -5,7 +5,7 @@ from prdc import compute_prdc
 from torchmetrics.image.kid import poly_mmd
 
 from ganaug.evaluation import distances
-from ganaug.evaluation.distances import fid, kid, kid_over_subsets, per_class, prdc
+from ganaug.evaluation.distances import METRICS, fid, kid, kid_over_subsets, per_class, prdc
 from tests.reference import distances as reference
 
 
@@ -114,10 +114,9 @@ def test_per_class_measures_each_class_and_averages_those_measured():
     a, b, c = (result["classes"][name] for name in "abc")
     assert a["kid"] == pytest.approx(kid(real[:20], synthetic[:30]))
     assert (a["num_real"], a["num_synthetic"], a["num_prdc"]) == (20, 30, 20)
-    assert c == {
-        "num_real": 20, "num_synthetic": 1, "num_prdc": 1,
-        "kid": None, "precision": None, "recall": None, "density": None, "coverage": None,
-    }  # fmt: skip
+    assert c == {"num_real": 20, "num_synthetic": 1, "num_prdc": 1, **dict.fromkeys(METRICS)}
+    assert a["kid_std"] > 0
+    assert a["fid"] > 0
     assert result["class_mean"]["kid"] == pytest.approx((a["kid"] + b["kid"]) / 2)
     assert result["class_mean"]["num_classes"] == 2
 

@@ -95,7 +95,7 @@ def test_generator_learns_which_class_is_bright(make_trainer):
 
 
 def test_samples_are_shown_at_every_evaluation(straight):
-    assert [grid.shape for grid in straight[1].grids] == [(200, 16, 16, 1)] * 2
+    assert [grid.shape for grid in straight[1].grids] == [(400, 16, 16, 1)] * 2
     assert not np.array_equal(*straight[1].grids)
 
 

@@ -105,5 +105,5 @@ def test_snapshot_of_other_classes_is_refused(run_train, run_generate, prepared_
     run_train()
     document = prepared_copy / "prepared.json"
     document.write_text(document.read_text().replace('"left"', '"west"'))
-    with pytest.raises(SnapshotError, match="made for classes .*; run the stage train"):
+    with pytest.raises(SnapshotError, match=r"made for classes .*; run the stage train"):
         run_generate(prepared=prepared_copy)

@@ -30,8 +30,8 @@ from ganaug.progress import ProgressReport
 from ganaug.rng import derive_seed, torch_generator
 
 LOG_LINES = 200  # of a whole run
-SAVE_SEC = 20.0  # between checkpoints: what a SIGKILL can cost
-SAMPLES_PER_CLASS = 100  # of an evaluation
+SAVE_SEC = 20.0  # between checkpoints: what a SIGKILL can cost; saved at evaluations as well
+EVALUATION_SAMPLES = 400  # of all classes together
 FITTED_IMAGES = 4096  # that the networks look at before training
 BETAS = (0.0, 0.99)  # Adam's, as in StyleGAN2 and R3GAN: no momentum against a moving opponent
 
@@ -125,10 +125,12 @@ class Trainer:
                 progress.advance(batch_size)
                 if self._step_number % self._log_interval == 0:
                     self._log(state.pop_means())
+                due = time.monotonic() >= next_save
                 if self._step_number in self._evaluation_steps:
                     progress.note(self._evaluate_and_keep_best())
+                    due = True
                 signum = stop.pending()
-                if signum is not None or time.monotonic() >= next_save:
+                if signum is not None or due:
                     self._save()
                     next_save = time.monotonic() + SAVE_SEC
                 if signum is not None:
@@ -179,8 +181,9 @@ class Trainer:
         """Measure fixed samples, keep the weights if they are the best; one line about it."""
         state = self._state
         num_classes = self._architecture.num_classes
-        labels = np.repeat(np.arange(num_classes), SAMPLES_PER_CLASS)
-        seeds = np.tile(np.arange(SAMPLES_PER_CLASS), num_classes)
+        per_class = -(-EVALUATION_SAMPLES // num_classes)
+        labels = np.repeat(np.arange(num_classes), per_class)
+        seeds = np.tile(np.arange(per_class), num_classes)
         images = sample(
             state.G_ema, labels.tolist(), seeds.tolist(), z_dim=self._architecture.z_dim
         )

@@ -1,0 +1,175 @@
+"""The whole pipeline under DVC, in a temporary clone, on digits with a tiny budget."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+from typer.testing import CliRunner
+
+from ganaug.cli import app
+from ganaug.fileio import sha256_file
+
+pytestmark = pytest.mark.slow
+
+REPOSITORY = Path(__file__).parents[1]
+TINY = {
+    "prepare": {"source": "digits", "resolution": 16},
+    "train": {"size": "tiny", "kimg": 4, "batch_size": 32, "num_evaluations": 2},
+    "generate": {"amount": 0.3, "strategy": "ratio", "filter_steps": 30, "min_label_confidence": 0},
+    "evaluate": {"num_seeds": 2, "num_steps": 20},
+}
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Variables that put this interpreter first on the path, and the clone's code first."""
+    return os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(folder / "src"),
+        "DVC_NO_ANALYTICS": "1",
+    }
+
+
+def dvc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
+    )
+
+
+def change_params(folder: Path, changes: dict) -> None:
+    yaml = YAML()
+    params = yaml.load(folder / "params.yaml")
+    for section, values in changes.items():
+        params[section].update(values)
+    yaml.dump(params, folder / "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A clone with the working tree's files over it, its params cut down."""
+    folder = tmp_path_factory.mktemp("clone") / "ganaug"
+    subprocess.run(["git", "clone", "-q", str(REPOSITORY), str(folder)], check=True)
+    changed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in filter(None, changed.stdout.split("\0")):
+        if (REPOSITORY / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((REPOSITORY / name).read_bytes())
+    change_params(folder, TINY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(clone):
+    """The clone after `dvc repro`, and what that took in seconds."""
+    began = time.monotonic()
+    result = dvc(clone, "repro")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return clone, time.monotonic() - began
+
+
+def test_repro_runs_within_two_minutes(finished):
+    assert finished[1] < 120
+
+
+def test_status_is_clean_and_a_second_run_does_nothing(finished):
+    folder, _ = finished
+    assert "up to date" in dvc(folder, "status").stdout
+    again = dvc(folder, "repro")
+    assert "Running stage" not in again.stdout
+    assert again.returncode == 0
+
+
+def test_metrics_and_plots_can_be_shown(finished):
+    folder, _ = finished
+    metrics = json.loads(dvc(folder, "metrics", "show", "--json").stdout)
+    assert any("results/evaluate/metrics.json" in path for path in metrics[""]["data"])
+    assert dvc(folder, "plots", "show").returncode == 0
+    assert (folder / "dvc_plots" / "index.html").exists()
+
+
+def test_real_shards_are_the_same_files(finished):
+    folder, _ = finished
+    names = [p.name for p in (folder / "data/prepared").glob("*.parquet")]
+    assert len(names) >= 3
+    for name in names:
+        merged = folder / "data/augmented" / name
+        assert sha256_file(merged) == sha256_file(folder / "data/prepared" / name)
+
+
+def test_consumers_can_load_the_result(finished, monkeypatch, tmp_path):
+    folder, _ = finished
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    from datasets import load_dataset
+
+    data = load_dataset(str(folder / "data/augmented"), cache_dir=str(tmp_path))
+    assert set(data) == {"train", "validation", "test"}
+    assert data["train"][0]["image"].size == (16, 16)
+    assert data["train"].features["label"].names == [str(i) for i in range(10)]
+    for split in ("validation", "test"):
+        assert set(data[split]["source"]) == {"real"}
+    frame = pd.concat(pd.read_parquet(p) for p in (folder / "data/augmented").glob("train-*"))
+    assert len(frame) == len(data["train"])
+
+
+def test_summary_names_the_verdict_and_the_places(finished, monkeypatch):
+    monkeypatch.chdir(finished[0])
+    output = CliRunner().invoke(app, ["summary"], catch_exceptions=False).output
+    verdict = json.loads(Path("results/evaluate/verdict.json").read_text())
+    assert verdict["sentence"] in output
+    assert "data/augmented" in output
+    assert "results/evaluate/report.html" in output
+
+
+def test_sigkill_in_training_costs_only_time(finished):
+    """Killed with its whole process group, `dvc repro` goes on where the last state was saved."""
+    folder, _ = finished
+    straight = sha256_file(folder / "models/generator/generator.safetensors")
+    states = folder / ".ganaug" / "checkpoints"
+    command = [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", "train"]
+    killed = subprocess.Popen(
+        command, cwd=folder, env=environment(folder),
+        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    wait_for(lambda: any(states.glob("*/*.safetensors")))
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    result = dvc(folder, "repro", "--force", "--single-item", "train")
+    assert result.returncode == 0, result.stdout + result.stderr
+    resumed = re.search(r"train: resumed from (\d+) images", result.stderr + result.stdout)
+    assert resumed
+    assert int(resumed[1]) > 0
+    assert sha256_file(folder / "models/generator/generator.safetensors") == straight
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_bad_param_stops_with_one_line_and_exit_code_2(clone):
+    stage = [sys.executable, "-m", "pipeline.prepare", "--out", "x", "--metrics", "x.json"]
+    original = (clone / "params.yaml").read_text()
+    try:
+        (clone / "params.yaml").write_text(original.replace("resolution:", "resolutoin:"))
+        result = subprocess.run(
+            stage, cwd=clone, env=environment(clone), capture_output=True, text=True, check=False
+        )
+    finally:
+        (clone / "params.yaml").write_text(original)
+    assert result.returncode == 2
+    assert "did you mean 'resolution'" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (clone / "x").exists()
