@@ -3,6 +3,7 @@
 Nothing here touches the network, the clock or the working folder.
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ruamel.yaml import YAML
 from ganaug.config import Params, load_params
 from ganaug.preparing.prepare import prepare
 from ganaug.preparing.prepared import read_prepared
+from tests.small_pipeline import dvc, make_clone
 from tests.toy_source import CLASSES, PER_CLASS, toy_source
 
 REPOSITORY = Path(__file__).parents[1]
@@ -74,3 +76,20 @@ def prepared_copy(_prepared_once: Path, tmp_path: Path) -> Path:
     for file in _prepared_once.iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
     return copy
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone with a tiny pipeline that has not run."""
+    folder = tmp_path_factory.mktemp("clone") / "ganaug"
+    make_clone(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(clone: Path) -> tuple[Path, float]:
+    """The clone after `dvc repro`, and what that took in seconds."""
+    began = time.monotonic()
+    result = dvc(clone, "repro")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return clone, time.monotonic() - began

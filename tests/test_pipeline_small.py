@@ -1,7 +1,6 @@
 """The whole pipeline under DVC, in a temporary clone, on digits with a tiny budget."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -11,71 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from ganaug.cli import app
 from ganaug.fileio import sha256_file
+from tests.small_pipeline import dvc, environment
 
 pytestmark = pytest.mark.slow
-
-REPOSITORY = Path(__file__).parents[1]
-TINY = {
-    "prepare": {"source": "digits", "resolution": 16},
-    "train": {"size": "tiny", "kimg": 4, "batch_size": 32, "num_evaluations": 2},
-    "generate": {"amount": 0.3, "strategy": "ratio", "filter_steps": 30, "min_label_confidence": 0},
-    "evaluate": {"num_seeds": 2, "num_steps": 20},
-}
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """Variables that put this interpreter first on the path, and the clone's code first."""
-    return os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(folder / "src"),
-        "DVC_NO_ANALYTICS": "1",
-    }
-
-
-def dvc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "dvc", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
-    )
-
-
-def change_params(folder: Path, changes: dict) -> None:
-    yaml = YAML()
-    params = yaml.load(folder / "params.yaml")
-    for section, values in changes.items():
-        params[section].update(values)
-    yaml.dump(params, folder / "params.yaml")
-
-
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory):
-    """A clone with the working tree's files over it, its params cut down."""
-    folder = tmp_path_factory.mktemp("clone") / "ganaug"
-    subprocess.run(["git", "clone", "-q", str(REPOSITORY), str(folder)], check=True)
-    changed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=REPOSITORY, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    for name in filter(None, changed.stdout.split("\0")):
-        if (REPOSITORY / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes((REPOSITORY / name).read_bytes())
-    change_params(folder, TINY)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def finished(clone):
-    """The clone after `dvc repro`, and what that took in seconds."""
-    began = time.monotonic()
-    result = dvc(clone, "repro")
-    assert result.returncode == 0, result.stdout + result.stderr
-    return clone, time.monotonic() - began
 
 
 def test_repro_runs_within_two_minutes(finished):

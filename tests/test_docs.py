@@ -1,0 +1,54 @@
+"""README against the repository: its paths, commands and snippets exist and run."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.main import get_command
+
+from ganaug.cli import app
+from ganaug.config import load_params
+
+REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text()
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_two_commands_are_make_targets():
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for target in re.findall(r"\$ make (\S+)", README):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_every_command_of_ganaug_exists():
+    commands = get_command(app).commands
+    used = re.findall(r"\bganaug (\w+) --", README)
+    assert used
+    assert set(used) <= set(commands)
+
+
+def test_every_param_set_on_the_command_line_exists():
+    params = load_params(REPOSITORY / "params.yaml").model_dump()
+    for section, key in re.findall(r"-S (\w+)\.(\w+)=", README):
+        assert key in params[section]
+
+
+def test_every_file_named_in_the_tree_exists():
+    tree = re.search(r"```\n(dvc\.yaml.*?)```", README, flags=re.DOTALL)[1]
+    for name in re.findall(r"[\w/]+\.(?:py|yaml|md)\b", tree):
+        assert list(REPOSITORY.rglob(name)), name
+
+
+@pytest.mark.slow
+def test_snippets_run_on_the_result(finished, monkeypatch, capsys):
+    """Each snippet, in the order of the page, in a clone where the pipeline has run."""
+    folder, _ = finished
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    names: dict[str, object] = {"pd": pd}
+    for snippet in SNIPPETS:
+        exec(snippet, names)
+    output = capsys.readouterr().out
+    assert "(16, 16) " in output
+    assert "(16, 16, 1) uint8" in output
