@@ -1,6 +1,7 @@
 """The whole pipeline under DVC, in a temporary clone, on digits with a tiny budget."""
 
 import json
+import os
 import re
 import signal
 import subprocess
