@@ -199,4 +199,4 @@ def _chunks(images: Pixels) -> Iterator[Pixels]:
 
 def _to_tensor(images: Pixels) -> Tensor:
     """[N, H, W, C] uint8 -> [N, C, H, W] float32 in 0..255; a view that is channels-last."""
-    return torch.from_numpy(np.asarray(images, np.float32)).permute(0, 3, 1, 2)
+    return torch.from_numpy(np.array(images, np.float32)).permute(0, 3, 1, 2)

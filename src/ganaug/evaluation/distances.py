@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from ganaug.rng import numpy_rng
 
 BLOCK_ROWS = 1024
-METRICS = ("kid", "precision", "recall", "density", "coverage")
+METRICS = ("kid", "kid_std", "precision", "recall", "density", "coverage", "fid")
+KID_HALVES = 10  # random halves over which `kid_std` is taken
+MAX_FID_IMAGES = 1000  # a side; its cost grows with their cube
 
 FloatArray = NDArray[np.floating[Any]]
 Floats = NDArray[np.float64]
@@ -83,7 +85,7 @@ def prdc(
     x_radius, y_radius = _squared_radii(x, k), _squared_radii(y, k)
     balls_around = np.zeros(n, int)  # real balls that hold each synthetic row
     recalled, covered = [], []
-    for rows, distances in _squared_distances(x, y):
+    for rows, distances in squared_distances(x, y):
         inside = distances < x_radius[rows, None]
         balls_around += inside.sum(axis=0)
         covered.append(inside.any(axis=1))
@@ -138,11 +140,12 @@ def per_class(
         class_names: K names.
         seed: of the subsamples; equal seeds and sizes pick the same real rows.
         k: neighbours for PRDC; a class with fewer than 2k + 2 images on a side is not measured.
-        max_prdc_images: K upper bounds on the images a side that PRDC uses, so that two
+        max_prdc_images: K upper bounds on the images a side for PRDC and FID, so that two
             measurements can be made at equal n. KID is unbiased and takes all rows.
     Returns:
         {"classes": {name: {"num_real", "num_synthetic", "num_prdc", **METRICS}}, "class_mean":
-        {**METRICS, "num_classes"}}; a metric that was not measured is None.
+        {**METRICS, "num_classes"}}; a metric that was not measured is None. kid_std is the spread
+        over random halves of the images that PRDC uses.
     """
     classes = {}
     for label, name in enumerate(class_names):
@@ -164,7 +167,14 @@ def _measure(
     if num_prdc < 2 * k + 2:
         return {**counts, **dict.fromkeys(METRICS)}
     x, y = _subset(real, num_prdc, rng), _subset(synthetic, num_prdc, rng)
-    return {**counts, "kid": kid(real, synthetic), **prdc(x, y, k=k, rng=rng)}
+    _, kid_std = kid_over_subsets(x, y, subset_size=num_prdc // 2, num_subsets=KID_HALVES, rng=rng)
+    return {
+        **counts,
+        "kid": kid(real, synthetic),
+        "kid_std": kid_std,
+        **prdc(x, y, k=k, rng=rng),
+        "fid": fid(x[:MAX_FID_IMAGES], y[:MAX_FID_IMAGES]),
+    }
 
 
 def _subset(features: FloatArray, size: int, rng: np.random.Generator) -> FloatArray:
@@ -186,7 +196,7 @@ def _mean_off_diagonal(x: Floats) -> float:
     return float((_kernel_sum(x, x) - diagonal) / (len(x) * (len(x) - 1)))
 
 
-def _squared_distances(x: Floats, y: Floats) -> Iterator[tuple[slice, Floats]]:
+def squared_distances(x: Floats, y: Floats) -> Iterator[tuple[slice, Floats]]:
     """Blocks (rows of x, squared Euclidean distances [B, len(y)])."""
     y_norm = (y * y).sum(axis=1)
     for start in range(0, len(x), BLOCK_ROWS):
@@ -198,5 +208,5 @@ def _squared_distances(x: Floats, y: Floats) -> Iterator[tuple[slice, Floats]]:
 def _squared_radii(x: Floats, k: int) -> Floats:
     """[N] squared distance of each row to its k-th nearest other row."""
     # The row itself comes first, at distance 0, so index k is the k-th other row.
-    blocks = (np.partition(block, k, axis=1)[:, k] for _, block in _squared_distances(x, x))
+    blocks = (np.partition(block, k, axis=1)[:, k] for _, block in squared_distances(x, x))
     return np.concatenate(list(blocks))

@@ -73,8 +73,8 @@ class ImageNetFeatures:
         return np.concatenate([self._extract(batch).cpu().numpy() for batch in batches])
 
     def _extract(self, images: Pixels) -> Tensor:
-        x = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)  # [N, H, W, C]
-        x = x.permute(0, 3, 1, 2).float() / 127.5 - 1  # [N, C, H, W]
+        x = torch.from_numpy(np.array(images, np.float32)).to(self._device)  # [N, H, W, C]
+        x = x.permute(0, 3, 1, 2) / 127.5 - 1  # [N, C, H, W]
         size = (RESOLUTION, RESOLUTION)
         x = F.interpolate(x, size=size, mode="bilinear", antialias=True, align_corners=False)
         x = x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
