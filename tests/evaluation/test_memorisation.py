@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+
+from ganaug.evaluation.memorisation import (
+    NEAR_COPY_RATIO,
+    authentic,
+    copying_z,
+    measure_memorisation,
+)
+from ganaug.evaluation.neighbours import leave_one_out, nearest
+from tests.reference import memorisation as reference
+
+DIM = 8
+
+
+def groups(num_groups, per_group, *, seed, spread=3.0):
+    """Rows in groups (modules, patients): members lie near their group's own centre."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(num_groups, 1, DIM)) * spread
+    rows = centres + rng.normal(size=(num_groups, per_group, DIM))
+    return rows.astype(np.float32)
+
+
+def case():
+    """Train and unseen rows of the same ten groups, and a hold-out of ten other groups."""
+    same = groups(10, 24, seed=0)
+    return (
+        same[:, :16].reshape(-1, DIM),
+        same[:, 16:].reshape(-1, DIM),
+        groups(10, 10, seed=1).reshape(-1, DIM),
+    )
+
+
+def measure(synthetic):
+    train, _, holdout = case()
+    return measure_memorisation(
+        synthetic,
+        train,
+        np.arange(len(train)) % 2,
+        holdout,
+        np.arange(len(holdout)) % 2,
+        confidence=0.95,
+        seed=0,
+    )
+
+
+def test_unseen_images_of_the_training_groups_are_not_called_copies():
+    _, unseen, _ = case()
+    found = measure(unseen)
+    assert found["closer_to_train_low"] > 0.8  # the usual rule, 0.5, would accuse them
+    assert found["closer_to_train"] == pytest.approx(found["closer_to_train_real"], abs=0.05)
+    assert found["passed"]
+
+
+def test_images_of_other_groups_pass():
+    _, _, holdout = case()
+    found = measure(holdout + np.float32(0.01))
+    assert found["closer_to_train"] < 0.1
+    assert found["copying_z"] == pytest.approx(0, abs=0.5)
+    assert found["passed"]
+
+
+def test_copies_trip_the_gate():
+    train, _, _ = case()
+    found = measure(train + np.float32(0.02))
+    assert found["near_copies"] == 1
+    assert found["authentic"] == 0
+    assert found["nearest_ratio"] < 0.1
+    assert found["copying_z"] < -5
+    assert not found["passed"]
+
+
+def test_a_tenth_of_copies_among_good_images_trips_the_gate():
+    train, unseen, _ = case()
+    found = measure(np.concatenate([unseen[:72], train[:8] + np.float32(0.02)]))
+    assert found["near_copies"] == pytest.approx(0.1, abs=0.03)
+    assert not found["passed"]
+
+
+def test_figures_equal_the_loops():
+    train, unseen, holdout = case()
+    synthetic = np.concatenate([unseen[:20], train[:5] + np.float32(0.3)])
+    found, made = measure(synthetic), nearest(synthetic, train)
+    assert authentic(made, leave_one_out(train)).tolist() == reference.authentic(synthetic, train)
+    assert found["near_copies"] == reference.near_copies(synthetic, train, NEAR_COPY_RATIO)
+    assert found["near_copies_real"] == reference.near_copies_real(train, NEAR_COPY_RATIO)
+    to_train = [reference.nearest(x, train)[1] for x in synthetic]
+    held_out = [reference.nearest(x, train)[1] for x in holdout]
+    assert found["copying_z"] == pytest.approx(reference.copying_z(to_train, held_out), abs=1e-6)
+
+
+def test_ties_count_half_in_the_z():
+    assert copying_z(np.array([1.0, 2.0]), np.array([1.0, 2.0])) == 0
+
+
+def test_the_share_needs_equal_sizes_and_takes_them_per_class():
+    """A train set ten times the hold-out is not nearer for being larger."""
+    rng = np.random.default_rng(0)
+    train, holdout, synthetic = (
+        rng.normal(size=(n, DIM)).astype(np.float32) for n in (400, 40, 300)
+    )
+    found = measure_memorisation(
+        synthetic,
+        train,
+        np.repeat([0, 1], [350, 50]),
+        holdout,
+        np.repeat([0, 1], 20),
+        confidence=0.95,
+        seed=0,
+    )
+    assert found["closer_to_train"] == pytest.approx(0.5, abs=0.12)
+
+
+def test_duplicated_training_images_give_no_infinite_ratio():
+    train, unseen, holdout = case()
+    doubled = np.concatenate([train, train])
+    labels = np.zeros(len(doubled), np.int64)
+    found = measure_memorisation(
+        unseen, doubled, labels, holdout, labels[: len(holdout)], confidence=0.95, seed=0
+    )
+    assert found["nearest_ratio"] is None
