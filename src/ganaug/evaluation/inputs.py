@@ -1,0 +1,80 @@
+"""The rows and images that the stage reads: real ones by split, and the synthetic ones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ganaug.errors import DatasetError
+from ganaug.evaluation.arms import LabelledImages
+from ganaug.fileio import read_json
+from ganaug.images import Pixels
+from ganaug.preparing.prepared import Prepared
+from ganaug.records import METADATA_COLUMNS, SPLITS
+from ganaug.shards import iter_images, read_rows
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows and images of a split, or of the synthetic images."""
+
+    rows: pd.DataFrame
+    data: LabelledImages
+
+
+Parts = Mapping[str, Part]  # "train", "val", "test", "synthetic"
+
+
+def read_parts(prepared: Prepared, synthetic: Path, *, scratch: Path) -> dict[str, Part]:
+    """All rows and images, these decoded into memory-mapped files below `scratch`.
+
+    Raises:
+        DatasetError: a shard is missing, or classes or image shapes differ.
+    """
+    shards = {split: prepared.shards(split) for split in SPLITS}
+    shards["synthetic"] = _synthetic_shards(synthetic)
+    return {name: _read(paths, prepared, scratch / f"{name}.npy") for name, paths in shards.items()}
+
+
+def _synthetic_shards(folder: Path) -> list[Path]:
+    """The shards that synthetic.json lists."""
+    paths = [folder / name for name in sorted(read_json(folder / "synthetic.json")["files"])]
+    for path in paths:
+        if not path.is_file():
+            raise DatasetError(f"{path}: listed in synthetic.json but missing; run generate again")
+    return paths
+
+
+def _read(paths: Sequence[Path], prepared: Prepared, file: Path) -> Part:
+    shape = (prepared.resolution, prepared.resolution, prepared.channels)
+    if not paths:
+        rows, classes = pd.DataFrame(columns=METADATA_COLUMNS), prepared.classes
+    else:
+        rows, classes = read_rows(paths)
+    if classes != prepared.classes:
+        raise DatasetError(
+            f"{paths[0].parent}: made for classes {classes}, {prepared.folder} has "
+            f"{prepared.classes}; run the stage generate again"
+        )
+    return Part(
+        rows,
+        LabelledImages(
+            images=_decode(paths, len(rows), shape, file),
+            labels=rows["label"].to_numpy(np.int64),
+            weights=rows["weight"].to_numpy(np.float32),
+        ),
+    )
+
+
+def _decode(paths: Sequence[Path], number: int, shape: tuple[int, ...], file: Path) -> Pixels:
+    if number == 0:
+        return np.empty((0, *shape), np.uint8)
+    images = np.lib.format.open_memmap(file, "w+", np.uint8, (number, *shape))
+    for index, image in enumerate(iter_images(paths)):
+        if image.shape != shape:
+            raise DatasetError(f"{paths[0].parent}: image of shape {image.shape}, not {shape}")
+        images[index] = image
+    images.flush()
+    return np.load(file, mmap_mode="r")  # type: ignore[no-any-return]

@@ -1,0 +1,78 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from ganaug.evaluation.arms import LabelledImages
+from ganaug.evaluation.inputs import Part
+from ganaug.evaluation.measures import (
+    describe_extractor,
+    describe_pairs,
+    extract,
+    measure_copying,
+    measure_distances,
+)
+from ganaug.evaluation.thumbnails import thumbnails
+
+COUNTS = {"train": (40, 30), "val": (20, 20), "test": (30, 30), "synthetic": (25, 3)}
+
+
+def part(counts, seed):
+    labels = np.repeat([0, 1], counts)
+    images = np.random.default_rng(seed).integers(0, 256, (len(labels), 16, 16, 1), dtype=np.uint8)
+    rows = pd.DataFrame({"image_id": [f"{seed}-{i}" for i in range(len(labels))]})
+    return Part(rows, LabelledImages(images, labels, np.ones(len(labels), np.float32)))
+
+
+@pytest.fixture
+def parts():
+    return {name: part(counts, seed) for seed, (name, counts) in enumerate(COUNTS.items())}
+
+
+def test_the_floor_stands_beside_at_equal_n(parts):
+    features = extract(thumbnails, parts)
+    found = measure_distances(features, parts, ("a", "b"), seed=0)
+    made, floor = found["synthetic"]["classes"]["a"], found["floor"]["classes"]["a"]
+    assert set(made) == set(floor)
+    assert (made["num_prdc"], floor["num_prdc"]) == (25, 25)
+    assert (made["num_real"], made["num_synthetic"]) == (30, 25)
+    assert floor["num_synthetic"] == 40  # KID takes all rows
+    assert found["synthetic"]["classes"]["b"]["kid"] is None  # three images are too few
+
+
+def test_a_class_without_synthetic_images_keeps_its_floor(parts):
+    parts["synthetic"] = part((25, 0), 9)
+    found = measure_distances(extract(thumbnails, parts), parts, ("a", "b"), seed=0)
+    assert found["synthetic"]["classes"]["b"]["kid"] is None
+    assert found["floor"]["classes"]["b"]["kid"] is not None
+    assert found["floor"]["classes"]["b"]["num_prdc"] == 30
+
+
+def test_copying_is_measured_in_each_space_against_val_and_test(parts):
+    features = extract(thumbnails, parts)
+    found = measure_copying({"one": features, "two": features}, parts, confidence=0.95, seed=0)
+    assert found["one"] == found["two"]
+    assert found["one"]["num_holdout"] == 100
+    parts["synthetic"] = part((0, 0), 9)
+    assert measure_copying({"one": features}, parts, confidence=0.95, seed=0) == {}
+
+
+def test_pairs_are_named_by_image_id(parts):
+    features = extract(thumbnails, parts)
+    features["synthetic"][5] = features["train"][7]
+    pairs = describe_pairs(features, parts["train"].rows, parts["synthetic"].rows)
+    assert pairs[0] == {
+        "synthetic_id": "3-5",
+        "train_id": "0-7",
+        "distance": pytest.approx(0, abs=1e-5),
+    }
+    assert len(pairs) == 16
+
+
+def test_an_extractor_is_described():
+    class Extractor:
+        name = "plain"
+        weights_sha256 = "ab"
+
+    assert describe_extractor(Extractor()) == {
+        "extractor": {"name": "plain", "weights_sha256": "ab"}
+    }
