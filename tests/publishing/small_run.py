@@ -109,7 +109,7 @@ def verdict(decision: str) -> dict[str, Any]:
         },
         "uplift": {"D-B": uplift, "D-B'": uplift | {"low_pp": -0.2}},
         "recall_change_pp": {"clear": 0.4, "cracked": 2.6},
-        "memorisation": {"closer_to_train": 0.52, "passed": True},
+        "memorisation": {"passed": True},
         "synthetic_fraction": 0.5,
         "num_seeds": 6,
     }
@@ -122,7 +122,7 @@ def metrics() -> dict[str, Any]:
     both = {"classes": {"clear": measured, "cracked": measured}, "class_mean": measured}
     floor = {"classes": {"clear": measured, "cracked": unknown}, "class_mean": measured}
     gate = {"closer_to_train": 0.862, "closer_to_train_real": 0.86, "near_copies": 0.002}
-    gate |= {"near_copies_real": 0.003, "passed": True}
+    gate |= {"near_copies_real": 0.003, "authentic": 0.7, "authentic_real": 0.6, "passed": True}
     delta = {"mean_pp": 1.24, "low_pp": 0.31, "high_pp": 2.17, "p_value": 0.031, "n": 6}
     return {
         "arms": {arm: {"mean": 0.7, "std": 0.01} for arm in ("A", "B", "B'", "C", "D", "E")},

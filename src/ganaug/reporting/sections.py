@@ -115,16 +115,14 @@ def means_section(metrics: Json) -> dict[str, Any]:
 
 def memorisation_section(metrics: Json) -> dict[str, Any]:
     """The gate in each feature space, beside the real training images themselves."""
+    shown = ("near_copies", "authentic", "closer_to_train")
+    keys = [key for name in shown for key in (name, f"{name}_real")]
+    heads = [head for name in shown for head in (_words(name).capitalize(), "real")]
     spaces = {k: v for k, v in metrics["memorisation"].items() if isinstance(v, Mapping)}
-    shown = ("closer_to_train", "closer_to_train_real", "near_copies", "near_copies_real")
     return {
-        "heads": ["Features", "Nearer to train", "real", "Near copies", "real", "Gate"],
+        "heads": ["Features", *heads, "Gate"],
         "rows": [
-            [
-                space,
-                *(f"{gate[key]:.1%}" for key in shown),
-                "passed" if gate["passed"] else "failed",
-            ]
+            [space, *(f"{gate[key]:.1%}" for key in keys), "passed" if gate["passed"] else "failed"]
             for space, gate in spaces.items()
         ],
     }
