@@ -15,7 +15,7 @@ COMPARISONS = {
     "D-B'": "the same, against class-balanced classical augmentation",
     "B-A": "classical augmentation added to real images",
     "C-A": "synthetic images added to real images",
-    "E-A": "synthetic images in place of real images",
+    "E-A": "synthetic images with classical augmentation in place of real images",
 }
 
 

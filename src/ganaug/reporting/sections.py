@@ -23,7 +23,7 @@ ARMS = {
     "B'": "real, classical augmentation, classes drawn equally often",
     "C": "real and synthetic",
     "D": "real and synthetic, classical augmentation",
-    "E": "synthetic only",
+    "E": "synthetic only, classical augmentation",
 }
 PACKAGES = ("ganaug", "torch", "numpy", "pandas", "pyarrow", "scikit-learn", "albumentations")
 MISSING = "\N{EN DASH}"
@@ -39,7 +39,7 @@ def verdict_section(verdict: Json, made: Json) -> dict[str, Any]:
         "reasons": verdict["reasons"],
         "rule": verdict["rule"]["text"],
         "facts": [
-            ("Uplift over classical augmentation", f"{points(first['mean_pp'])} pp"),
+            ("Change of macro-F1 over classical augmentation", f"{points(first['mean_pp'])} pp"),
             ("Interval", f"{points(first['low_pp'])} to {points(first['high_pp'])} pp"),
             ("Synthetic images kept", f"{sum(made['accepted'].values()):,}"),
         ],
