@@ -82,3 +82,5 @@ def test_wilson_equals_scipys(hits):
     expected = binomtest(hits, 20).proportion_ci(0.9, method="wilson")
     low, high = wilson_interval(hits / 20, 20, confidence=0.9)
     assert (low, high) == pytest.approx((expected.low, expected.high))
+    assert low >= 0
+    assert high <= 1

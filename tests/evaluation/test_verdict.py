@@ -5,7 +5,7 @@ import pytest
 from ganaug.evaluation.verdict import Margins, decide
 
 GATE = {
-    "passed": True, "closer_to_train": 0.8, "closer_to_train_real": 0.8,
+    "passed": True, "closer_to_train": 0.8, "authentic": 0.7, "authentic_real": 0.6,
     "near_copies": 0.01, "near_copies_real": 0.02,
 }  # fmt: skip
 

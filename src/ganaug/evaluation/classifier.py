@@ -125,7 +125,7 @@ def train_classifier(
     model = _initial_model(
         images.shape[1:], num_classes, derive_seed(seed, "classifier", "weights")
     )
-    optimiser = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=WEIGHT_DECAY)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=WEIGHT_DECAY, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, lr, total_steps=num_steps, pct_start=WARMUP_FRACTION, cycle_momentum=False
     )

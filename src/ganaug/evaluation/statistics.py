@@ -59,7 +59,7 @@ def wilson_interval(share: float, num_trials: int, *, confidence: float) -> tupl
     centre = share + z**2 / (2 * num_trials)
     half = z * np.sqrt(share * (1 - share) / num_trials + z**2 / (4 * num_trials**2))
     scale = 1 + z**2 / num_trials
-    return float((centre - half) / scale), float((centre + half) / scale)
+    return max(0.0, float((centre - half) / scale)), min(1.0, float((centre + half) / scale))
 
 
 def _interval(deltas: Floats, confidence: float, rng: np.random.Generator) -> tuple[float, float]:

@@ -93,9 +93,8 @@ def _lost_recall(recall_change_pp: Mapping[str, float], margins: Margins) -> lis
 def _copying(memorisation: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [
         f"Copies of training images show in the space of {space}: {m['near_copies']:.1%} near "
-        f"copies (real images among themselves {m['near_copies_real']:.1%}), "
-        f"{m['closer_to_train']:.1%} nearer to train than to held-out images (real images "
-        f"{m['closer_to_train_real']:.1%})."
+        f"copies (real images among themselves {m['near_copies_real']:.1%}), {m['authentic']:.1%} "
+        f"authentic (real images {m['authentic_real']:.1%})."
         for space, m in memorisation.items()
         if not m["passed"]
     ]
@@ -143,6 +142,6 @@ def _assurances(deltas: Mapping[str, Delta], recall_change_pp: Mapping[str, floa
 
 def _summary(memorisation: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The gate's main figures, flat."""
-    shown = ("closer_to_train", "closer_to_train_real", "near_copies", "near_copies_real")
+    shown = ("near_copies", "near_copies_real", "authentic", "authentic_real", "closer_to_train")
     flat = {f"{key}_{space}": m[key] for space, m in memorisation.items() for key in shown}
     return {"passed": all(m["passed"] for m in memorisation.values()), **flat}
