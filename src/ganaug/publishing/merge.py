@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from ganaug.errors import DatasetError, GanaugError
 from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json, write_text
-from ganaug.preparing.prepared import read_prepared
+from ganaug.preparing.prepared import Prepared, read_prepared
 from ganaug.publishing.card import render_card
 from ganaug.publishing.wording import points, uplift_rows
 from ganaug.records import (
@@ -61,10 +61,8 @@ def merge_dataset(
     """
     with_synthetic = _ships_synthetic(verdict, on_reject)
     real, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
-    rules: dict[str, Any] = {
-        "classes": tuple(real.classes),
-        "shape": (real.resolution, real.resolution, real.channels),
-    }
+    shape = (real.resolution, real.resolution, real.channels)
+    rules: dict[str, Any] = {"classes": tuple(real.classes), "shape": shape}
     with atomic_folder(out) as folder:
         files, counts = _add_shards(prepared, real.files, folder, "real", **rules)
         if with_synthetic:
@@ -74,17 +72,24 @@ def merge_dataset(
         manifest = {
             "name": name,
             "schema_version": SCHEMA_VERSION,
-            "classes": list(real.classes),
-            "image_shape": list(rules["shape"]),
+            **_facts(real, generator_id=rules.get("generator_id")),
             "decision": verdict["decision"],
-            "generator_id": made["generator_id"] if with_synthetic else None,
-            "real_images": dict(real.source),
             "counts": _by_split(counts, real.classes),
             "files": files,
         }
         write_json(manifest, folder / "manifest.json")
         write_text(render_card(manifest, verdict=verdict, made=made), folder / "README.md")
     return manifest
+
+
+def _facts(real: Prepared, *, generator_id: str | None) -> dict[str, Any]:
+    """What the manifest says about all images."""
+    return {
+        "classes": list(real.classes),
+        "image_shape": [real.resolution, real.resolution, real.channels],
+        "real_images": dict(real.source),
+        "generator_id": generator_id,
+    }
 
 
 def _ships_synthetic(verdict: Mapping[str, Any], on_reject: str) -> bool:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ganaug.errors import DatasetError
 from ganaug.fileio import atomic_folder, read_json, write_text
-from ganaug.preparing.prepared import read_prepared
+from ganaug.preparing.prepared import Prepared, read_prepared
 from ganaug.publishing.wording import template_environment
 from ganaug.reporting import illustrations, sections
 from ganaug.reporting.pictures import read_pairs
@@ -42,9 +42,9 @@ def write_report(
     """
     dataset, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
     shards = sorted(synthetic / name for name in made["files"])
+    pairs = read_pairs(read_json(out / "closest_pairs.json"), shards, dataset.shards("train"))
     losses, kid = read_curves(train)
     drawn = sections.drawn_section(dataset.classes, made)
-    pairs = read_pairs(read_json(out / "closest_pairs.json"), shards, dataset.shards("train"))
     with atomic_folder(out / "figures") as folder:
         figures = {
             "uplift": illustrations.uplift_picture(folder, verdict),
@@ -54,6 +54,24 @@ def write_report(
             "examples": illustrations.example_pictures(folder, dataset, shards),
         }
     page = {
+        **_measured_sections(dataset, made, metrics, verdict),
+        "training": sections.training_section(losses, kid),
+        "rejects": sections.rejects_section(drawn, made),
+        "figures": figures,
+    }
+    environment = template_environment(Path(__file__).parent, escape=True)
+    text = environment.get_template("report.html.jinja").render(page)
+    write_text(text.strip() + "\n", out / "report.html")
+
+
+def _measured_sections(
+    dataset: Prepared,
+    made: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    verdict: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The sections that rest on the JSON files alone."""
+    return {
         "dataset": dataset.source["name"],
         "num_classes": len(dataset.classes),
         "verdict": sections.verdict_section(verdict, made),
@@ -63,14 +81,8 @@ def write_report(
         "classes": sections.classes_section(dataset, made, metrics, verdict),
         "means": sections.means_section(metrics),
         "memorisation": sections.memorisation_section(metrics),
-        "training": sections.training_section(losses, kid),
-        "rejects": sections.rejects_section(drawn, made),
         "provenance": sections.provenance_section(dataset, made, metrics, verdict),
-        "figures": figures,
     }
-    environment = template_environment(Path(__file__).parent, escape=True)
-    text = environment.get_template("report.html.jinja").render(page)
-    write_text(text.strip() + "\n", out / "report.html")
 
 
 def read_curves(train: Path) -> tuple[dict[str, pd.Series], pd.Series]:
