@@ -74,6 +74,7 @@ def main(
             "generator_id": model.generator_id,
             "strategy": p.generate.strategy,
             "amount": p.generate.amount,
+            "latent_std": p.generate.latent_std,
             **tallies,
         }
         write_synthetic(curated, facts, folder=out, class_names=dataset.classes)
