@@ -23,6 +23,15 @@ def test_rate_counts_only_what_this_process_did(monkeypatch):
     assert progress.rate == pytest.approx(50)
 
 
+def test_slow_units_are_told_in_seconds(monkeypatch, capsys):
+    clock = iter([0.0] + [40.0] * 9)
+    monkeypatch.setattr("ganaug.progress.time.monotonic", lambda: next(clock))
+    with ProgressReport("evaluate", total=4, unit="classifiers") as progress:
+        progress.advance()
+    line = capsys.readouterr().err
+    assert line == "evaluate: 1/4 classifiers, 40.0 s each, 2:00 left\n"
+
+
 def test_note_is_printed_at_once(capsys):
     with ProgressReport("train", total=10) as progress:
         progress.note("val KID 0.1")

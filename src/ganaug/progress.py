@@ -59,7 +59,7 @@ class ProgressReport:
         """Count `count` more units."""
         self._done += count
         if self._bar:
-            self._bar.update(self._task, advance=count, rate=f"{self.rate:.0f} {self._unit}/s")
+            self._bar.update(self._task, advance=count, rate=self._describe_speed())
         elif self._done >= self._next_line or self._done >= self._total:
             self._next_line = self._done + max(1, self._total // LINES_PER_RUN)
             self.note(f"{self._done}/{self._total} {self._unit}, {self._describe_rate()}")
@@ -68,7 +68,12 @@ class ProgressReport:
         if not self.rate:
             return "starting"
         left = max(0, self._total - self._done) / self.rate
-        return f"{self.rate:.1f} {self._unit}/s, {_clock(left)} left"
+        return f"{self._describe_speed()}, {_clock(left)} left"
+
+    def _describe_speed(self) -> str:
+        if 0 < self.rate < 1:
+            return f"{1 / self.rate:.1f} s each"
+        return f"{self.rate:.1f} {self._unit}/s"
 
     def note(self, text: str) -> None:
         """Print one line that stays."""

@@ -8,9 +8,9 @@ independent, one thread each, so any number of workers gives the same numbers.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 import torch
@@ -21,6 +21,7 @@ from ganaug.evaluation.classical import ClassicalAugmentation
 from ganaug.evaluation.classifier import Classifier, predict, train_classifier
 from ganaug.evaluation.scores import class_recalls, macro_f1
 from ganaug.images import Pixels
+from ganaug.parallel import map_unordered
 from ganaug.progress import ProgressReport
 from ganaug.rng import derive_seed
 
@@ -124,14 +125,11 @@ def run_arms(
     """
     arms = [name for name, arm in ARMS.items() if len(synthetic.labels) or not arm.synthetic]
     tasks = [(name, number) for number in range(num_seeds) for name in arms]
-    parallel = joblib.Parallel(n_jobs=num_workers, return_as="generator_unordered")
-    results = parallel(
-        joblib.delayed(_run)(
-            name, number, train, synthetic, dict(splits), tuple(class_names), recipe,
-            derive_seed(seed, "arms", number),
-        )
-        for name, number in tasks
-    )  # fmt: skip
+    results = map_unordered(
+        partial(_run, train, synthetic, dict(splits), tuple(class_names), recipe, seed),
+        tasks,
+        num_workers=num_workers,
+    )
     rows: list[dict[str, Any]] = []
     with ProgressReport("evaluate", total=len(tasks), unit="classifiers") as progress:
         for scores in results:
@@ -145,18 +143,23 @@ def run_arms(
 
 
 def _run(
-    name: str,
-    number: int,
     train: LabelledImages,
     synthetic: LabelledImages,
     splits: dict[str, LabelledImages],
     class_names: tuple[str, ...],
     recipe: Recipe,
     seed: int,
+    task: tuple[str, int],
 ) -> list[dict[str, Any]]:
-    """Rows of one classifier, one per split."""
+    """Rows of one classifier, (arm, number of the repetition), one per split."""
+    name, number = task
     model = train_arm(
-        ARMS[name], train, synthetic, num_classes=len(class_names), recipe=recipe, seed=seed
+        ARMS[name],
+        train,
+        synthetic,
+        num_classes=len(class_names),
+        recipe=recipe,
+        seed=derive_seed(seed, "arms", number),
     )
     rows = []
     for split, part in splits.items():
