@@ -22,7 +22,7 @@ from ganaug.evaluation.batches import Labels, SyntheticPool, endless_batches
 from ganaug.images import Pixels
 from ganaug.rng import derive_seed
 
-WIDTHS = (24, 48, 96)  # channels per stage; the side halves from stage to stage
+WIDTHS = (16, 32, 96)  # channels per stage; the side halves from stage to stage
 GRID = 16  # pixels per side where the first stage works
 GROUP_WIDTH = 8  # channels that GroupNorm normalises together
 WARMUP_FRACTION = 0.15  # of the steps until the peak learning rate
