@@ -7,7 +7,7 @@ from ganaug.gan.architecture import (
     build_generator,
     resolve_architecture,
 )
-from ganaug.gan.r3 import MinibatchStatistics
+from ganaug.gan.r3 import group_spread
 
 
 @pytest.mark.parametrize("resolution", STAGES)
@@ -40,10 +40,12 @@ def test_class_changes_the_logit(architecture):
     assert not torch.allclose(D(D.encode(image), zeros), D(D.encode(image), ones))
 
 
-def test_statistics_see_a_collapsed_group():
+def test_spread_shows_a_collapsed_group():
     torch.manual_seed(0)
-    varied, collapsed = torch.randn(8, 4, 2, 2), torch.randn(1, 4, 2, 2).expand(8, -1, -1, -1)
-    channel = MinibatchStatistics()(torch.cat([varied, collapsed]))[:, -1]
-    assert channel.shape == (16, 2, 2)
-    assert (channel[:8] > 0.5).all()
-    assert (channel[8:] < 0.001).all()
+    varied, collapsed = torch.randn(8, 4, 6, 6), torch.randn(1, 4, 6, 6).expand(8, -1, -1, -1)
+    spread = group_spread(torch.cat([varied, collapsed]))
+    assert spread.shape == (16, 4)
+    assert (spread[:8] > 0.5).all()
+    assert (spread[8:] < 0.001).all()
+    deviation = varied.std(dim=0, unbiased=False).mean(dim=(1, 2))
+    assert torch.allclose(spread[0], deviation, atol=1e-5)

@@ -45,20 +45,18 @@ class ResidualBlock(nn.Module):
         return x + residual
 
 
-class MinibatchStatistics(nn.Module):
-    """Append the spread within groups of consecutive images as one more channel.
+def group_spread(x: Tensor) -> Tensor:
+    """Spread of each channel within groups of consecutive images: [N, C, H, W] -> [N, C].
 
     The batch sampler fills each group with one class, so the discriminator sees directly whether a
-    class has collapsed. Source: Karras et al. 2018, arXiv:1710.10196, section 3.
+    class has collapsed. Source: Karras et al. 2018, arXiv:1710.10196, section 3; there one number
+    of deep features, here one for each channel.
     """
-
-    def forward(self, x: Tensor) -> Tensor:  # [N, C, H, W] -> [N, C + 1, H, W]
-        n, c, h, w = x.shape
-        size = STATISTICS_GROUP if n % STATISTICS_GROUP == 0 else n
-        grouped = x.reshape(n // size, size, c, h, w)
-        spread = (grouped.var(dim=1, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
-        channel = spread.repeat_interleave(size).to(x.dtype)[:, None, None, None]
-        return torch.cat([x, channel.expand(n, 1, h, w)], dim=1)
+    n = len(x)
+    size = STATISTICS_GROUP if n % STATISTICS_GROUP == 0 else n
+    grouped = x.float().reshape(n // size, size, *x.shape[1:])
+    spread = (grouped.var(dim=1, unbiased=False) + 1e-8).sqrt().mean(dim=(2, 3))
+    return spread.repeat_interleave(size, dim=0)
 
 
 class R3Generator(Generator):
@@ -118,8 +116,8 @@ class R3Discriminator(Discriminator):
         self.from_coefficients = nn.Conv2d(self.patches.num_coefficients, down[0], 3, padding=1)
         self.blocks = nn.ModuleList(ResidualBlock(w, num_blocks=num_blocks) for w in down)
         self.transitions = nn.ModuleList(_transition(a, b) for a, b in pairwise(down))
-        self.statistics = MinibatchStatistics()
-        self.head = nn.Linear((down[-1] + 1) * BASE * BASE, HEAD_DIM)
+        num_inputs = down[-1] * BASE * BASE + down[-1] + self.patches.num_coefficients
+        self.head = nn.Linear(num_inputs, HEAD_DIM)
         self.psi = nn.Linear(HEAD_DIM, 1)
         self.embedding = nn.Embedding(num_classes, HEAD_DIM)
         _init(self.from_coefficients, 1.0)
@@ -140,8 +138,10 @@ class R3Discriminator(Discriminator):
         h = self.blocks[0](h)
         for transition, block in zip(self.transitions, self.blocks[1:], strict=True):
             h = block(transition(F.avg_pool2d(h, 2)))
-        h = self.statistics(F.leaky_relu(h, LEAK))
-        h = F.leaky_relu(self.head(h.flatten(1)), LEAK).float()
+        h = F.leaky_relu(h, LEAK)
+        # The spread of the input shows a collapse before any feature has learned to see it.
+        h = torch.cat([h.flatten(1), group_spread(h), group_spread(encoded)], dim=1)
+        h = F.leaky_relu(self.head(h), LEAK).float()
         match = (h * self.embedding(label)).sum(dim=1) / math.sqrt(HEAD_DIM)
         logits: Tensor = self.psi(h).squeeze(1).float() + match
         return logits
