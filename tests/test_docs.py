@@ -40,6 +40,12 @@ def test_every_file_named_in_the_tree_exists():
         assert list(REPOSITORY.rglob(name)), name
 
 
+def test_every_picture_exists():
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
+    assert pictures
+    assert [name for name in pictures if not (REPOSITORY / name).is_file()] == []
+
+
 @pytest.mark.slow
 def test_snippets_run_on_the_result(finished, monkeypatch, capsys):
     """Each snippet, in the order of the page, in a clone where the pipeline has run."""
