@@ -47,6 +47,7 @@ def test_every_picture_exists():
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("pipeline")
 def test_snippets_run_on_the_result(finished, monkeypatch, capsys):
     """Each snippet, in the order of the page, in a clone where the pipeline has run."""
     folder, _ = finished

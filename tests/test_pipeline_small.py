@@ -17,7 +17,7 @@ from ganaug.cli import app
 from ganaug.fileio import sha256_file
 from tests.small_pipeline import dvc, environment
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
 
 
 def test_repro_runs_within_two_minutes(finished):

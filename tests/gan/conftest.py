@@ -68,12 +68,3 @@ def make_trainer(tmp_path, architecture, shipped_params, toy_images):
         )
 
     return make
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Networks this small lose time on a second thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
