@@ -27,7 +27,8 @@ check: $(VENV)/installed ## lint and types
 	$(BIN)/mypy
 
 test: check ## lint, types, all tests with the slow ones (what CI runs)
-	$(BIN)/pytest -m "slow or not slow"
+	$(BIN)/pytest
+	$(BIN)/pytest -m slow -n 0  # one after the other: they measure time and use both cores
 
 fast: $(VENV)/installed ## the quick tests only
 	$(BIN)/pytest
