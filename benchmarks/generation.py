@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from ganaug.gan.architecture import build_generator, resolve_architecture
+from ganaug.gan.networks import Generator
 from ganaug.gan.sampling import BLOCK, sample
 from ganaug.images import encode_png, pixel_id
 from ganaug.shards import write_shards
@@ -39,14 +40,14 @@ def _seconds(work: Callable[[], None]) -> float:
 
 
 @torch.inference_mode()
-def _forward(generator: torch.nn.Module) -> None:
-    z, label = torch.randn(BLOCK, 64), torch.zeros(BLOCK, dtype=torch.int64)
+def _forward(generator: Generator) -> None:
+    z, label = torch.randn(BLOCK, generator.latent_dim), torch.zeros(BLOCK, dtype=torch.int64)
     for _ in range(IMAGES // BLOCK):
         generator(z, label)
 
 
-def _generate(generator: torch.nn.Module) -> None:
-    images = sample(generator, [0] * IMAGES, list(range(IMAGES)), z_dim=64)
+def _generate(generator: Generator) -> None:
+    images = sample(generator, [0] * IMAGES, list(range(IMAGES)))
     rows = pd.DataFrame(
         {
             "label": 0,

@@ -18,6 +18,7 @@ from ganaug.curating.synthetic import write_synthetic
 from ganaug.curating.targets import synthetic_targets
 from ganaug.errors import SnapshotError, run
 from ganaug.fileio import write_json
+from ganaug.gan.sampling import LatentLaw
 from ganaug.gan.snapshot import load_snapshot
 from ganaug.preparing.prepared import read_prepared
 from ganaug.shards import read_images, read_rows
@@ -63,7 +64,7 @@ def main(
             ),
             first_seed=p.seed * 10**6,
             rules=Rules(
-                latent_std=p.generate.latent_std,
+                law=LatentLaw(p.generate.latent_std, p.generate.truncation),
                 min_label_confidence=p.generate.min_label_confidence,
                 min_realism=p.generate.min_realism,
             ),
@@ -75,6 +76,7 @@ def main(
             "strategy": p.generate.strategy,
             "amount": p.generate.amount,
             "latent_std": p.generate.latent_std,
+            "truncation": p.generate.truncation,
             **tallies,
         }
         write_synthetic(curated, facts, folder=out, class_names=dataset.classes)

@@ -5,6 +5,7 @@ sample grids. The training state lies in --checkpoints, outside DVC's outputs, s
 run goes on.
 """
 
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,14 +17,14 @@ from numpy.typing import NDArray
 
 from ganaug.budget import measured
 from ganaug.config import Params, load_params
-from ganaug.errors import run
+from ganaug.errors import TrainingError, run
 from ganaug.evaluation.features import ImageNetFeatures
 from ganaug.evaluation.validation import ValidationScore
 from ganaug.gan.architecture import Architecture, resolve_architecture
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.checkpoints import Checkpoints, fingerprint
-from ganaug.gan.compute import choose_compute
-from ganaug.gan.snapshot import save_snapshot
+from ganaug.gan.compute import Compute, choose_compute
+from ganaug.gan.snapshot import Snapshot, load_snapshot, save_snapshot
 from ganaug.gan.trainer import Trainer
 from ganaug.images import tile
 from ganaug.preparing.prepared import Prepared, read_prepared
@@ -64,12 +65,36 @@ def main(
 ) -> None:
     """Train a class-conditional GAN on the train split."""
     p = load_params(params)
+    compute = choose_compute(
+        device=p.train.device,
+        precision=p.train.precision,
+        devices=p.train.devices,
+        num_nodes=p.train.num_nodes,
+    )
+    job = plan_job(p, read_prepared(prepared))
+    if compute.rank > 0:  # it shares the work; the first process evaluates and writes
+        make_trainer(p, job, compute, checkpoints=checkpoints).run()
+        return
     with measured("train", results / "budget.json"):
-        train(p, read_prepared(prepared), out=out, results=results, checkpoints=checkpoints)
+        train(p, job, compute, out=out, results=results, checkpoints=checkpoints)
 
 
-def train(p: Params, dataset: Prepared, *, out: Path, results: Path, checkpoints: Path) -> None:
-    """Build the parts from the params, train, write the snapshot, forget the checkpoints."""
+@dataclass(frozen=True)
+class Job:
+    """What to train on what, and the fingerprint of both."""
+
+    dataset: Prepared
+    architecture: Architecture
+    initial: Snapshot | None
+    run_id: str
+
+
+def plan_job(p: Params, dataset: Prepared) -> Job:
+    """Resolve networks and the snapshot to start from.
+
+    Raises:
+        TrainingError: the snapshot has other networks or classes.
+    """
     architecture = resolve_architecture(
         family=p.train.family,
         size=p.train.size,
@@ -78,49 +103,80 @@ def train(p: Params, dataset: Prepared, *, out: Path, results: Path, checkpoints
         num_classes=len(dataset.classes),
         z_dim=p.train.z_dim,
     )
-    run_id = fingerprint(_identity(p, dataset, architecture))
-    states = Checkpoints(checkpoints, run_id)
-    compute = choose_compute(device=p.train.device, precision=p.train.precision)
-    images, labels = _load(dataset, "train")
-    val_images, val_labels = _load(dataset, "val")
-    score = ValidationScore(
-        ImageNetFeatures(compute.device),
-        val_images,
-        val_labels,
-        class_names=dataset.classes,
-        seed=p.seed,
+    initial = None
+    if p.train.init_from is not None:
+        initial = load_snapshot(Path(p.train.init_from))
+        if (initial.architecture, initial.classes) != (architecture, dataset.classes):
+            raise TrainingError(
+                f"train.init_from: {p.train.init_from} holds other networks or classes than params "
+                f"and dataset ask for: {initial.architecture}, {initial.classes}"
+            )
+    return Job(dataset, architecture, initial, fingerprint(_identity(p, dataset, initial)))
+
+
+def train(
+    p: Params, job: Job, compute: Compute, *, out: Path, results: Path, checkpoints: Path
+) -> None:
+    """Train, write the snapshot, forget the checkpoints."""
+    with Live(str(results), dvcyaml=None, save_dvc_exp=False, monitor_system=False) as live:
+        observer = LiveObserver(live)
+        result = make_trainer(p, job, compute, checkpoints=checkpoints, observer=observer).run()
+    started_from = None if job.initial is None else job.initial.generator_id
+    save_snapshot(
+        result.weights,
+        folder=out,
+        architecture=job.architecture,
+        classes=job.dataset.classes,
+        training={
+            "fingerprint": job.run_id,
+            "images_seen": result.images_seen,
+            "init_from": started_from,
+            "best": result.best,
+        },
     )
+    Checkpoints(checkpoints, job.run_id).clear()
+    kid, seen = result.best["kid"], round(result.best["images_seen"])
+    typer.echo(f"train: best snapshot after {seen} images, val KID {kid:.4f} -> {out}")
+
+
+def make_trainer(
+    p: Params,
+    job: Job,
+    compute: Compute,
+    *,
+    checkpoints: Path,
+    observer: LiveObserver | None = None,
+) -> Trainer:
+    """Put the parts together; without an observer, for a process that only shares the work."""
+    images, labels = _load(job.dataset, "train")
+    evaluate = None
+    if observer is not None:
+        evaluate = ValidationScore(
+            ImageNetFeatures(compute.device),
+            *_load(job.dataset, "val"),
+            class_names=job.dataset.classes,
+            seed=p.seed,
+        )
     batches = RealBatches(
         images,
         labels,
         batch_size=p.train.batch_size,
         class_exponent=p.train.class_exponent,
+        flips=job.dataset.symmetries,
         seed=p.seed,
         device=compute.device,
     )
-    with Live(str(results), dvcyaml=None, save_dvc_exp=False, monitor_system=False) as live:
-        trainer = Trainer(
-            batches=batches,
-            architecture=architecture,
-            flips=dataset.symmetries,
-            params=p.train,
-            seed=p.seed,
-            compute=compute,
-            evaluate=score,
-            observer=LiveObserver(live),
-            checkpoints=states,
-        )
-        result = trainer.run()
-    save_snapshot(
-        result.weights,
-        folder=out,
-        architecture=architecture,
-        classes=dataset.classes,
-        training={"fingerprint": run_id, "best": result.best},
+    return Trainer(
+        batches=batches,
+        architecture=job.architecture,
+        params=p.train,
+        seed=p.seed,
+        compute=compute,
+        evaluate=evaluate,
+        observer=observer,
+        checkpoints=Checkpoints(checkpoints, job.run_id),
+        initial=None if job.initial is None else job.initial.generator.state_dict(),
     )
-    states.clear()
-    kid, seen = result.best["kid"], round(result.best["images_seen"])
-    typer.echo(f"train: best snapshot after {seen} images, val KID {kid:.4f} -> {out}")
 
 
 def _load(dataset: Prepared, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -129,14 +185,14 @@ def _load(dataset: Prepared, split: str) -> tuple[NDArray[np.uint8], NDArray[np.
     return read_images(paths), rows["label"].to_numpy(np.int64)
 
 
-def _identity(p: Params, dataset: Prepared, architecture: Architecture) -> dict[str, Any]:
+def _identity(p: Params, dataset: Prepared, initial: Snapshot | None) -> dict[str, Any]:
     """All that decides the outcome of training: another run must not take over its states."""
-    where = {"device", "precision"}
+    where = {"device", "devices", "num_nodes", "precision", "init_from"}
     return {
         "version": version("ganaug"),
         "seed": p.seed,
         "train": p.train.model_dump(mode="json", exclude=where),
-        "architecture": architecture.to_dict(),
+        "init_from": None if initial is None else initial.generator_id,
         "files": {name: facts["sha256"] for name, facts in dataset.files.items()},
         "symmetries": list(dataset.symmetries),
     }

@@ -40,10 +40,14 @@ def sample(
     ] = None,
     num: Annotated[int, typer.Option(min=1, help="Images for each class.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first image; the next follow.")] = 0,
-    latent_std: Annotated[float, typer.Option(min=0.0, help="Above 1 more varied.")] = 1.0,
+    latent_std: Annotated[float, typer.Option(min=0.01, help="Above 1 more varied.")] = 1.0,
+    truncation: Annotated[
+        float | None, typer.Option(min=0.01, help="Cut the latents: more typical images.")
+    ] = None,
     snapshot: Annotated[Path, typer.Option(help="Generator folder.")] = Path("models/generator"),
 ) -> None:
     """Draw a grid of synthetic images from a snapshot alone: no dataset, no GPU."""
+    from ganaug.gan.sampling import LatentLaw
     from ganaug.gan.sampling import sample as sample_images
     from ganaug.gan.snapshot import load_snapshot
     from ganaug.images import encode_png, tile
@@ -54,13 +58,8 @@ def sample(
     wanted = model.classes if class_name is None else (class_name,)
     labels = [model.classes.index(name) for name in wanted for _ in range(num)]
     seeds = [seed + i for _ in wanted for i in range(num)]
-    images = sample_images(
-        model.generator,
-        labels,
-        seeds,
-        z_dim=model.architecture.z_dim,
-        latent_std=latent_std,
-    )
+    law = LatentLaw(latent_std, truncation)
+    images = sample_images(model.generator, labels, seeds, law=law)
     columns = min(num, COLUMNS) if class_name is not None else num
     with atomic_file(out) as temporary:
         temporary.write_bytes(encode_png(tile(images, columns=columns)))

@@ -18,6 +18,7 @@ from ganaug.errors import ParamsError
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -56,24 +57,57 @@ class PrepareParams(_Section):
 class TrainParams(_Section):
     """The GAN and its budget."""
 
-    family: Literal["r3"]
+    family: Literal["r3", "dcgan", "mlp"]
     size: Literal["tiny", "small", "medium", "large"]
-    loss: Literal["relativistic", "non_saturating", "minimax", "hinge"]
+    loss: Literal["relativistic", "non_saturating", "minimax", "hinge", "wgan_gp"]
+    init_from: str | None
     kimg: Positive
+    patience: Annotated[float, Field(gt=0, le=1)]
     batch_size: Annotated[int, Field(ge=8, multiple_of=8)]
     z_dim: Count
     lr: Positive
+    generator_lr_ratio: Positive
     lr_final_fraction: Fraction
-    r1_gamma: Annotated[float, Field(ge=0)]
-    r2_gamma: Annotated[float, Field(ge=0)]
+    d_steps_per_g_step: Count
+    r1_gamma: NotNegative
+    r2_gamma: NotNegative
+    gradient_penalty: NotNegative
     penalty_interval: Count
+    reconstruction_weight: NotNegative
     ema_kimg: Positive
     class_exponent: Fraction
     augment: tuple[Literal["translate", "brightness", "contrast", "cutout"], ...]
     augment_probability: Fraction
     num_evaluations: Count
     device: Literal["auto", "cpu", "cuda"]
+    devices: Count
+    num_nodes: Count
     precision: Literal["auto", "fp32", "bf16"]
+
+    @model_validator(mode="after")
+    def _refuse_what_cannot_work_together(self) -> "TrainParams":
+        penalties = self.r1_gamma + self.r2_gamma + self.gradient_penalty
+        if self.family == "dcgan" and penalties:
+            raise ValueError(
+                "family dcgan normalises over the batch, so a gradient per image is not defined; "
+                "set r1_gamma, r2_gamma and gradient_penalty to 0"
+            )
+        if self.loss == "wgan_gp" and not self.gradient_penalty:
+            raise ValueError(
+                "loss wgan_gp has no bound without its penalty; set gradient_penalty, usually 10"
+            )
+        if self.loss == "wgan_gp" and (self.r1_gamma or self.r2_gamma):
+            raise ValueError(
+                "loss wgan_gp needs a slope of one, while r1_gamma and r2_gamma pull it to zero; "
+                "set both to 0"
+            )
+        processes = self.devices * self.num_nodes
+        if self.batch_size % (8 * processes):
+            raise ValueError(
+                f"batch_size {self.batch_size} over {processes} processes leaves no multiple of 8 "
+                f"to each; take a multiple of {8 * processes}"
+            )
+        return self
 
 
 class GenerateParams(_Section):
@@ -82,9 +116,10 @@ class GenerateParams(_Section):
     strategy: Literal["balance", "per_class", "ratio"]
     amount: Positive
     latent_std: Positive
+    truncation: Positive | None
     filter_steps: Count
     min_label_confidence: Fraction
-    min_realism: Annotated[float, Field(ge=0)]
+    min_realism: NotNegative
     max_draws_per_image: Count
 
 
@@ -97,8 +132,8 @@ class EvaluateParams(_Section):
     lr: Positive
     synthetic_fraction: OpenFraction
     confidence: OpenFraction
-    harm_margin_pp: Annotated[float, Field(ge=0)]
-    recall_margin_pp: Annotated[float, Field(ge=0)]
+    harm_margin_pp: NotNegative
+    recall_margin_pp: NotNegative
 
 
 class MergeParams(_Section):

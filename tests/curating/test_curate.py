@@ -48,7 +48,7 @@ def test_rows_carry_everything_and_name_their_image(snapshot):
     assert len(rows) == len(curated.images) == 5
     assert rows["seed"].tolist() == [1000, 1001, 1002, 1003, 1004]
     assert set(rows["nearest_id"]) == {REAL_IDS[2]}
-    again = sample(snapshot.generator, [0], [1003], z_dim=8)[0]
+    again = sample(snapshot.generator, [0], [1003])[0]
     assert np.array_equal(decode_png(curated.images[3]), again)
 
 

@@ -1,5 +1,7 @@
 """A tiny GAN: two classes of 16 px images, networks of a few thousand weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -47,24 +49,36 @@ class Recorder:
 def make_trainer(tmp_path, architecture, shipped_params, toy_images):
     """Build a trainer of 16-image batches over `kimg`; every call sees the same checkpoints."""
 
-    def make(*, kimg=0.32, observer=None, evaluate=None, **changes) -> Trainer:
+    def make(
+        *, kimg=0.32, observer=None, evaluate=None, initial=None, compute=CPU, **changes
+    ) -> Trainer:
         params = shipped_params.train.model_copy(
             update={"kimg": kimg, "batch_size": 16, "z_dim": 8, "num_evaluations": 2} | changes
         )
         images, labels = toy_images
         batches = RealBatches(
-            images, labels, batch_size=16, class_exponent=0.5, seed=0, device=CPU.device
+            images,
+            labels,
+            batch_size=16,
+            class_exponent=0.5,
+            flips=("hflip",),
+            seed=0,
+            device=CPU.device,
         )
         return Trainer(
             batches=batches,
-            architecture=architecture,
-            flips=("hflip",),
+            architecture=replace(
+                architecture,
+                family=params.family,
+                patch=2 if params.family == "r3" else 1,
+            ),
             params=params,
             seed=0,
-            compute=CPU,
+            compute=compute,
             evaluate=evaluate or (lambda images, labels: {"kid": float(images.mean())}),
             observer=observer or Recorder(),
             checkpoints=Checkpoints(tmp_path / "states", "run"),
+            initial=initial,
         )
 
     return make

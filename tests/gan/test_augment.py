@@ -20,7 +20,7 @@ def test_operation_keeps_shape_and_changes_each_image_differently(images, name):
     moved = run(same, [name])
     assert moved.shape == same.shape
     distinct = len({image.numpy().tobytes() for image in moved})
-    assert distinct == 2 if name.endswith("flip") else distinct > 10
+    assert distinct > 10
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -54,6 +54,6 @@ def test_cutout_is_small(images):
 
 
 def test_same_generator_state_gives_the_same_moves(images):
-    operations = ["translate", "contrast", "hflip"]
+    operations = ["translate", "contrast", "cutout"]
     assert torch.equal(run(images, operations, seed=3), run(images, operations, seed=3))
     assert not torch.equal(run(images, operations, seed=3), run(images, operations, seed=4))

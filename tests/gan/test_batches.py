@@ -9,7 +9,13 @@ CPU = torch.device("cpu")
 
 def make(labels, **changes):
     images = np.arange(len(labels), dtype=np.uint8)[:, None, None, None].repeat(4, 1).repeat(4, 2)
-    options = {"batch_size": 64, "class_exponent": 0.5, "seed": 0, "device": CPU} | changes
+    options = {
+        "batch_size": 64,
+        "class_exponent": 0.5,
+        "flips": (),
+        "seed": 0,
+        "device": CPU,
+    } | changes
     return RealBatches(images, np.array(labels), **options)
 
 
@@ -50,3 +56,28 @@ def test_exponent_tempers_the_class_shares():
 def test_class_smaller_than_a_group_repeats_images():
     images, labels = make([0] * 20 + [1] * 3, class_exponent=0.0).draw(0)
     assert images[labels == 1, 0, 0, 0].unique().numel() == 3
+
+
+def test_flips_turn_about_half_of_the_images():
+    images = np.zeros((40, 4, 4, 1), dtype=np.uint8)
+    images[:, 0, 1] = 255  # neither flip leaves it where it is
+    batches = RealBatches(
+        images,
+        np.zeros(40, dtype=np.int64),
+        batch_size=64,
+        class_exponent=0.5,
+        flips=("hflip", "vflip"),
+        seed=0,
+        device=CPU,
+    )
+    bright = batches.draw(0)[0][:, 0] > 0
+    corners = [(0, 1), (0, 2), (3, 1), (3, 2)]
+    counts = [int(bright[:, y, x].sum()) for y, x in corners]
+    assert sum(counts) == 64
+    assert min(counts) >= 6  # of 16 expected
+
+
+def test_look_spreads_over_the_whole_set():
+    images, labels = make([0] * 20 + [1] * 20).look(10)
+    assert labels.tolist() == [0] * 5 + [1] * 5
+    assert images.shape == (10, 1, 4, 4)

@@ -35,6 +35,15 @@ def test_torn_newest_falls_back_to_the_one_before(checkpoints, damage):
     assert not newest.exists()
 
 
+def test_best_is_kept_beside_the_newest_and_never_resumed_from(checkpoints):
+    checkpoints.save_best({"x": torch.zeros(1)}, {"seen": 64})
+    assert checkpoints.load() is None
+    for seen in (64, 128, 1000):
+        save(checkpoints, seen)
+    assert checkpoints.load_best()[1] == {"seen": 64}
+    assert checkpoints.load()[1] == {"seen": 1000}
+
+
 def test_nothing_saved_gives_none(checkpoints):
     assert checkpoints.load() is None
 

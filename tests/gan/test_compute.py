@@ -11,7 +11,7 @@ def test_auto_takes_what_there_is():
 
 
 def test_cuda_that_is_not_there_is_refused(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(TrainingError, match=r"train\.device is cuda"):
         choose_compute(device="cuda")
 

@@ -20,3 +20,11 @@ def test_average_is_a_copy_that_is_not_trained():
     assert average.weight.data_ptr() != network.weight.data_ptr()
     assert not average.weight.requires_grad
     assert not average.training
+
+
+def test_buffers_follow_at_once():
+    network = nn.BatchNorm1d(2)
+    average = make_average(network)
+    network(torch.tensor([[1.0, 2.0], [3.0, 6.0]]))
+    update_ema(average, network, decay=0.9)
+    assert torch.equal(average.running_mean, network.running_mean)

@@ -80,7 +80,7 @@ def test_best_evaluation_ships_even_if_a_later_one_is_worse(make_trainer):
 
 def test_every_statistic_is_logged_and_total_is_the_sum(straight):
     rows = [row for _, row in straight[1].rows if "loss/total" in row]
-    assert set(rows[0]) == set(STATISTICS)  # the first step takes the penalties
+    assert set(rows[0]) == set(STATISTICS) - {"penalty/gradient"}  # the first step takes R1, R2
     for row in rows:
         total = row["loss/generator"] + row["loss/discriminator"]
         assert row["loss/total"] == pytest.approx(total, rel=1e-5)
@@ -100,12 +100,104 @@ def test_samples_are_shown_at_every_evaluation(straight):
     assert not np.array_equal(*straight[1].grids)
 
 
-def test_loss_that_is_not_finite_stops_with_advice(make_trainer):
-    with pytest.raises(TrainingError, match=r"not finite after \d+ images; lower train\.lr"):
+def test_divergence_rolls_back_at_a_lower_rate_and_at_last_fails_with_advice(make_trainer, capsys):
+    message = r"4th time after \d+ images \(not finite: .+\); lower train\.lr"
+    with pytest.raises(TrainingError, match=message):
         make_trainer(kimg=1.6, lr=1e18).run()
+    notes = [line for line in capsys.readouterr().err.splitlines() if "back to" in line]
+    assert [line.rsplit(" x ")[1] for line in notes] == ["0.5", "0.25", "0.125"]
+    assert "back to the start" in notes[0]
 
 
-@pytest.mark.parametrize("loss", ["non_saturating", "minimax", "hinge"])
-def test_every_loss_trains(make_trainer, loss):
-    result = make_trainer(kimg=0.064, loss=loss).run()
+def test_run_that_lost_what_it_had_won_returns_to_its_best(make_trainer):
+    kids = iter([3.0, 1.0, 2.9, 0.9])
+    snapshots = []
+
+    def evaluate(images, labels):
+        snapshots.append(images)
+        return {"kid": next(kids)}
+
+    trainer = make_trainer(num_evaluations=4, evaluate=evaluate)
+    assert trainer.run().best["kid"] == 0.9
+    assert trainer._state.num_rollbacks == 1
+    assert trainer._state.lr_scale == 0.5
+    assert trainer._state.images_seen == 320  # the clock goes on
+    assert len(snapshots) == 4
+
+
+def test_run_without_progress_ends_after_its_patience(make_trainer):
+    kids = iter([0.5, 0.6, 0.7, 0.6])
+    result = make_trainer(
+        num_evaluations=4, patience=0.5, evaluate=lambda i, y: {"kid": next(kids)}
+    ).run()
+    assert result.images_seen == 240
+    assert result.best["images_seen"] == 80
+
+
+def test_collapsed_class_is_named(make_trainer, capsys):
+    values = {"kid": 0.5, "class_diversity/dark": 0.2, "class_diversity/bright": 0.9}
+    make_trainer(evaluate=lambda i, y: values).run()
+    assert "collapsed: dark" in capsys.readouterr().err
+
+
+def test_generator_is_updated_at_every_kth_step_only(make_trainer):
+    trainer = make_trainer(d_steps_per_g_step=3)
+    updates = []
+    for _ in range(6):
+        before = [p.clone() for p in trainer._state.networks.G.parameters()]
+        trainer._step()
+        after = trainer._state.networks.G.parameters()
+        updates.append(not all(map(torch.equal, before, after)))
+    assert updates == [False, False, True, False, False, True]
+
+
+def test_reconstruction_pulls_anchored_images_to_their_real_ones(make_trainer):
+    def last_distance(weight):
+        trainer = make_trainer(kimg=1.6, lr=0.005, reconstruction_weight=weight)
+        for _ in range(60):
+            trainer._step()
+        trainer._state.pop_means()
+        trainer._step()
+        return trainer._state.pop_means()["loss/reconstruction"]
+
+    assert last_distance(10.0) < 0.7 * last_distance(0.0)
+
+
+def test_initial_weights_are_gone_on_from(make_trainer, straight, tmp_path):
+    trainer = make_trainer(initial=straight[0].weights)
+    assert same_weights(straight[0].weights, trainer._state.networks.G.state_dict())
+    assert same_weights(straight[0].weights, trainer._state.G_ema.state_dict())
+
+
+@pytest.mark.parametrize("family", ["dcgan", "mlp"])
+@pytest.mark.parametrize("stop_at", [112])
+def test_every_family_resumes_bit_for_bit(make_trainer, tmp_path, family, stop_at):
+    options = {"family": family, "r1_gamma": 0.0, "r2_gamma": 0.0, "loss": "non_saturating"}
+    straight = make_trainer(**options).run()
+    for file in (tmp_path / "states" / "run").glob("*.safetensors"):
+        file.unlink()
+    with pytest.raises(StoppedBySignal):
+        make_trainer(observer=StopAfter(stop_at), **options).run()
+    resumed = make_trainer(**options).run()
+    assert resumed.resumed_from == stop_at
+    assert same_weights(straight.weights, resumed.weights)
+
+
+@pytest.mark.parametrize(
+    ("loss", "penalties"),
+    [
+        ("non_saturating", {}),
+        ("minimax", {}),
+        ("hinge", {}),
+        ("wgan_gp", {"r1_gamma": 0.0, "r2_gamma": 0.0, "gradient_penalty": 10.0}),
+    ],
+)
+@pytest.mark.parametrize("family", ["r3", "mlp"])
+def test_every_loss_trains(make_trainer, family, loss, penalties):
+    observer = Recorder()
+    result = make_trainer(
+        kimg=0.064, family=family, loss=loss, observer=observer, **penalties
+    ).run()
     assert all(torch.isfinite(weight).all() for weight in result.weights.values())
+    first = next(row for _, row in observer.rows if "loss/total" in row)
+    assert ("penalty/gradient" in first) == (loss == "wgan_gp")

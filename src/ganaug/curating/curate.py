@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ganaug.curating.filter import REASONS, SyntheticFilter, reject_reasons
-from ganaug.gan.sampling import sample
+from ganaug.gan.sampling import LatentLaw, sample
 from ganaug.gan.snapshot import Snapshot
 from ganaug.images import Pixels, encode_png, pixel_id
 from ganaug.progress import ProgressReport
@@ -42,12 +42,12 @@ class Rules:
     """How images are drawn, and from where on they are accepted.
 
     Args:
-        latent_std: scale of the latent; 1 as trained.
+        law: distribution of the latents.
         min_label_confidence: 0..1.
         min_realism: >= 0; 1 is the edge of a real ball.
     """
 
-    latent_std: float
+    law: LatentLaw
     min_label_confidence: float
     min_realism: float
 
@@ -106,8 +106,7 @@ def _draw(
         snapshot.generator,
         [label] * len(seeds),
         seeds,
-        z_dim=snapshot.architecture.z_dim,
-        latent_std=rules.latent_std,
+        law=rules.law,
     )
     ids = [pixel_id(image) for image in pixels]
     scores = judge.score(pixels, np.full(len(seeds), label))

@@ -7,10 +7,8 @@ from numpy.typing import NDArray
 
 from ganaug.evaluation.distances import kid, per_class
 from ganaug.evaluation.features import FeatureExtractor, Features
+from ganaug.gan.guards import DIVERSITY
 from ganaug.images import Pixels
-
-DIVERSITY = "class_diversity/"
-COLLAPSED_BELOW = 0.5  # of the real class's mean pairwise feature distance
 
 
 class ValidationScore:
@@ -66,17 +64,8 @@ class ValidationScore:
         spreads = class_spreads(features, labels, len(self._class_names))
         for label, name in enumerate(self._class_names):
             values[f"class_kid/{name}"] = measured["classes"][name]["kid"]
-            values[f"class_diversity/{name}"] = _ratio(spreads[label], self._spread[label])
+            values[f"{DIVERSITY}{name}"] = _ratio(spreads[label], self._spread[label])
         return {name: float(value) for name, value in values.items() if value is not None}
-
-
-def collapsed_classes(values: dict[str, float]) -> list[str]:
-    """Classes whose samples are less than half as varied as the real ones."""
-    return [
-        name.removeprefix(DIVERSITY)
-        for name, value in values.items()
-        if name.startswith(DIVERSITY) and value < COLLAPSED_BELOW
-    ]
 
 
 def class_spreads(

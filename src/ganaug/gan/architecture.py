@@ -1,5 +1,6 @@
 """Which networks: a family and a size as plain numbers, and the builders of each family."""
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,19 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from ganaug.errors import ParamsError, SnapshotError
-from ganaug.gan import r3
+from ganaug.gan import dcgan, mlp, r3
 from ganaug.gan.networks import Discriminator, Generator
 
-# Channels at 4x4, 8x8, 16x16, 32x32 pixels inside the networks; higher resolutions end in a larger
-# pixel shuffle first (cheap), and in further stages beyond.
-SIZES: dict[str, tuple[int, ...]] = {
-    "tiny": (32, 32, 32, 32),
-    "small": (96, 96, 64, 64),
-    "medium": (256, 256, 192, 128),
-    "large": (512, 512, 384, 256),
-}
-# Resolution to (stages, pixel shuffle): 4 * 2**(stages - 1) * patch = resolution.
-STAGES: dict[int, tuple[int, int]] = {16: (2, 2), 32: (3, 2), 64: (3, 4), 128: (4, 4), 256: (4, 8)}
+SIZES = ("tiny", "small", "medium", "large")
+RESOLUTIONS = (16, 32, 64, 128, 256)
 
 
 @dataclass(frozen=True)
@@ -32,8 +25,8 @@ class Architecture:
         channels: 1 grey, 3 RGB.
         num_classes: number of classes, >= 2.
         z_dim: length of the latent.
-        widths: channels per stage, from 4x4 pixels up.
-        patch: side of the pixel shuffle at the image end.
+        widths: channels per stage from 4x4 pixels up, or units per hidden layer.
+        patch: side of the patches at the image end; 1 in families that end in pixels.
     """
 
     family: str
@@ -67,14 +60,47 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Family:
-    """Builders of one kind of networks."""
+    """One kind of networks.
 
+    Args:
+        layout: (size, resolution) to (widths, patch).
+        generator, discriminator: builders.
+    """
+
+    layout: Callable[[str, int], tuple[tuple[int, ...], int]]
     generator: Callable[[Architecture], Generator]
     discriminator: Callable[[Architecture], Discriminator]
 
 
+def _r3_layout(size: str, resolution: int) -> tuple[tuple[int, ...], int]:
+    # Channels at 4x4, 8x8, ... inside the networks. Higher resolutions end in larger patches first,
+    # which cost nothing, and in further stages beyond.
+    widths = {
+        "tiny": (32, 32, 32, 32),
+        "small": (96, 96, 64, 64),
+        "medium": (256, 256, 192, 128),
+        "large": (512, 512, 384, 256),
+    }
+    num_stages, patch = {16: (2, 2), 32: (3, 2), 64: (3, 4), 128: (4, 4), 256: (4, 8)}[resolution]
+    return widths[size][:num_stages], patch
+
+
+def _dcgan_layout(size: str, resolution: int) -> tuple[tuple[int, ...], int]:
+    # "small" at 64 pixels is 512, 256, 128, 64: the paper's generator at half its width, the sizes
+    # of PyTorch's example.
+    base = {"tiny": 8, "small": 64, "medium": 96, "large": 128}[size]
+    num_stages = int(math.log2(resolution / 4))
+    return tuple(base * min(8, 2**i) for i in reversed(range(num_stages))), 1
+
+
+def _mlp_layout(size: str, _resolution: int) -> tuple[tuple[int, ...], int]:
+    base = {"tiny": 32, "small": 256, "medium": 512, "large": 1024}[size]
+    return (base, 2 * base, 4 * base), 1
+
+
 FAMILIES: dict[str, Family] = {
     "r3": Family(
+        layout=_r3_layout,
         generator=lambda a: r3.R3Generator(
             num_classes=a.num_classes,
             channels=a.channels,
@@ -86,27 +112,56 @@ FAMILIES: dict[str, Family] = {
             num_classes=a.num_classes, channels=a.channels, widths=a.widths, patch=a.patch
         ),
     ),
+    "dcgan": Family(
+        layout=_dcgan_layout,
+        generator=lambda a: dcgan.DcganGenerator(
+            num_classes=a.num_classes, channels=a.channels, z_dim=a.z_dim, widths=a.widths
+        ),
+        discriminator=lambda a: dcgan.DcganDiscriminator(
+            num_classes=a.num_classes,
+            channels=a.channels,
+            resolution=a.resolution,
+            widths=a.widths,
+        ),
+    ),
+    "mlp": Family(
+        layout=_mlp_layout,
+        generator=lambda a: mlp.MlpGenerator(
+            num_classes=a.num_classes,
+            channels=a.channels,
+            resolution=a.resolution,
+            z_dim=a.z_dim,
+            widths=a.widths,
+        ),
+        discriminator=lambda a: mlp.MlpDiscriminator(
+            num_classes=a.num_classes,
+            channels=a.channels,
+            resolution=a.resolution,
+            widths=a.widths,
+        ),
+    ),
 }
 
 
 def resolve_architecture(
     *, family: str, size: str, resolution: int, channels: int, num_classes: int, z_dim: int
 ) -> Architecture:
-    """Turn a size preset into widths for a resolution.
+    """Turn a family's size preset into widths for a resolution.
 
     Raises:
         ParamsError: the resolution has no layout.
     """
-    if resolution not in STAGES:
-        raise ParamsError(f"prepare.resolution: {resolution} is not one of {sorted(STAGES)}")
-    num_stages, patch = STAGES[resolution]
+    if resolution not in RESOLUTIONS:
+        known = ", ".join(map(str, RESOLUTIONS))
+        raise ParamsError(f"prepare.resolution: {resolution} is not one of {known}")
+    widths, patch = FAMILIES[family].layout(size, resolution)
     return Architecture(
         family=family,
         resolution=resolution,
         channels=channels,
         num_classes=num_classes,
         z_dim=z_dim,
-        widths=SIZES[size][:num_stages],
+        widths=widths,
         patch=patch,
     )
 

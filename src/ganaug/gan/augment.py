@@ -49,16 +49,6 @@ def _where(chosen: Tensor, changed: Tensor, images: Tensor) -> Tensor:
     return torch.where(chosen[:, None, None, None], changed, images)
 
 
-def _hflip(images: Tensor, chosen: Tensor, generator: Generator) -> Tensor:
-    flipped = torch.rand(len(images), device=images.device, generator=generator) < 0.5
-    return _where(chosen & flipped, images.flip(3), images)
-
-
-def _vflip(images: Tensor, chosen: Tensor, generator: Generator) -> Tensor:
-    flipped = torch.rand(len(images), device=images.device, generator=generator) < 0.5
-    return _where(chosen & flipped, images.flip(2), images)
-
-
 def _translate(images: Tensor, chosen: Tensor, generator: Generator) -> Tensor:
     """Shift by whole pixels, repeating the border: a zero border would leak as a dark frame."""
     n, _, height, width = images.shape
@@ -97,8 +87,6 @@ def _cutout(images: Tensor, chosen: Tensor, generator: Generator) -> Tensor:
 
 
 OPERATIONS: dict[str, Operation] = {
-    "hflip": _hflip,
-    "vflip": _vflip,
     "translate": _translate,
     "brightness": _brightness,
     "contrast": _contrast,

@@ -64,19 +64,23 @@ class Checkpoints:
 
     def save(self, tensors: dict[str, Tensor], facts: dict[str, Any], *, images_seen: int) -> None:
         """Write a checkpoint and drop all but the newest two."""
-        contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-        with atomic_file(self.folder / f"{images_seen:012d}.safetensors") as temporary:
-            save_file(contiguous, temporary, metadata={"facts": json.dumps(facts)})
+        _write(self.folder / f"{images_seen:012d}.safetensors", tensors, facts)
         for old in self._newest_first()[KEPT:]:
             old.unlink()
+
+    def save_best(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Write the state that a rollback returns to and that ships; it replaces the one before."""
+        _write(self._best_path, tensors, facts)
+
+    def load_best(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """What `save_best` wrote last."""
+        return _read(self._best_path)
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The newest checkpoint that is whole; None when there is none. A torn one is removed."""
         for path in self._newest_first():
             try:
-                with safe_open(path, framework="pt") as file:
-                    tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                    return tensors, json.loads(file.metadata()["facts"])
+                return _read(path)
             except (SafetensorError, OSError, KeyError, TypeError, ValueError):
                 path.unlink()
         return None
@@ -86,4 +90,20 @@ class Checkpoints:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _newest_first(self) -> list[Path]:
-        return sorted(self.folder.glob("*.safetensors"), reverse=True)
+        return sorted(self.folder.glob("[0-9]*.safetensors"), reverse=True)
+
+    @property
+    def _best_path(self) -> Path:
+        return self.folder / "best.safetensors"
+
+
+def _write(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    with atomic_file(path) as temporary:
+        save_file(contiguous, temporary, metadata={"facts": json.dumps(facts)})
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return tensors, json.loads(file.metadata()["facts"])

@@ -1,19 +1,46 @@
-"""Where and in which precision to train: the one place that knows CUDA from CPU."""
+"""Where, in which precision and in how many processes to train: the one place that knows.
+
+Processes are lightning-fabric's: it starts them, or finds itself started by torchrun or SLURM. The
+networks stay plain modules; all that processes exchange is one flat sum of gradients per update.
+"""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
 from ganaug.errors import TrainingError
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class Compute:
-    """A device and the precision of its convolutions."""
+    """A device, the precision of its convolutions, and this process among all.
+
+    Args:
+        device: of this process.
+        bf16: whether convolutions run in bf16.
+        fabric: of more than one process; None for one.
+    """
 
     device: torch.device
     bf16: bool
+    fabric: Fabric | None = None
+
+    @property
+    def rank(self) -> int:
+        """0 for the process that evaluates, logs and saves."""
+        return self.fabric.global_rank if self.fabric else 0
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes."""
+        return self.fabric.world_size if self.fabric else 1
 
     def autocast(self) -> AbstractContextManager[object]:
         """Run convolutions in bf16 where that pays; else change nothing."""
@@ -21,31 +48,72 @@ class Compute:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
+    def average_gradients(self, network: nn.Module) -> None:
+        """Make the gradients of all processes their mean, in one flat exchange."""
+        if self.fabric is None:
+            return
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        flat = _flatten_dense_tensors(gradients)  # type: ignore[no-untyped-call]
+        mean = self.fabric.all_reduce(flat, reduce_op="mean")
+        parts = _unflatten_dense_tensors(mean, gradients)  # type: ignore[no-untyped-call]
+        torch._foreach_copy_(gradients, list(parts))
+
+    def share(self, batch: Tensor) -> Tensor:
+        """The rows of this process, of a batch that all processes drew alike."""
+        return batch.chunk(self.world_size)[self.rank]
+
+    def agree(self, value: Value) -> Value:
+        """What process 0 says, in all processes; it waits for them."""
+        return self.fabric.broadcast(value) if self.fabric else value
+
+    def maximum(self, value: int) -> int:
+        """The largest of all processes' values."""
+        if self.fabric is None:
+            return value
+        largest = self.fabric.all_reduce(torch.tensor(value, device=self.device), reduce_op="max")
+        return int(largest.item())  # type: ignore[union-attr]
+
     def describe(self) -> str:
         """For people: 'cpu, 2 threads, fp32'."""
         precision = "bf16" if self.bf16 else "fp32"
+        processes = f"{self.world_size} processes, " if self.world_size > 1 else ""
         if self.device.type == "cuda":
-            return f"{torch.cuda.get_device_name(self.device)}, {precision}"
-        return f"cpu, {torch.get_num_threads()} threads, {precision}"
+            return f"{processes}{torch.cuda.get_device_name(self.device)}, {precision}"
+        return f"{processes}cpu, {torch.get_num_threads()} threads, {precision}"
 
 
-def choose_compute(*, device: str = "auto", precision: str = "auto") -> Compute:
+def choose_compute(
+    *, device: str = "auto", precision: str = "auto", devices: int = 1, num_nodes: int = 1
+) -> Compute:
     """Take CUDA when there is one, and bf16 where the machine has instructions for it.
+
+    With more than one process this starts the others, each of which runs the whole program again
+    up to this call.
 
     Args:
         device: auto | cpu | cuda.
         precision: auto | fp32 | bf16. A CPU without bf16 instructions emulates them some 20 times
             slower, so auto takes fp32 there.
+        devices: processes on each node.
+        num_nodes: machines; more than one are started by torchrun or SLURM.
     Raises:
-        TrainingError: CUDA is asked for and there is none.
+        TrainingError: CUDA is asked for and there is none, or fewer devices than asked for.
     """
-    has_cuda = torch.cuda.is_available()
-    if device == "cuda" and not has_cuda:
+    available = torch.cuda.device_count()
+    if device == "cuda" and not available:
         raise TrainingError("train.device is cuda, but torch sees no CUDA device; use auto or cpu")
-    chosen = torch.device("cuda" if device != "cpu" and has_cuda else "cpu")
+    kind = "cuda" if device != "cpu" and available else "cpu"
+    if kind == "cuda" and devices > available:
+        raise TrainingError(f"train.devices is {devices}, but torch sees {available} CUDA devices")
     torch.set_flush_denormal(True)  # denormal numbers are slow on a CPU and worth nothing
+    fabric = None
+    chosen = torch.device(kind)
+    if devices * num_nodes > 1:
+        fabric = Fabric(accelerator=kind, devices=devices, num_nodes=num_nodes, strategy="ddp")
+        fabric.launch()
+        chosen = fabric.device
     bf16 = _is_fast_at_bf16(chosen) if precision == "auto" else precision == "bf16"
-    return Compute(device=chosen, bf16=bf16)
+    return Compute(device=chosen, bf16=bf16, fabric=fabric)
 
 
 def _is_fast_at_bf16(device: torch.device) -> bool:

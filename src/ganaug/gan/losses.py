@@ -46,4 +46,10 @@ LOSSES: dict[str, AdversarialLoss] = {
         discriminator=lambda real, synthetic: relu(1 - real).mean() + relu(1 + synthetic).mean(),
         generator=lambda real, synthetic: -synthetic.mean(),
     ),
+    # Gulrajani et al. 2017, arXiv:1704.00028: D is a critic, its mean difference estimates the
+    # Wasserstein distance as long as `train.gradient_penalty` keeps its slope near one.
+    "wgan_gp": AdversarialLoss(
+        discriminator=lambda real, synthetic: synthetic.mean() - real.mean(),
+        generator=lambda real, synthetic: -synthetic.mean(),
+    ),
 }

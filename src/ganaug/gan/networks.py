@@ -6,9 +6,16 @@ from torch import Tensor, nn
 
 
 class Generator(nn.Module, ABC):
-    """Latent and class to image."""
+    """Latent and class to image.
 
-    @abstractmethod
+    Args:
+        latent_dim: Z, numbers of standard normal noise that one image is made from.
+    """
+
+    def __init__(self, *, latent_dim: int) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+
     def fit(self, images: Tensor) -> None:
         """Look once at the training images, [N, C, H, W] in [-1, 1], before training."""
 
@@ -20,13 +27,16 @@ class Generator(nn.Module, ABC):
 class Discriminator(nn.Module, ABC):
     """Image and class to a realness logit; D's probability is its sigmoid."""
 
-    @abstractmethod
+    # Whether an image's logit depends on the batch by batch normalisation: real and synthetic
+    # images then pass one after the other, and no gradient penalty per image is defined.
+    normalises_batch = False
+
     def fit(self, images: Tensor) -> None:
         """Look once at the training images, [N, C, H, W] in [-1, 1], before training."""
 
-    @abstractmethod
     def encode(self, images: Tensor) -> Tensor:
         """[N, C, H, W] -> the coordinates in which D looks and gradient penalties are taken."""
+        return images
 
     @abstractmethod
     def forward(self, encoded: Tensor, label: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ EMBEDDING_DIM = 64
 HEAD_DIM = 128
 BASE = 4  # pixels per side where both networks meet the latent and the logit
 STATISTICS_GROUP = 8  # images whose spread one minibatch statistic describes
+NOISE_CHANNELS = 4  # of the latent's noise maps, one set at each stage above 4x4
+NOISE_GAIN = 0.3  # of their first weights, the features' being about 1
 
 
 class ResidualBlock(nn.Module):
@@ -62,10 +64,14 @@ def group_spread(x: Tensor) -> Tensor:
 class R3Generator(Generator):
     """Latent and class to image.
 
+    The latent's first numbers say what the image is; the rest are noise maps added at each stage,
+    from which grain and other texture come without being spelled out (after Karras et al. 2019,
+    arXiv:1812.04948, section 3.2). Without them all cells of a class share one grain.
+
     Args:
         num_classes: K.
         channels: 1 (grey) or 3 (RGB).
-        z_dim: length of the latent.
+        z_dim: length of the latent without the noise maps.
         widths: channels per stage, from 4x4 pixels up; each further stage doubles the side.
         patch: side of the patches at the image end; resolution = 4 * 2**(stages-1) * patch.
     """
@@ -73,29 +79,37 @@ class R3Generator(Generator):
     def __init__(
         self, *, num_classes: int, channels: int, z_dim: int, widths: tuple[int, ...], patch: int
     ) -> None:
-        super().__init__()
+        sides = [BASE * 2**stage for stage in range(1, len(widths))]
+        self.split = (z_dim, *(NOISE_CHANNELS * side * side for side in sides))
+        super().__init__(latent_dim=sum(self.split))
         self.patches = WhitenedPatches(channels=channels, patch=patch)
         self.embedding = nn.Embedding(num_classes, EMBEDDING_DIM)
         self.project = nn.Linear(z_dim + EMBEDDING_DIM, widths[0] * BASE * BASE)
         num_blocks = len(widths)
         self.blocks = nn.ModuleList(ResidualBlock(w, num_blocks=num_blocks) for w in widths)
         self.transitions = nn.ModuleList(_transition(a, b) for a, b in pairwise(widths))
+        self.from_noise = nn.ModuleList(
+            nn.Conv2d(NOISE_CHANNELS, width, 1, bias=False) for width in widths[1:]
+        )
         self.to_coefficients = nn.Conv2d(widths[-1], self.patches.num_coefficients, 3, padding=1)
+        for conv in self.from_noise:
+            _init(conv, NOISE_GAIN)
         _init(self.project, 1.0)
         _init(self.to_coefficients, 1.0)
 
     def fit(self, images: Tensor) -> None:
-        """Take the coordinates of the training images, [N, C, H, W] in [-1, 1]."""
+        """Take the patch coordinates of training images, [N, C, H, W] in [-1, 1]."""
         self.patches.fit(images)
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
         """[N, Z] standard normal, [N] int64 -> [N, C, H, W], real images being in [-1, 1]."""
+        z, *maps = torch.split(z, list(self.split), dim=1)
         h = self.project(torch.cat([z, self.embedding(label)], dim=1))
-        h = h.view(len(z), -1, BASE, BASE)
-        h = self.blocks[0](h)
-        for transition, block in zip(self.transitions, self.blocks[1:], strict=True):
+        h = self.blocks[0](h.view(len(z), -1, BASE, BASE))
+        stages = zip(self.transitions, self.from_noise, maps, self.blocks[1:], strict=True)
+        for transition, from_noise, noise, block in stages:
             h = F.interpolate(transition(h), scale_factor=2, mode="bilinear", align_corners=False)
-            h = block(h)
+            h = block(h + from_noise(noise.view(-1, NOISE_CHANNELS, *h.shape[2:])))
         return self.patches.decode(self.to_coefficients(F.leaky_relu(h, LEAK)))
 
 
@@ -125,7 +139,7 @@ class R3Discriminator(Discriminator):
         _init(self.psi, 1.0)
 
     def fit(self, images: Tensor) -> None:
-        """Take the coordinates of the training images, [N, C, H, W] in [-1, 1]."""
+        """Take the patch coordinates of training images, [N, C, H, W] in [-1, 1]."""
         self.patches.fit(images)
 
     def encode(self, images: Tensor) -> Tensor:
@@ -156,8 +170,9 @@ def _transition(width_in: int, width_out: int) -> nn.Module:
     return conv
 
 
-def _init(layer: nn.Conv2d | nn.Linear, gain: float) -> None:
+def _init(layer: nn.Module, gain: float) -> None:
     """Normal weights with standard deviation gain / sqrt(fan_in); zero bias."""
+    assert isinstance(layer, nn.Conv2d | nn.Linear)
     fan_in = layer.weight[0].numel()
     nn.init.normal_(layer.weight, std=gain / math.sqrt(fan_in))
     if layer.bias is not None:

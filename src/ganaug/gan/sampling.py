@@ -6,35 +6,64 @@ size, and that would move pixels.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from scipy.special import ndtr, ndtri
+from torch import Tensor
 
 from ganaug.gan.architecture import to_uint8
+from ganaug.gan.networks import Generator
 from ganaug.rng import numpy_rng
 
 BLOCK = 32  # images per forward pass, always
 
 
-def latents(labels: Sequence[int], seeds: Sequence[int], *, z_dim: int) -> Tensor:
-    """[N, z_dim] float32 standard normal, row i a function of (labels[i], seeds[i]) alone."""
+@dataclass(frozen=True)
+class LatentLaw:
+    """The distribution of latents: standard normal as trained, or wider, narrower, cut.
+
+    Args:
+        std: standard deviation; above 1 more varied, below 1 more typical.
+        truncation: no number lies beyond this many standard deviations, which trades variety for
+            quality (Brock et al. 2019, arXiv:1809.11096, section 3.1); None cuts nothing.
+    """
+
+    std: float = 1.0
+    truncation: float | None = None
+
+    def draw(self, rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+        """[size] float32."""
+        if self.truncation is None:
+            return rng.standard_normal(size, dtype=np.float32) * np.float32(self.std)
+        tail = ndtr(-self.truncation)
+        cut: NDArray[np.float64] = ndtri(rng.uniform(tail, 1 - tail, size=size))
+        return (cut * self.std).astype(np.float32)
+
+
+AS_TRAINED = LatentLaw()
+
+
+def latents(
+    labels: Sequence[int], seeds: Sequence[int], *, latent_dim: int, law: LatentLaw = AS_TRAINED
+) -> Tensor:
+    """[N, latent_dim] float32, row i a function of (labels[i], seeds[i]) alone."""
     rows = [
-        numpy_rng(seed, "latent", label).standard_normal(z_dim, dtype=np.float32)
+        law.draw(numpy_rng(seed, "latent", label), latent_dim)
         for label, seed in zip(labels, seeds, strict=True)
     ]
-    return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0, z_dim)
+    return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0, latent_dim)
 
 
 @torch.inference_mode()
 def sample_blocks(
-    generator: nn.Module,
+    generator: Generator,
     labels: Sequence[int],
     seeds: Sequence[int],
     *,
-    z_dim: int,
-    latent_std: float = 1.0,
+    law: LatentLaw = AS_TRAINED,
 ) -> Iterator[NDArray[np.uint8]]:
     """Generate images block by block.
 
@@ -42,14 +71,14 @@ def sample_blocks(
         generator: (z, label) -> [N, C, H, W] in [-1, 1]; on any device.
         labels, seeds: one pair an image.
         z_dim: length of the latent.
-        latent_std: scale of the latent; 1 as trained.
+        law: distribution of the latents.
     Yields:
         [<= BLOCK, H, W, C] uint8, in the order asked for.
     """
     device = next(generator.parameters()).device
     for start in range(0, len(labels), BLOCK):
         part = slice(start, start + BLOCK)
-        z = latents(labels[part], seeds[part], z_dim=z_dim) * latent_std
+        z = latents(labels[part], seeds[part], latent_dim=generator.latent_dim, law=law)
         label = torch.tensor(labels[part], dtype=torch.int64)
         missing = BLOCK - len(label)
         z = torch.nn.functional.pad(z, (0, 0, 0, missing)).to(device)
@@ -59,13 +88,12 @@ def sample_blocks(
 
 
 def sample(
-    generator: nn.Module,
+    generator: Generator,
     labels: Sequence[int],
     seeds: Sequence[int],
     *,
-    z_dim: int,
-    latent_std: float = 1.0,
+    law: LatentLaw = AS_TRAINED,
 ) -> NDArray[np.uint8]:
     """All images at once: [N, H, W, C] uint8, N >= 1; see `sample_blocks`."""
-    blocks = sample_blocks(generator, labels, seeds, z_dim=z_dim, latent_std=latent_std)
+    blocks = sample_blocks(generator, labels, seeds, law=law)
     return np.concatenate(list(blocks))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ganaug.errors import SnapshotError
 from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json
 from ganaug.gan.architecture import Architecture, build_generator
+from ganaug.gan.networks import Generator
 
 FORMAT = 1
 WEIGHTS = "generator.safetensors"
@@ -27,7 +28,7 @@ class Snapshot:
         generator_id: sha256 of the weights file.
     """
 
-    generator: nn.Module
+    generator: Generator
     architecture: Architecture
     classes: tuple[str, ...]
     generator_id: str

@@ -6,7 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganaug.gan.step import STATISTICS, Networks
+from ganaug.gan.networks import Generator
+from ganaug.gan.step import Networks
+
+FACTS = ("images_seen", "counts", "history", "best", "lr_scale", "num_rollbacks")
 
 
 @dataclass
@@ -14,81 +17,74 @@ class TrainingState:
     """Everything that changes while training; the rest is a pure function of (seed, step).
 
     Args:
-        networks: G, D and their optimisers.
+        networks: G, D, their optimisers and the anchors.
         G_ema: averaged G, the one that is sampled.
         images_seen: real images shown to D so far.
-        sums: [len(STATISTICS)], statistics since the last log line.
-        num_summed, num_penalties: steps in `sums`, and those among them with a penalty.
+        sums, counts: of each statistic since the last log line.
         history: one dict a log line or evaluation, each with `images_seen`.
         best: facts of the best evaluation so far: "kid", "images_seen" and its other metrics.
-        best_weights: G_ema's weights at that moment.
+        lr_scale: what rollbacks have left of the learning rate, 0..1.
+        num_rollbacks: how many there were.
     """
 
     networks: Networks
-    G_ema: nn.Module
-    sums: Tensor
+    G_ema: Generator
     images_seen: int = 0
-    num_summed: int = 0
-    num_penalties: int = 0
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, float] | None = None
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    lr_scale: float = 1.0
+    num_rollbacks: int = 0
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors under one flat set of names."""
-        flat = {"sums": self.sums}
+        flat = {f"sums/{name}": total for name, total in self.sums.items()}
         for prefix, module in self._modules().items():
             flat |= {f"{prefix}/{name}": value for name, value in module.state_dict().items()}
         for prefix, optimiser in self._optimisers().items():
             for index, slots in optimiser.state_dict()["state"].items():
                 flat |= {f"{prefix}/{index}/{key}": value for key, value in slots.items()}
-        return flat | {f"best/{name}": value for name, value in self.best_weights.items()}
+        return flat
 
     def facts(self) -> dict[str, Any]:
         """All the rest, as JSON types."""
-        return {
-            "images_seen": self.images_seen,
-            "num_summed": self.num_summed,
-            "num_penalties": self.num_penalties,
-            "history": self.history,
-            "best": self.best,
-        }
+        return {name: getattr(self, name) for name in FACTS}
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Take over what `tensors` and `facts` gave."""
-        device = self.sums.device
-        self.sums = tensors["sums"].to(device)
-        for prefix, module in self._modules().items():
-            module.load_state_dict(_below(tensors, prefix))
-        for prefix, optimiser in self._optimisers().items():
-            _restore_optimiser(optimiser, _below(tensors, prefix))
-        self.best_weights = _below(tensors, "best")
-        self.images_seen = facts["images_seen"]
-        self.num_summed = facts["num_summed"]
-        self.num_penalties = facts["num_penalties"]
-        self.history = facts["history"]
-        self.best = facts["best"]
+        self.restore_weights(tensors)
+        self.sums = below(tensors, "sums")
+        for name in FACTS:
+            setattr(self, name, facts[name])
 
-    def add(self, statistics: Tensor, *, with_penalty: bool) -> None:
+    def restore_weights(self, tensors: dict[str, Tensor]) -> None:
+        """Take over networks and optimisers only: clock, history and best stay."""
+        for prefix, module in self._modules().items():
+            module.load_state_dict(below(tensors, prefix))
+        for prefix, optimiser in self._optimisers().items():
+            _restore_optimiser(optimiser, below(tensors, prefix))
+
+    def add(self, statistics: dict[str, Tensor]) -> None:
         """Count the statistics of one step; nothing is read from the device."""
-        self.sums += statistics
-        self.num_summed += 1
-        self.num_penalties += with_penalty
+        for name, value in statistics.items():
+            self.sums[name] = self.sums[name].to(value) + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
 
     def pop_means(self) -> dict[str, float]:
-        """Means since the last call, by name; penalties over the steps that took them."""
-        sums = self.sums.tolist()
-        means = {
-            name: total / max(1, self.num_penalties if _is_penalty(name) else self.num_summed)
-            for name, total in zip(STATISTICS, sums, strict=True)
-            if self.num_penalties or not _is_penalty(name)
-        }
-        self.sums = torch.zeros_like(self.sums)
-        self.num_summed = self.num_penalties = 0
+        """Means since the last call, by name, each over the steps that took it."""
+        totals = torch.stack(list(self.sums.values())).tolist() if self.sums else []
+        means = {n: total / self.counts[n] for n, total in zip(self.sums, totals, strict=True)}
+        self.sums, self.counts = {}, {}
         return means
 
     def _modules(self) -> dict[str, nn.Module]:
-        return {"G": self.networks.G, "D": self.networks.D, "G_ema": self.G_ema}
+        return {
+            "G": self.networks.G,
+            "D": self.networks.D,
+            "G_ema": self.G_ema,
+            "anchors": self.networks.anchors,
+        }
 
     def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {
@@ -113,10 +109,7 @@ def _restore_optimiser(optimiser: torch.optim.Optimizer, flat: dict[str, Tensor]
     optimiser.load_state_dict(optimiser.state_dict() | {"state": slots})
 
 
-def _is_penalty(name: str) -> bool:
-    return name.startswith("penalty/")
-
-
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those named `prefix/...`, without it."""
     start = f"{prefix}/"
     return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}

@@ -4,29 +4,32 @@ G's images of the D update serve its own update too: G has not changed in betwee
 again would only repeat the forward pass.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from ganaug.gan.anchors import Anchors
 from ganaug.gan.augment import augment
 from ganaug.gan.compute import Compute
 from ganaug.gan.losses import AdversarialLoss
 from ganaug.gan.networks import Discriminator, Generator
-from ganaug.gan.penalties import zero_centred_penalty
+from ganaug.gan.penalties import between, one_centred_penalty, zero_centred_penalty
 
-# What a step reports, in this order.
+# What a step reports; a step without penalty or without G leaves its part out.
 STATISTICS = (
     "loss/generator",
     "loss/discriminator",
     "loss/total",  # L = L_G + L_D
+    "loss/reconstruction",  # of the anchored images, unweighted
     "probability/real",  # D's, that a real image is real
     "probability/synthetic",
     "gradient_norm/generator",
     "gradient_norm/discriminator",
-    "penalty/r1",  # squared gradient norm, unweighted; 0 in a step without penalty
+    "penalty/r1",  # squared gradient norm, unweighted
     "penalty/r2",
+    "penalty/gradient",  # (gradient norm - 1)^2 between real and synthetic images, unweighted
 )
 
 
@@ -39,8 +42,8 @@ class StepRecipe:
         operations: augmentations, keys of `augment.OPERATIONS`.
         augment_probability: 0..1.
         r1_gamma, r2_gamma: penalty weights; the loss is gamma / 2 x squared gradient norm.
-        penalty_interval: steps between penalties, each then weighted by this number
-            (lazy regularisation, Karras et al. 2020, arXiv:1912.04958, appendix B).
+        gradient_penalty: weight of the one-centred penalty between real and synthetic images.
+        reconstruction_weight: of the anchored images' distance to their real images, in G's loss.
     """
 
     loss: AdversarialLoss
@@ -48,17 +51,33 @@ class StepRecipe:
     augment_probability: float
     r1_gamma: float
     r2_gamma: float
-    penalty_interval: int
+    gradient_penalty: float
+    reconstruction_weight: float
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What this one step takes.
+
+    Args:
+        penalty_scale: 0 for a step without gradient penalties; else the steps that it stands for
+            (lazy regularisation, Karras et al. 2020, arXiv:1912.04958, appendix B).
+        updates_generator: whether G is updated after D.
+    """
+
+    penalty_scale: int
+    updates_generator: bool
 
 
 @dataclass
 class Networks:
-    """G and D with their optimisers."""
+    """G and D with their optimisers, and the anchors, which training leaves as they are."""
 
     G: Generator
     D: Discriminator
     G_optimiser: torch.optim.Optimizer
     D_optimiser: torch.optim.Optimizer
+    anchors: Anchors
 
 
 def train_step(
@@ -67,11 +86,11 @@ def train_step(
     real: Tensor,
     label: Tensor,
     z: Tensor,
-    with_penalty: bool,
+    plan: StepPlan,
     recipe: StepRecipe,
     compute: Compute,
     generator: torch.Generator,
-) -> Tensor:
+) -> dict[str, Tensor]:
     """Update D, then G.
 
     Args:
@@ -79,16 +98,13 @@ def train_step(
         real: [B, C, H, W] in [-1, 1].
         label: [B]; synthetic images carry the labels of the reals beside them.
         z: [B, Z] standard normal.
-        with_penalty: take R1 and R2 in this step.
-        recipe: see there.
-        compute: device and precision.
-        generator: for the augmentation, on the device.
+        plan, recipe: see there.
+        compute: device, precision and the sum over processes.
+        generator: for augmentation and penalties, on the device.
     Returns:
-        [len(STATISTICS)] float32 on the device; reading it is left to the caller, since each read
-        makes the host wait.
+        Scalars on the device, by names among `STATISTICS`; reading them is left to the caller,
+        since each read makes the host wait.
     """
-    with compute.autocast():
-        synthetic = networks.G(z, label)
 
     def move(images: Tensor) -> Tensor:
         return augment(
@@ -98,84 +114,110 @@ def train_step(
             generator=generator,
         )
 
-    both = torch.cat([move(real), move(synthetic.detach())])
-    D_loss, real_logits, synthetic_logits, penalties = _update_discriminator(
+    with compute.autocast():
+        synthetic = networks.G(networks.anchors.place(z, real, label), label)
+    statistics, real_logits = _update_discriminator(
         networks,
-        both,
-        torch.cat([label, label]),
-        with_penalty=with_penalty,
+        move(real),
+        move(synthetic.detach()),
+        label,
+        penalty_scale=plan.penalty_scale,
         recipe=recipe,
         compute=compute,
+        generator=generator,
     )
-    D_norm = _gradient_norm(networks.D)
-    G_loss = _update_generator(
-        networks, move(synthetic), label, real_logits, recipe=recipe, compute=compute
-    )
-    return torch.stack(
-        [
-            G_loss,
-            D_loss,
-            G_loss + D_loss,
-            real_logits.sigmoid().mean(),
-            synthetic_logits.sigmoid().mean(),
-            _gradient_norm(networks.G),
-            D_norm,
-            *penalties,
-        ]
-    ).detach()
+    if plan.updates_generator:
+        statistics |= _update_generator(
+            networks, synthetic, move, real, label, real_logits, recipe=recipe, compute=compute
+        )
+        statistics["loss/total"] = statistics["loss/generator"] + statistics["loss/discriminator"]
+    return {name: value.detach() for name, value in statistics.items()}
 
 
 def _update_discriminator(
     networks: Networks,
-    images: Tensor,
+    real: Tensor,
+    synthetic: Tensor,
     label: Tensor,
     *,
-    with_penalty: bool,
+    penalty_scale: int,
     recipe: StepRecipe,
     compute: Compute,
-) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor]]:
-    """Loss, logits of both halves, mean R1 and R2; `images` are reals, then synthetics."""
-    networks.D.requires_grad_(True)
-    encoded = networks.D.encode(images).requires_grad_(with_penalty)
+    generator: torch.Generator,
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Statistics and the reals' logits; the images are augmented already."""
+    D = networks.D.requires_grad_(True)
+    encoded = D.encode(torch.cat([real, synthetic])).requires_grad_(penalty_scale > 0)
     with compute.autocast():
-        logits = networks.D(encoded, label)
+        logits = _logits(D, encoded, torch.cat([label, label]))
     real_logits, synthetic_logits = logits.chunk(2)
-    adversarial = recipe.loss.discriminator(real_logits, synthetic_logits)
-    total = adversarial
-    zero = torch.zeros_like(adversarial)
-    penalties = (zero, zero)
-    if with_penalty:
-        r1, r2 = zero_centred_penalty(logits, encoded).chunk(2)
-        penalties = (r1.mean(), r2.mean())
-        weighted = recipe.r1_gamma * penalties[0] + recipe.r2_gamma * penalties[1]
-        total = adversarial + weighted / 2 * recipe.penalty_interval
-    networks.D_optimiser.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
-    networks.D_optimiser.step()
-    return adversarial, real_logits.detach(), synthetic_logits.detach(), penalties
+    loss = recipe.loss.discriminator(real_logits, synthetic_logits)
+    statistics = {
+        "loss/discriminator": loss,
+        "probability/real": real_logits.sigmoid().mean(),
+        "probability/synthetic": synthetic_logits.sigmoid().mean(),
+    }
+    total = loss
+    if penalty_scale and (recipe.r1_gamma or recipe.r2_gamma):
+        r1, r2 = (half.mean() for half in zero_centred_penalty(logits, encoded).chunk(2))
+        statistics |= {"penalty/r1": r1, "penalty/r2": r2}
+        total = total + (recipe.r1_gamma * r1 + recipe.r2_gamma * r2) / 2 * penalty_scale
+    if penalty_scale and recipe.gradient_penalty:
+        real_side, synthetic_side = encoded.detach().chunk(2)
+        points = between(real_side, synthetic_side, generator).requires_grad_(True)
+        with compute.autocast():
+            penalty = one_centred_penalty(D(points, label), points).mean()
+        statistics["penalty/gradient"] = penalty
+        total = total + recipe.gradient_penalty * penalty * penalty_scale
+    statistics["gradient_norm/discriminator"] = _descend(
+        D, networks.D_optimiser, total, compute=compute
+    )
+    return statistics, real_logits.detach()
 
 
 def _update_generator(
     networks: Networks,
     synthetic: Tensor,
+    move: Callable[[Tensor], Tensor],
+    real: Tensor,
     label: Tensor,
     real_logits: Tensor,
     *,
     recipe: StepRecipe,
     compute: Compute,
-) -> Tensor:
-    """Loss of G; the reals' logits are those of D's update, one step of D old."""
-    networks.D.requires_grad_(False)
+) -> dict[str, Tensor]:
+    """Statistics; the reals' logits are those of D's update, one step of D old."""
+    D = networks.D.requires_grad_(False)
     with compute.autocast():
-        synthetic_logits = networks.D(networks.D.encode(synthetic), label)
-    loss = recipe.loss.generator(real_logits, synthetic_logits)
-    networks.G_optimiser.zero_grad(set_to_none=True)
+        synthetic_logits = D(D.encode(move(synthetic)), label)
+    adversarial = recipe.loss.generator(real_logits, synthetic_logits)
+    reconstruction = networks.anchors.distance(synthetic, real)
+    total = adversarial + recipe.reconstruction_weight * reconstruction
+    return {
+        "loss/generator": adversarial,
+        "loss/reconstruction": reconstruction,
+        "gradient_norm/generator": _descend(
+            networks.G, networks.G_optimiser, total, compute=compute
+        ),
+    }
+
+
+def _logits(D: Discriminator, encoded: Tensor, label: Tensor) -> Tensor:
+    """D's logits of reals, then synthetics: one pass, unless batch statistics would mix them."""
+    if not D.normalises_batch:
+        return D(encoded, label)  # type: ignore[no-any-return]
+    halves = zip(encoded.chunk(2), label.chunk(2), strict=True)
+    return torch.cat([D(images, labels) for images, labels in halves])
+
+
+def _descend(
+    network: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor, *, compute: Compute
+) -> Tensor:
+    """One optimiser step along the loss, averaged over processes; the gradient's norm."""
+    optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    networks.G_optimiser.step()
-    return loss
-
-
-def _gradient_norm(network: nn.Module) -> Tensor:
-    return torch.nn.utils.get_total_norm(
-        [p.grad for p in network.parameters() if p.grad is not None]
-    )
+    compute.average_gradients(network)
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    optimiser.step()
+    return norm

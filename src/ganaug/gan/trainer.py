@@ -3,7 +3,8 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,18 +15,19 @@ from torch import Tensor, nn
 
 from ganaug.config import TrainParams
 from ganaug.errors import TrainingError
+from ganaug.gan.anchors import Anchors
 from ganaug.gan.architecture import Architecture, build_discriminator, build_generator
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.checkpoints import Checkpoints
 from ganaug.gan.compute import Compute
 from ganaug.gan.ema import make_average, update_ema
+from ganaug.gan.guards import collapsed_classes, has_converged, lost_ground, not_finite
 from ganaug.gan.interrupts import StopRequest, stop_requests, stopped
 from ganaug.gan.losses import LOSSES
 from ganaug.gan.sampling import sample
 from ganaug.gan.schedules import cosine, ema_decay
-from ganaug.gan.snapshot import copy_weights
-from ganaug.gan.state import TrainingState
-from ganaug.gan.step import STATISTICS, Networks, StepRecipe, train_step
+from ganaug.gan.state import TrainingState, below
+from ganaug.gan.step import Networks, StepPlan, StepRecipe, train_step
 from ganaug.progress import ProgressReport
 from ganaug.rng import derive_seed, torch_generator
 
@@ -34,6 +36,9 @@ SAVE_SEC = 20.0  # between checkpoints: what a SIGKILL can cost; saved at evalua
 EVALUATION_SAMPLES = 400  # of all classes together
 FITTED_IMAGES = 4096  # that the networks look at before training
 BETAS = (0.0, 0.99)  # Adam's, as in StyleGAN2 and R3GAN: no momentum against a moving opponent
+MAX_ROLLBACKS = 3
+ROLLBACK_LR = 0.5  # what a rollback leaves of the learning rate
+AGREE_STEPS = 10  # between two exchanges among processes about whether to stop
 
 # Images [N, H, W, C] uint8 and labels [N] to metrics; "kid" is the one that chooses the snapshot.
 Evaluate = Callable[[NDArray[np.uint8], NDArray[np.int64]], dict[str, float]]
@@ -51,11 +56,19 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The best snapshot: weights of the averaged generator, and what was measured then."""
+    """The best snapshot: weights of the averaged generator, and what was measured then.
+
+    Args:
+        weights: state dict, on the CPU.
+        best: "kid", "images_seen" and the other metrics of that evaluation.
+        resumed_from: images seen before this process went on.
+        images_seen: at the end; less than the budget when the run converged before.
+    """
 
     weights: dict[str, Tensor]
     best: dict[str, float]
     resumed_from: int
+    images_seen: int
 
 
 class Trainer:
@@ -64,13 +77,13 @@ class Trainer:
     Args:
         batches: real images.
         architecture: of both networks.
-        flips: those of `augment.OPERATIONS` that keep this dataset's labels.
         params: the section `train`.
         seed: of the whole run.
-        compute: device and precision.
-        evaluate: measures samples on val.
-        observer: told what happens.
+        compute: device, precision and processes.
+        evaluate: measures samples on val; None in processes other than the first.
+        observer: told what happens; None likewise.
         checkpoints: where the state is saved.
+        initial: weights that G starts from; fresh ones when None.
     """
 
     def __init__(
@@ -78,13 +91,13 @@ class Trainer:
         *,
         batches: RealBatches,
         architecture: Architecture,
-        flips: Sequence[str],
         params: TrainParams,
         seed: int,
         compute: Compute,
-        evaluate: Evaluate,
-        observer: Observer,
+        evaluate: Evaluate | None,
+        observer: Observer | None,
         checkpoints: Checkpoints,
+        initial: dict[str, Tensor] | None = None,
     ) -> None:
         self._batches = batches
         self._architecture = architecture
@@ -94,25 +107,43 @@ class Trainer:
         self._evaluate = evaluate
         self._observer = observer
         self._checkpoints = checkpoints
-        self._recipe = make_recipe(params, flips)
+        self._recipe = make_recipe(params)
         self._num_steps = math.ceil(params.kimg * 1000 / params.batch_size)
         self._log_interval = max(1, self._num_steps // LOG_LINES)
         parts = range(1, params.num_evaluations + 1)
         self._evaluation_steps = {round(self._num_steps * i / len(parts)) for i in parts}
-        self._state = make_state(architecture, params, batches, seed=seed, device=compute.device)
+        self._state = make_state(
+            architecture, params, batches, seed=seed, device=compute.device, initial=initial
+        )
 
     def run(self) -> TrainingResult:
-        """Train to the end of the budget, from the newest checkpoint if there is one.
+        """Train to the end of the budget or to convergence, from the newest checkpoint on.
 
         Raises:
-            TrainingError: another process trains the same run, or a loss is no longer finite.
+            TrainingError: another process trains the same run, or training diverged again and
+                again.
             StoppedBySignal: asked to stop; the state is saved.
         """
-        with self._checkpoints.locked(), stop_requests() as stop:
+        lock = self._checkpoints.locked() if self._leads else nullcontext()
+        with lock, stop_requests() as stop:
             resumed_from = self._resume()
             self._loop(stop)
         assert self._state.best is not None
-        return TrainingResult(self._state.best_weights, self._state.best, resumed_from)
+        tensors, _ = self._checkpoints.load_best()
+        return TrainingResult(
+            weights=below(tensors, "G_ema"),
+            best=self._state.best,
+            resumed_from=resumed_from,
+            images_seen=self._state.images_seen,
+        )
+
+    @property
+    def _leads(self) -> bool:
+        return self._compute.rank == 0
+
+    @property
+    def _step_number(self) -> int:
+        return self._state.images_seen // self._params.batch_size
 
     def _loop(self, stop: StopRequest) -> None:
         state, batch_size = self._state, self._params.batch_size
@@ -120,109 +151,171 @@ class Trainer:
         next_save = time.monotonic() + SAVE_SEC
         title = f"train on {self._compute.describe()}"
         with ProgressReport(title, total=budget, start=state.images_seen) as progress:
-            while state.images_seen < budget:
+            while state.images_seen < budget and not self._has_converged():
                 self._step()
                 progress.advance(batch_size)
+                diverged = ""
                 if self._step_number % self._log_interval == 0:
-                    self._log(state.pop_means())
+                    diverged = self._log_means()
                 due = time.monotonic() >= next_save
-                if self._step_number in self._evaluation_steps:
-                    progress.note(self._evaluate_and_keep_best())
+                if self._step_number in self._evaluation_steps and not diverged:
+                    message, diverged = self._evaluate_and_keep_best()
+                    progress.note(message)
                     due = True
-                signum = stop.pending()
-                if signum is not None or due:
+                if diverged:
+                    progress.note(self._roll_back(diverged))
+                signum = self._agreed(stop)
+                if signum or due:
                     self._save()
                     next_save = time.monotonic() + SAVE_SEC
-                if signum is not None:
+                if signum:
                     raise stopped(signum, images_seen=state.images_seen)
 
-    @property
-    def _step_number(self) -> int:
-        return self._state.images_seen // self._params.batch_size
-
     def _step(self) -> None:
-        state, params, device = self._state, self._params, self._compute.device
+        state, params, compute = self._state, self._params, self._compute
         step = self._step_number
         end = params.lr * params.lr_final_fraction
-        lr = cosine(step / self._num_steps, start=params.lr, end=end)
-        for optimiser in (state.networks.G_optimiser, state.networks.D_optimiser):
-            optimiser.param_groups[0]["lr"] = lr
+        lr = state.lr_scale * cosine(step / self._num_steps, start=params.lr, end=end)
+        state.networks.D_optimiser.param_groups[0]["lr"] = lr
+        state.networks.G_optimiser.param_groups[0]["lr"] = lr * params.generator_lr_ratio
         real, label = self._batches.draw(step)
-        generator = torch_generator(self._seed, "train", "step", step, device=device)
-        z = torch.randn(len(label), params.z_dim, device=device, generator=generator)
-        with_penalty = step % params.penalty_interval == 0
+        device = compute.device
+        latent = torch_generator(self._seed, "train", "latent", step, device=device)
+        z = torch.randn(len(label), state.networks.G.latent_dim, device=device, generator=latent)
         statistics = train_step(
             state.networks,
-            real=real,
-            label=label,
-            z=z,
-            with_penalty=with_penalty,
+            real=compute.share(real),
+            label=compute.share(label),
+            z=compute.share(z),
+            plan=StepPlan(
+                penalty_scale=0 if step % params.penalty_interval else params.penalty_interval,
+                updates_generator=(step + 1) % params.d_steps_per_g_step == 0,
+            ),
             recipe=self._recipe,
-            compute=self._compute,
-            generator=generator,
+            compute=compute,
+            generator=torch_generator(
+                self._seed, "train", "step", step, compute.rank, device=device
+            ),
         )
-        state.add(statistics, with_penalty=with_penalty)
+        state.add(statistics)
         state.images_seen += params.batch_size
         decay = ema_decay(
             state.images_seen, batch_size=params.batch_size, half_life_kimg=params.ema_kimg
         )
         update_ema(state.G_ema, state.networks.G, decay=decay)
 
-    def _log(self, values: dict[str, float]) -> None:
-        if not all(math.isfinite(value) for value in values.values()):
-            raise TrainingError(
-                f"a loss is not finite after {self._state.images_seen} images; "
-                "lower train.lr, or raise train.r1_gamma and train.r2_gamma"
-            )
-        self._state.history.append({"images_seen": self._state.images_seen, **values})
-        self._observer.metrics(self._state.images_seen, values)
+    def _log_means(self) -> str:
+        """Log what was summed; why it shows divergence, or nothing."""
+        values = self._state.pop_means()
+        reason = not_finite(values)
+        if not reason:
+            self._log(values)
+        return reason
 
-    def _evaluate_and_keep_best(self) -> str:
-        """Measure fixed samples, keep the weights if they are the best; one line about it."""
+    def _log(self, values: dict[str, float]) -> None:
+        self._state.history.append({"images_seen": self._state.images_seen, **values})
+        if self._observer is not None:
+            self._observer.metrics(self._state.images_seen, values)
+
+    def _evaluate_and_keep_best(self) -> tuple[str, str]:
+        """Measure fixed samples, keep the state if it is the best.
+
+        Returns:
+            One line about it, and why it shows divergence, or nothing.
+        """
         state = self._state
+        values = self._compute.agree(self._measure())
+        self._log({f"val/{name}": value for name, value in values.items()})
+        kid = values["kid"]
+        message = f"val KID {kid:.4f}"
+        collapsed = collapsed_classes(values)
+        if collapsed:
+            message += f", collapsed: {', '.join(collapsed)}"
+        if state.best is None or kid < state.best["kid"]:
+            state.best = {"images_seen": state.images_seen, **values}
+            self._keep_as_best()
+            return f"{message}, the best so far", ""
+        first = next(row["val/kid"] for row in state.history if "val/kid" in row)
+        return message, lost_ground(kid, first=first, best=state.best["kid"])
+
+    def _measure(self) -> dict[str, float]:
+        if self._evaluate is None or self._observer is None:
+            return {}
         num_classes = self._architecture.num_classes
         per_class = -(-EVALUATION_SAMPLES // num_classes)
         labels = np.repeat(np.arange(num_classes), per_class)
         seeds = np.tile(np.arange(per_class), num_classes)
-        images = sample(
-            state.G_ema, labels.tolist(), seeds.tolist(), z_dim=self._architecture.z_dim
-        )
-        values = self._evaluate(images, labels)
-        self._log({f"val/{name}": value for name, value in values.items()})
+        images = sample(self._state.G_ema, labels.tolist(), seeds.tolist())
         self._observer.samples(images, labels)
-        is_best = state.best is None or values["kid"] < state.best["kid"]
-        if is_best:
-            state.best = {"images_seen": state.images_seen, **values}
-            state.best_weights = copy_weights(state.G_ema)
-        return f"val KID {values['kid']:.4f}{', the best so far' if is_best else ''}"
+        return self._evaluate(images, labels)
+
+    def _has_converged(self) -> bool:
+        best = self._state.best
+        return best is not None and has_converged(
+            self._state.images_seen,
+            best_at=best["images_seen"],
+            patience=self._params.patience,
+            budget=self._num_steps * self._params.batch_size,
+        )
+
+    def _roll_back(self, reason: str) -> str:
+        """Return to the best weights at a lower learning rate; the clock goes on. One line."""
+        state = self._state
+        state.num_rollbacks += 1
+        where = f"after {state.images_seen} images"
+        if state.num_rollbacks > MAX_ROLLBACKS:
+            raise TrainingError(
+                f"training diverged for the {state.num_rollbacks}th time {where} ({reason}); "
+                "lower train.lr, or raise train.r1_gamma and train.r2_gamma"
+            )
+        tensors, _ = self._checkpoints.load_best()
+        state.restore_weights(tensors)
+        state.lr_scale *= ROLLBACK_LR
+        best = "the start" if state.best is None else f"{state.best['images_seen']:.0f} images"
+        return f"{reason} {where}; back to {best}, learning rate x {state.lr_scale:g}"
+
+    def _agreed(self, stop: StopRequest) -> int:
+        """The signal that any process got, or 0; processes ask each other now and then."""
+        if self._compute.world_size > 1 and self._step_number % AGREE_STEPS:
+            return 0
+        return self._compute.maximum(stop.pending() or 0)
+
+    def _keep_as_best(self) -> None:
+        if self._leads:
+            self._checkpoints.save_best(self._state.tensors(), self._state.facts())
 
     def _save(self) -> None:
         state = self._state
-        self._checkpoints.save(state.tensors(), state.facts(), images_seen=state.images_seen)
+        if self._leads:
+            self._checkpoints.save(state.tensors(), state.facts(), images_seen=state.images_seen)
 
     def _resume(self) -> int:
         """Take over the newest checkpoint; images seen by then, 0 for a fresh start."""
-        found = self._checkpoints.load()
+        found = self._compute.agree(self._checkpoints.load() if self._leads else None)
         if found is None:
+            self._keep_as_best()  # what a rollback before the first evaluation returns to
             return 0
         self._state.restore(*found)
-        for row in self._state.history:
-            values = {name: value for name, value in row.items() if name != "images_seen"}
-            self._observer.metrics(int(row["images_seen"]), values)
         seen = self._state.images_seen
-        print(f"train: resumed from {seen} images ({self._checkpoints.folder})", file=sys.stderr)
+        if self._observer is not None:
+            for row in self._state.history:
+                values = {name: value for name, value in row.items() if name != "images_seen"}
+                self._observer.metrics(int(row["images_seen"]), values)
+            where = self._checkpoints.folder
+            print(f"train: resumed from {seen} images ({where})", file=sys.stderr)
         return seen
 
 
-def make_recipe(params: TrainParams, flips: Sequence[str]) -> StepRecipe:
+def make_recipe(params: TrainParams) -> StepRecipe:
     """The section `train` as the plain values that an update needs."""
     return StepRecipe(
         loss=LOSSES[params.loss],
-        operations=(*flips, *params.augment),
+        operations=params.augment,
         augment_probability=params.augment_probability,
         r1_gamma=params.r1_gamma,
         r2_gamma=params.r2_gamma,
-        penalty_interval=params.penalty_interval,
+        gradient_penalty=params.gradient_penalty,
+        reconstruction_weight=params.reconstruction_weight,
     )
 
 
@@ -233,18 +326,29 @@ def make_state(
     *,
     seed: int,
     device: torch.device,
+    initial: dict[str, Tensor] | None = None,
 ) -> TrainingState:
-    """Fresh networks, optimisers and counters, a function of the seed and the images."""
+    """Networks, optimisers and counters at the start, a function of the seed and the images."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "train", "weights"))
         G = build_generator(architecture)
         D = build_discriminator(architecture)
+    anchors = Anchors(
+        num_classes=architecture.num_classes,
+        channels=architecture.channels,
+        resolution=architecture.resolution,
+        code_dim=architecture.z_dim // 2,
+    )
+    images, labels = batches.look(FITTED_IMAGES)
     for network in (G, D):
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        network.fit(batches.look(FITTED_IMAGES))
-    networks = Networks(G, D, _adam(G, params.lr), _adam(D, params.lr))
-    sums = torch.zeros(len(STATISTICS), device=device)
-    return TrainingState(networks=networks, G_ema=make_average(G), sums=sums)
+        network.fit(images)
+    anchors.to(device).fit(images, labels)
+    if initial is not None:
+        G.load_state_dict(initial)
+    G_optimiser = _adam(G, params.lr * params.generator_lr_ratio)
+    networks = Networks(G, D, G_optimiser, _adam(D, params.lr), anchors)
+    return TrainingState(networks=networks, G_ema=make_average(G))
 
 
 def _adam(network: nn.Module, lr: float) -> torch.optim.Optimizer:

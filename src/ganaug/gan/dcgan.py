@@ -1,0 +1,88 @@
+"""Family "dcgan": strided convolutions with batch normalisation, the rival to beat.
+
+Layers, widths and initialisation of Radford et al. 2016, arXiv:1511.06434, section 3, with a class
+embedding: beside the latent in G, as one more image channel in D.
+
+Axes: N batch, C channels, H height, W width, Z latent, K classes.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from ganaug.gan.networks import Discriminator, Generator
+
+EMBEDDING_DIM = 64
+LEAK = 0.2
+INIT_STD = 0.02
+
+
+class DcganGenerator(Generator):
+    """Latent and class to image by transposed convolutions, each doubling the side.
+
+    Args:
+        num_classes: K.
+        channels: 1 (grey) or 3 (RGB).
+        z_dim: length of the latent.
+        widths: channels per stage, from 4x4 pixels up; resolution = 4 * 2**len(widths).
+    """
+
+    def __init__(
+        self, *, num_classes: int, channels: int, z_dim: int, widths: tuple[int, ...]
+    ) -> None:
+        super().__init__(latent_dim=z_dim)
+        self.embedding = nn.Embedding(num_classes, EMBEDDING_DIM)
+        layers: list[nn.Module] = [
+            nn.ConvTranspose2d(z_dim + EMBEDDING_DIM, widths[0], 4, bias=False),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(),
+        ]
+        for a, b in pairwise(widths):
+            up = nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=False)
+            layers += [up, nn.BatchNorm2d(b), nn.ReLU()]
+        last = nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1, bias=False)
+        self.layers = nn.Sequential(*layers, last, nn.Tanh())
+        self.layers.apply(_init)
+
+    def forward(self, z: Tensor, label: Tensor) -> Tensor:
+        """[N, Z] standard normal, [N] int64 -> [N, C, H, W] in [-1, 1]."""
+        latent = torch.cat([z, self.embedding(label)], dim=1)
+        images: Tensor = self.layers(latent[:, :, None, None])
+        return images.float()
+
+
+class DcganDiscriminator(Discriminator):
+    """Image and class to logit by convolutions, each halving the side."""
+
+    normalises_batch = True
+
+    def __init__(
+        self, *, num_classes: int, channels: int, resolution: int, widths: tuple[int, ...]
+    ) -> None:
+        super().__init__()
+        self.resolution = resolution
+        self.embedding = nn.Embedding(num_classes, resolution * resolution)
+        down = widths[::-1]
+        layers: list[nn.Module] = [
+            nn.Conv2d(channels + 1, down[0], 4, stride=2, padding=1, bias=False),
+            nn.LeakyReLU(LEAK),
+        ]
+        for a, b in pairwise(down):
+            halve = nn.Conv2d(a, b, 4, stride=2, padding=1, bias=False)
+            layers += [halve, nn.BatchNorm2d(b), nn.LeakyReLU(LEAK)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(down[-1], 1, 4, bias=False), nn.Flatten(0))
+        self.layers.apply(_init)
+
+    def forward(self, encoded: Tensor, label: Tensor) -> Tensor:
+        """[N, C, H, W] in [-1, 1], [N] int64 -> [N] float32 logits."""
+        plane = self.embedding(label).view(-1, 1, self.resolution, self.resolution)
+        logits: Tensor = self.layers(torch.cat([encoded, plane], dim=1))
+        return logits.float()
+
+
+def _init(layer: nn.Module) -> None:
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(layer.weight, std=INIT_STD)
+    elif isinstance(layer, nn.BatchNorm2d):
+        nn.init.normal_(layer.weight, mean=1.0, std=INIT_STD)

@@ -1,0 +1,40 @@
+"""When training has gone wrong, and when it is done: pure functions of what was measured."""
+
+import math
+
+DIVERSITY = "class_diversity/"  # metric per class: mean pairwise feature distance, real being 1
+COLLAPSED_BELOW = 0.5
+DOUBLED = 2.0  # a KID below this multiple of the best may be noise
+
+
+def not_finite(values: dict[str, float]) -> str:
+    """Names of the values that are NaN or infinite, as a reason to roll back; else nothing."""
+    names = [name for name, value in values.items() if not math.isfinite(value)]
+    return f"not finite: {', '.join(names)}" if names else ""
+
+
+def lost_ground(kid: float, *, first: float, best: float) -> str:
+    """Why a KID on val is far above the best; else nothing.
+
+    Args:
+        kid: of this evaluation.
+        first, best: of the first and of the best evaluation so far; KIDs have no common scale over
+            datasets, but the way from `first` to `best` has.
+    """
+    if kid <= (first + best) / 2 or kid <= DOUBLED * best:
+        return ""
+    return f"val KID {kid:.4f}: half of the way to the best, {best:.4f}, is lost"
+
+
+def has_converged(images_seen: int, *, best_at: float, patience: float, budget: int) -> bool:
+    """Whether the best evaluation is older than a share `patience` of the budget; 1 never is."""
+    return patience < 1 and images_seen - best_at >= patience * budget
+
+
+def collapsed_classes(values: dict[str, float]) -> list[str]:
+    """Classes whose samples are less than half as varied as the real ones."""
+    return [
+        name.removeprefix(DIVERSITY)
+        for name, value in values.items()
+        if name.startswith(DIVERSITY) and value < COLLAPSED_BELOW
+    ]

@@ -1,0 +1,80 @@
+"""Family "mlp": the textbook GAN, fully connected hidden layers in both networks.
+
+After Goodfellow et al. 2014, arXiv:1406.2661, with the class as one-hot inputs (Mirza and Osindero
+2014, arXiv:1411.1784). D's probability that an image is real is the sigmoid of its logit.
+
+Axes: N batch, C channels, H height, W width, Z latent, K classes.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganaug.gan.networks import Discriminator, Generator
+
+LEAK = 0.2
+
+
+class MlpGenerator(Generator):
+    """Latent and class to image.
+
+    Args:
+        num_classes: K.
+        channels: 1 (grey) or 3 (RGB).
+        resolution: pixels per side.
+        z_dim: length of the latent.
+        widths: units of the hidden layers, from the latent on.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        channels: int,
+        resolution: int,
+        z_dim: int,
+        widths: tuple[int, ...],
+    ) -> None:
+        super().__init__(latent_dim=z_dim)
+        self.num_classes = num_classes
+        self.shape = (channels, resolution, resolution)
+        hidden = _hidden_layers(z_dim + num_classes, widths)
+        pixels = channels * resolution * resolution
+        self.layers = nn.Sequential(*hidden, nn.Linear(widths[-1], pixels), nn.Tanh())
+
+    def forward(self, z: Tensor, label: Tensor) -> Tensor:
+        """[N, Z] standard normal, [N] int64 -> [N, C, H, W] in [-1, 1]."""
+        images: Tensor = self.layers(torch.cat([z, _one_hot(label, self.num_classes)], dim=1))
+        return images.float().view(-1, *self.shape)
+
+
+class MlpDiscriminator(Discriminator):
+    """Image and class to logit; `widths` as in the generator, walked backwards."""
+
+    def __init__(
+        self, *, num_classes: int, channels: int, resolution: int, widths: tuple[int, ...]
+    ) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        pixels = channels * resolution * resolution
+        hidden = _hidden_layers(pixels + num_classes, widths[::-1])
+        self.layers = nn.Sequential(*hidden, nn.Linear(widths[0], 1), nn.Flatten(0))
+
+    def forward(self, encoded: Tensor, label: Tensor) -> Tensor:
+        """[N, C, H, W] in [-1, 1], [N] int64 -> [N] float32 logits."""
+        classes = _one_hot(label, self.num_classes)
+        logits: Tensor = self.layers(torch.cat([encoded.flatten(1), classes], dim=1))
+        return logits.float()
+
+
+def _hidden_layers(num_inputs: int, widths: tuple[int, ...]) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for a, b in pairwise((num_inputs, *widths)):
+        layers += [nn.Linear(a, b), nn.LeakyReLU(LEAK)]
+    return layers
+
+
+def _one_hot(label: Tensor, num_classes: int) -> Tensor:
+    return F.one_hot(label, num_classes).float()

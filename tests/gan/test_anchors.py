@@ -1,0 +1,70 @@
+import pytest
+import torch
+
+from ganaug.gan.anchors import CLAMP, Anchors
+
+
+@pytest.fixture
+def images():
+    """Two classes of smooth images, [200, 1, 16, 16]: class means differ, so do the spreads."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randn(200, 1, 2, 2, generator=generator) * 0.2
+    label = torch.arange(200) % 2
+    coarse = coarse * (1 + label[:, None, None, None]) + label[:, None, None, None] * 0.5
+    return torch.nn.functional.interpolate(coarse, size=(16, 16), mode="nearest"), label
+
+
+@pytest.fixture
+def anchors(images):
+    module = Anchors(num_classes=2, channels=1, resolution=16, code_dim=4)
+    module.fit(*images)
+    return module
+
+
+def test_codes_are_standardised_in_each_class(anchors, images):
+    z = anchors.place(torch.zeros(200, 8), *images)
+    real, label = images
+    anchored = torch.arange(200) % 2 == 0
+    for k in (0, 1):
+        # Every second row only is anchored: place the other half of class 1 by a shift.
+        codes = anchors.place(torch.zeros(200, 8), real.roll(1, 0), label.roll(1)) if k else z
+        codes = codes[anchored, :4]
+        assert torch.allclose(codes.mean(dim=0), torch.zeros(4), atol=0.1)
+        assert torch.allclose(codes.std(dim=0), torch.ones(4), atol=0.1)
+
+
+def test_every_second_row_is_anchored_and_the_rest_is_left(anchors, images):
+    z = torch.full((200, 8), 9.0)
+    placed = anchors.place(z, *images)
+    assert (placed[1::2] == 9).all()
+    assert (placed[::2, 4:] == 9).all()
+    assert (placed[::2, :4].abs() <= CLAMP).all()
+    assert (z == 9).all()  # not changed in place
+
+
+def test_different_images_get_different_codes(anchors, images):
+    codes = anchors.place(torch.zeros(200, 8), *images)[::2, :4]
+    assert len({tuple(row.tolist()) for row in codes}) == 100
+
+
+def test_distance_is_zero_at_the_image_and_about_two_at_another_one(anchors, images):
+    real, label = images
+    assert anchors.distance(real, real).item() == 0
+    same_class = real[label == 1]
+    away = anchors.distance(same_class, same_class.roll(2, 0)).item()
+    assert 1.5 < away < 5  # twice the within-class variance, larger in this class than on average
+
+
+def test_distance_sees_anchored_rows_and_coarse_structure_only(anchors, images):
+    real, _ = images
+    other = real.clone()
+    other[1::2] = 0
+    checker = (torch.arange(16)[:, None] + torch.arange(16)) % 2 * 2.0 - 1
+    assert anchors.distance(other + checker, real).item() == pytest.approx(0, abs=1e-9)
+
+
+def test_class_of_one_image_gives_finite_codes():
+    module = Anchors(num_classes=2, channels=1, resolution=16, code_dim=4)
+    images, label = torch.rand(5, 1, 16, 16), torch.tensor([0, 0, 0, 0, 1])
+    module.fit(images, label)
+    assert torch.isfinite(module.place(torch.zeros(5, 8), images, label)).all()

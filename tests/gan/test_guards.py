@@ -1,0 +1,35 @@
+import math
+
+import pytest
+
+from ganaug.gan.guards import collapsed_classes, has_converged, lost_ground, not_finite
+
+
+def test_values_that_are_not_finite_are_named():
+    assert not_finite({"a": 1.0, "b": math.nan, "c": -math.inf}) == "not finite: b, c"
+    assert not_finite({"a": 1.0}) == ""
+
+
+@pytest.mark.parametrize(
+    ("kid", "first", "best", "lost"),
+    [
+        (4.1, 6.0, 2.0, True),  # above half of the way, and above twice the best
+        (3.9, 6.0, 2.0, False),
+        (6.1, 6.0, 6.0, False),  # nothing was won yet: a little worse is noise
+        (2.0, 3.0, 1.5, False),  # less than twice the best
+        (0.3, 0.5, -0.01, True),  # a KID can be negative
+    ],
+)
+def test_lost_ground_is_half_of_the_way_back(kid, first, best, lost):
+    assert bool(lost_ground(kid, first=first, best=best)) == lost
+
+
+def test_convergence_is_a_best_older_than_the_patience():
+    assert has_converged(700, best_at=400, patience=0.3, budget=1000)
+    assert not has_converged(699, best_at=400, patience=0.3, budget=1000)
+    assert not has_converged(1000, best_at=0, patience=1.0, budget=1000)
+
+
+def test_collapsed_classes_are_those_below_half_of_the_real_variety():
+    values = {"class_diversity/a": 0.49, "class_diversity/b": 0.51, "kid": 0.1}
+    assert collapsed_classes(values) == ["a"]
