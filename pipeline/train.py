@@ -24,6 +24,7 @@ from ganaug.gan.architecture import Architecture, resolve_architecture
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.checkpoints import Checkpoints, fingerprint
 from ganaug.gan.compute import Compute, choose_compute
+from ganaug.gan.guards import collapsed_classes
 from ganaug.gan.snapshot import Snapshot, load_snapshot, save_snapshot
 from ganaug.gan.trainer import Trainer
 from ganaug.images import tile
@@ -46,6 +47,10 @@ class LiveObserver:
         self._live.step = images_seen
         for name, value in values.items():
             self._live.log_metric(name, value)
+        if "val/kid" in values:
+            measured_on_val = {name.removeprefix("val/"): v for name, v in values.items()}
+            names = ", ".join(collapsed_classes(measured_on_val)) or "none"
+            self._live.log_metric("val/collapsed_classes", names, plot=False)
         self._live.make_summary()  # type: ignore[no-untyped-call]
 
     def samples(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
@@ -148,12 +153,13 @@ def make_trainer(
     observer: LiveObserver | None = None,
 ) -> Trainer:
     """Put the parts together; without an observer, for a process that only shares the work."""
-    images, labels = _load(job.dataset, "train")
+    spill_to = checkpoints / job.run_id
+    images, labels = _load(job.dataset, "train", compute=compute, spill_to=spill_to)
     evaluate = None
     if observer is not None:
         evaluate = ValidationScore(
             ImageNetFeatures(compute.device),
-            *_load(job.dataset, "val"),
+            *_load(job.dataset, "val", compute=compute, spill_to=spill_to),
             class_names=job.dataset.classes,
             seed=p.seed,
         )
@@ -179,10 +185,17 @@ def make_trainer(
     )
 
 
-def _load(dataset: Prepared, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def _load(
+    dataset: Prepared, split: str, *, compute: Compute, spill_to: Path
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images and labels of a split; the images mapped from a file if the device can't hold them."""
     paths = dataset.shards(split)
     rows, _ = read_rows(paths)
-    return read_images(paths), rows["label"].to_numpy(np.int64)
+    spill = None
+    if not compute.fits(len(rows) * dataset.channels * dataset.resolution**2):
+        spill_to.mkdir(parents=True, exist_ok=True)
+        spill = spill_to / f"{split}-{compute.rank}.npy"
+    return read_images(paths, spill=spill), rows["label"].to_numpy(np.int64)
 
 
 def _identity(p: Params, dataset: Prepared, initial: Snapshot | None) -> dict[str, Any]:

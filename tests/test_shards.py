@@ -60,6 +60,13 @@ def test_rows_images_and_class_names_come_back_in_order(rows, images, tmp_path):
     assert np.array_equal(read_images(paths), images)
 
 
+def test_images_that_do_not_fit_are_mapped_from_a_file(rows, images, tmp_path):
+    paths = write(rows, images, tmp_path)
+    mapped = read_images(paths, spill=tmp_path / "images.npy")
+    assert isinstance(mapped, np.memmap)
+    assert np.array_equal(mapped, images)
+
+
 def test_equal_rows_give_equal_bytes(rows, images, tmp_path):
     first = write(rows, images, tmp_path / "a")
     second = write(rows.set_index(pd.Index(range(100, 112))), images, tmp_path / "b")

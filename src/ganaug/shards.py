@@ -117,9 +117,29 @@ def iter_images(paths: Sequence[Path]) -> Iterator[Pixels]:
                     yield decode_png(row["bytes"].as_py())
 
 
-def read_images(paths: Sequence[Path]) -> NDArray[np.uint8]:
-    """All images as one array [N, H, W, C] uint8."""
-    return np.stack(list(iter_images(paths)))
+def read_images(paths: Sequence[Path], *, spill: Path | None = None) -> NDArray[np.uint8]:
+    """All images as one array [N, H, W, C] uint8, N >= 1.
+
+    Args:
+        paths: shards.
+        spill: a .npy file to write them to, for what does not fit in memory; the array is then a
+            read-only `np.memmap` of it.
+    """
+    images = iter_images(paths)
+    first = next(images)
+    shape = (sum(pq.read_metadata(path).num_rows for path in paths), *first.shape)
+    if spill is None:
+        together = np.empty(shape, dtype=np.uint8)
+    else:
+        together = np.lib.format.open_memmap(spill, mode="w+", dtype=np.uint8, shape=shape)
+    together[0] = first
+    for row, image in enumerate(images, start=1):
+        together[row] = image
+    if spill is None:
+        return together
+    del together  # flushes
+    mapped: NDArray[np.uint8] = np.load(spill, mmap_mode="r")
+    return mapped
 
 
 def describe_files(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:

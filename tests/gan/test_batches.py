@@ -81,3 +81,17 @@ def test_look_spreads_over_the_whole_set():
     images, labels = make([0] * 20 + [1] * 20).look(10)
     assert labels.tolist() == [0] * 5 + [1] * 5
     assert images.shape == (10, 1, 4, 4)
+
+
+def test_mapped_images_give_the_same_batches_in_any_order_of_steps(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 1), dtype=np.uint8)
+    labels = np.repeat([0, 1], 20)
+    np.save(tmp_path / "images.npy", images)
+    options = {"batch_size": 16, "class_exponent": 0.5, "flips": ("hflip",), "seed": 0}
+    resident = RealBatches(images, labels, device=CPU, **options)
+    on_disk = np.load(tmp_path / "images.npy", mmap_mode="r")
+    mapped = RealBatches(on_disk, labels, device=CPU, **options)
+    for step in (0, 1, 2, 7, 8, 3, 3):
+        for expected, given in zip(resident.draw(step), mapped.draw(step), strict=True):
+            assert torch.equal(expected, given)
+    assert torch.equal(resident.look(10)[0], mapped.look(10)[0])

@@ -1,3 +1,6 @@
+from types import SimpleNamespace
+
+import psutil
 import pytest
 import torch
 
@@ -33,3 +36,11 @@ def test_autocast_runs_convolutions_in_bf16():
     conv = torch.nn.Conv2d(1, 1, 1)
     with Compute(torch.device("cpu"), bf16=True).autocast():
         assert conv(torch.ones(1, 1, 2, 2)).dtype == torch.bfloat16
+
+
+def test_half_of_the_free_memory_may_be_taken(monkeypatch):
+    free = SimpleNamespace(available=1000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    compute = Compute(torch.device("cpu"), bf16=False)
+    assert compute.fits(500)
+    assert not compute.fits(501)

@@ -1,12 +1,14 @@
 """The stages train and generate on the toy dataset, as DVC calls them."""
 
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from ganaug.errors import SnapshotError
+from ganaug.errors import SnapshotError, TrainingError
 from pipeline import generate, train
 
 TINY = {
@@ -69,10 +71,52 @@ def test_train_writes_a_snapshot_and_dvclive_results(run_train, tmp_path):
     metrics = json.loads((tmp_path / "train" / "metrics.json").read_text())
     assert metrics["step"] == 64
     assert metrics["val"]["kid"] == description["training"]["best"]["kid"]
+    named = set(metrics["val"]["collapsed_classes"].split(", "))
+    low = {name for name, v in metrics["val"]["class_diversity"].items() if v < 0.5}
+    assert named == (low or {"none"})
     total = pd.read_csv(tmp_path / "train/plots/metrics/loss/total.tsv", sep="\t")
     assert total["step"].tolist() == [16, 32, 48, 64]
     assert (tmp_path / "train/plots/images/samples.png").stat().st_size > 0
     assert not any((tmp_path / "states").glob("*/*.safetensors"))  # done, so forgotten
+
+
+def test_training_goes_on_from_a_snapshot_on_purpose(run_train, tmp_path):
+    run_train()
+    base = (tmp_path / "generator").rename(tmp_path / "base")
+    base_id = json.loads((base / "generator.json").read_text())["weights_sha256"]
+    assert run_train(**{"train.init_from": str(base)}).exit_code == 0
+    description = json.loads((tmp_path / "generator" / "generator.json").read_text())
+    assert description["training"]["init_from"] == base_id
+    with pytest.raises(TrainingError, match=r"init_from: .+ holds other networks"):
+        run_train(**{"train.init_from": str(base), "train.z_dim": 32})
+
+
+def test_images_that_do_not_fit_train_the_same_generator(run_train, tmp_path, monkeypatch):
+    def weights():
+        run_train()
+        return (tmp_path / "generator" / "generator.safetensors").read_bytes()
+
+    resident = weights()
+    monkeypatch.setattr("ganaug.gan.compute.Compute.fits", lambda self, num_bytes: False)
+    assert weights() == resident
+    assert not list((tmp_path / "states").rglob("*.npy"))
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_snapshot(prepared_folder, write_params, tmp_path, repository):
+    params = write_params(TINY | {"train.devices": 2, "train.num_evaluations": 2})
+    command = [
+        *(sys.executable, "-m", "pipeline.train"),
+        *("--prepared", str(prepared_folder), "--params", str(params)),
+        *("--out", str(tmp_path / "generator"), "--results", str(tmp_path / "train")),
+        *("--checkpoints", str(tmp_path / "states")),
+    ]
+    result = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("best snapshot after") == 1
+    assert "2 processes, cpu" in result.stderr
+    total = pd.read_csv(tmp_path / "train/plots/metrics/loss/total.tsv", sep="\t")
+    assert total["step"].tolist() == [16, 32, 48, 64]
 
 
 def test_generate_writes_rows_that_can_be_made_again(run_train, run_generate, tmp_path):

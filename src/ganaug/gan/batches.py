@@ -1,6 +1,8 @@
 """Batches of real images: each a pure function of (seed, step), so a resumed run meets the same."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -11,11 +13,16 @@ from ganaug.gan.architecture import to_unit_range
 from ganaug.gan.r3 import STATISTICS_GROUP
 from ganaug.rng import numpy_rng
 
+Item = TypeVar("Item")
+
 FLIPPED_AXIS = {"hflip": 3, "vflip": 2}
 
 
 class RealBatches:
-    """All training images, resident on the device as uint8, and how batches are drawn from them.
+    """All training images as uint8, and how batches are drawn from them.
+
+    An array lives on the device; an `np.memmap` stays on disk, and a thread gathers the next batch
+    while the device works on this one.
 
     A batch is made of groups of `STATISTICS_GROUP` images of one class each: D's minibatch
     statistic then compares like with like. Classes are drawn with weight (images)**exponent, for
@@ -43,9 +50,14 @@ class RealBatches:
         seed: int,
         device: torch.device,
     ) -> None:
-        self._labels = torch.from_numpy(labels).to(device)
-        stacked = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
-        self._images = stacked.contiguous().to(device)  # [N, C, H, W]
+        self._labels = torch.tensor(labels, device=device)
+        self._mapped = images
+        self._resident = None
+        self._ahead: Prefetch[tuple[Tensor, Tensor]] | None = None
+        if isinstance(images, np.memmap):
+            self._ahead = Prefetch(self._make)
+        else:
+            self._resident = _channels_first(np.ascontiguousarray(images)).contiguous().to(device)
         self._rows_of = [np.flatnonzero(labels == c) for c in range(int(labels.max()) + 1)]
         weights = np.array([float(len(rows)) for rows in self._rows_of])
         weights = np.where(weights > 0, weights**class_exponent, 0)
@@ -56,23 +68,57 @@ class RealBatches:
 
     def look(self, count: int) -> tuple[Tensor, Tensor]:
         """`count` images at most, evenly spread: [N, C, H, W] float32 in [-1, 1], [N] int64."""
-        stride = max(1, -(-len(self._images) // count))
-        return to_unit_range(self._images[::stride]), self._labels[::stride]
+        rows = np.arange(0, len(self._labels), max(1, -(-len(self._labels) // count)))
+        return self._gather(rows)
 
     def draw(self, step: int) -> tuple[Tensor, Tensor]:
         """The batch of a step: [B, C, H, W] float32 in [-1, 1] and [B] int64."""
+        return self._make(step) if self._ahead is None else self._ahead(step)
+
+    def _make(self, step: int) -> tuple[Tensor, Tensor]:
         rng = numpy_rng(self._seed, "train", "batch", step)
         num_groups = self._batch_size // STATISTICS_GROUP
         classes = rng.choice(len(self._rows_of), size=num_groups, p=self._class_probability)
         rows = np.concatenate([self._draw_group(int(c), rng) for c in classes])
-        device = self._images.device
-        chosen = torch.from_numpy(rows).to(device)
-        images = to_unit_range(self._images[chosen])
+        images, label = self._gather(rows)
         for axis in self._flipped_axes:
-            flipped = torch.from_numpy(rng.random(len(rows)) < 0.5).to(device)
+            flipped = torch.from_numpy(rng.random(len(rows)) < 0.5).to(images.device)
             images = torch.where(flipped[:, None, None, None], images.flip(axis), images)
-        return images, self._labels[chosen]
+        return images, label
+
+    def _gather(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        chosen = torch.from_numpy(rows).to(self._labels.device)
+        if self._resident is not None:
+            images = self._resident[chosen]
+        else:
+            images = _channels_first(self._mapped[rows]).to(self._labels.device)
+        return to_unit_range(images), self._labels[chosen]
 
     def _draw_group(self, label: int, rng: np.random.Generator) -> NDArray[np.int64]:
         rows = self._rows_of[label]
         return rng.choice(rows, size=STATISTICS_GROUP, replace=len(rows) < STATISTICS_GROUP)
+
+
+def _channels_first(images: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
+
+
+class Prefetch(Generic[Item]):
+    """A function of a step, whose next step a thread works out while this one is used.
+
+    Args:
+        make: any step to its item.
+    """
+
+    def __init__(self, make: Callable[[int], Item]) -> None:
+        self._make = make
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
+        self._pending: tuple[int, Future[Item]] | None = None
+
+    def __call__(self, step: int) -> Item:
+        """The item of a step, ready if the step before it was asked for last."""
+        if self._pending is None or self._pending[0] != step:
+            self._pending = (step, self._thread.submit(self._make, step))
+        item = self._pending[1].result()
+        self._pending = (step + 1, self._thread.submit(self._make, step + 1))
+        return item

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
+import psutil
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -72,6 +73,14 @@ class Compute:
             return value
         largest = self.fabric.all_reduce(torch.tensor(value, device=self.device), reduce_op="max")
         return int(largest.item())  # type: ignore[union-attr]
+
+    def fits(self, num_bytes: int) -> bool:
+        """Whether the device can hold so much for the whole run: half of what is free now."""
+        if self.device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(self.device)
+        else:
+            free = psutil.virtual_memory().available
+        return num_bytes <= free // 2
 
     def describe(self) -> str:
         """For people: 'cpu, 2 threads, fp32'."""

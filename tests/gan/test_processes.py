@@ -1,0 +1,109 @@
+"""Two processes of half the batch learn what one learns from the whole."""
+
+import multiprocessing
+import socket
+
+import pytest
+import torch
+
+from ganaug.gan.anchors import Anchors
+from ganaug.gan.architecture import Architecture, build_discriminator, build_generator
+from ganaug.gan.compute import Compute, choose_compute
+from ganaug.gan.losses import LOSSES
+from ganaug.gan.step import Networks, StepPlan, StepRecipe, train_step
+
+BATCH = 32
+ARCHITECTURE = Architecture(
+    family="r3", resolution=16, channels=1, num_classes=2, z_dim=8, widths=(16, 16), patch=2
+)
+RECIPE = StepRecipe(
+    loss=LOSSES["relativistic"],
+    operations=(),
+    augment_probability=0.0,
+    r1_gamma=1.0,
+    r2_gamma=1.0,
+    gradient_penalty=0.0,
+    reconstruction_weight=1.0,
+)
+
+
+def gradients_of_a_step(compute):
+    """Gradients of G and D in an update on this process's share of a fixed batch."""
+    torch.manual_seed(0)
+    G, D = build_generator(ARCHITECTURE), build_discriminator(ARCHITECTURE)
+    real, label = torch.rand(BATCH, 1, 16, 16) * 2 - 1, torch.arange(BATCH) // 8 % 2
+    z = torch.randn(BATCH, G.latent_dim)
+    anchors = Anchors(num_classes=2, channels=1, resolution=16, code_dim=4)
+    anchors.fit(real, label)
+    # Plain descent: Adam's first step is the gradient's sign, which rounding can turn.
+    optimisers = (torch.optim.SGD(network.parameters(), lr=0.1) for network in (G, D))
+    networks = Networks(G, D, *optimisers, anchors)
+    gradients = {}
+
+    def remember(*_):
+        gradients.setdefault("D", [p.grad.clone() for p in D.parameters()])
+
+    networks.D_optimiser.register_step_pre_hook(remember)
+    statistics = train_step(
+        networks,
+        real=compute.share(real),
+        label=compute.share(label),
+        z=compute.share(z),
+        plan=StepPlan(penalty_scale=4, updates_generator=True),
+        recipe=RECIPE,
+        compute=compute,
+        generator=torch.Generator(),
+    )
+    gradients["G"] = [p.grad for p in G.parameters()]
+    assert "penalty/r1" in statistics
+    return gradients
+
+
+def run_as(rank, port, folder):
+    """What torchrun does for one of two processes; fabric finds itself started by it."""
+    import os
+
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "GROUP_RANK": "0",
+        "WORLD_SIZE": "2",
+        "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "TORCHELASTIC_RUN_ID": "test",
+    }
+    torch.set_num_threads(1)
+    compute = choose_compute(device="cpu", precision="fp32", devices=2)
+    assert (compute.rank, compute.world_size) == (rank, 2)
+    assert compute.agree("first" if rank == 0 else "second") == "first"
+    assert compute.maximum(rank * 15) == 15
+    torch.save(gradients_of_a_step(compute), folder / f"{rank}.pt")
+
+
+@pytest.fixture(scope="module")
+def gradients(tmp_path_factory):
+    """Those of both processes."""
+    folder = tmp_path_factory.mktemp("processes")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=run_as, args=(rank, port, folder)) for rank in (0, 1)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0]
+    return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
+
+
+@pytest.mark.parametrize("network", ["G", "D"])
+def test_gradients_equal_those_of_one_process_on_the_joined_batch(gradients, network):
+    alone = gradients_of_a_step(Compute(torch.device("cpu"), bf16=False))[network]
+    assert max(gradient.abs().max() for gradient in alone) > 0.001
+    for expected, first, second in zip(
+        alone, gradients[0][network], gradients[1][network], strict=True
+    ):
+        assert torch.equal(first, second)
+        assert torch.allclose(first, expected, rtol=1e-4, atol=1e-6)
