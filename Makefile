@@ -33,10 +33,13 @@ test: check ## lint, types, all tests with the slow ones (what CI runs)
 fast: $(VENV)/installed ## the quick tests only
 	$(BIN)/pytest
 
-bench: $(VENV)/installed ## benchmarks against named rivals; prints ratios
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/installed ## benchmarks against named rivals; prints ratios (BENCH=name for one of them)
+	$(BIN)/python -m benchmarks $(BENCH)
+
+sweep: $(VENV)/installed ## train a grid as DVC experiments and rank them (GRID='train.lr=5e-4,1e-3 ...')
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.sweep $(GRID)
 
 clean: ## remove caches, saved training states and build leftovers; data and results stay
 	rm -rf .ganaug .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist dvc_plots
 
-.PHONY: help install repro check test fast bench clean
+.PHONY: help install repro check test fast bench sweep clean

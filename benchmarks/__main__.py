@@ -1,6 +1,15 @@
-"""`make bench`: each benchmark prints a ratio against a rival or limit measured in the same run."""
+"""`make bench`: each benchmark prints ratios against a rival or limit measured in the same run."""
 
-from benchmarks import generation
+import sys
+
+from benchmarks import generation, quality, throughput
+
+BENCHMARKS = {
+    "generation": generation.main,
+    "throughput": throughput.main,
+    "quality": quality.main,  # half an hour: it trains
+}
 
 if __name__ == "__main__":
-    generation.main()
+    for name in sys.argv[1:] or BENCHMARKS:
+        BENCHMARKS[name]()

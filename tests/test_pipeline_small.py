@@ -115,3 +115,19 @@ def test_bad_param_stops_with_one_line_and_exit_code_2(clone):
     assert "did you mean 'resolution'" in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not (clone / "x").exists()
+
+
+def test_sweep_ranks_a_grid_by_its_figures_on_val(finished):
+    folder, _ = finished
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
+    subprocess.run([*git, "add", "-A"], cwd=folder, check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "Finish"], cwd=folder, check=True)
+    command = [sys.executable, "-m", "benchmarks.sweep", "train.lr=5e-4,2e-3"]
+    result = subprocess.run(
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    header, *rows = [line.split() for line in result.stdout.splitlines()[-3:]]
+    assert header[:3] == ["experiment", "train.lr", "kid"]
+    assert {row[1] for row in rows} == {"0.0005", "0.002"}
+    assert float(rows[0][2]) <= float(rows[1][2])

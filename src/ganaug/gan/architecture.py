@@ -64,10 +64,12 @@ class Family:
 
     Args:
         layout: (size, resolution) to (widths, patch).
+        betas: Adam's, of both networks.
         generator, discriminator: builders.
     """
 
     layout: Callable[[str, int], tuple[tuple[int, ...], int]]
+    betas: tuple[float, float]
     generator: Callable[[Architecture], Generator]
     discriminator: Callable[[Architecture], Discriminator]
 
@@ -101,6 +103,7 @@ def _mlp_layout(size: str, _resolution: int) -> tuple[tuple[int, ...], int]:
 FAMILIES: dict[str, Family] = {
     "r3": Family(
         layout=_r3_layout,
+        betas=(0.0, 0.99),  # no momentum against a moving opponent, as in StyleGAN2 and R3GAN
         generator=lambda a: r3.R3Generator(
             num_classes=a.num_classes,
             channels=a.channels,
@@ -114,6 +117,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "dcgan": Family(
         layout=_dcgan_layout,
+        betas=(0.5, 0.999),  # the paper's
         generator=lambda a: dcgan.DcganGenerator(
             num_classes=a.num_classes, channels=a.channels, z_dim=a.z_dim, widths=a.widths
         ),
@@ -126,6 +130,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "mlp": Family(
         layout=_mlp_layout,
+        betas=(0.5, 0.999),
         generator=lambda a: mlp.MlpGenerator(
             num_classes=a.num_classes,
             channels=a.channels,

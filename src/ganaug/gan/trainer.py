@@ -11,12 +11,12 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganaug.config import TrainParams
 from ganaug.errors import TrainingError
 from ganaug.gan.anchors import Anchors
-from ganaug.gan.architecture import Architecture, build_discriminator, build_generator
+from ganaug.gan.architecture import FAMILIES, Architecture, build_discriminator, build_generator
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.checkpoints import Checkpoints
 from ganaug.gan.compute import Compute
@@ -35,7 +35,6 @@ LOG_LINES = 200  # of a whole run
 SAVE_SEC = 20.0  # between checkpoints: what a SIGKILL can cost; saved at evaluations as well
 EVALUATION_SAMPLES = 400  # of all classes together
 FITTED_IMAGES = 4096  # that the networks look at before training
-BETAS = (0.0, 0.99)  # Adam's, as in StyleGAN2 and R3GAN: no momentum against a moving opponent
 MAX_ROLLBACKS = 3
 ROLLBACK_LR = 0.5  # what a rollback leaves of the learning rate
 AGREE_STEPS = 10  # between two exchanges among processes about whether to stop
@@ -346,10 +345,10 @@ def make_state(
     anchors.to(device).fit(images, labels)
     if initial is not None:
         G.load_state_dict(initial)
-    G_optimiser = _adam(G, params.lr * params.generator_lr_ratio)
-    networks = Networks(G, D, G_optimiser, _adam(D, params.lr), anchors)
+    betas = FAMILIES[architecture.family].betas
+    G_optimiser, D_optimiser = (
+        torch.optim.Adam(network.parameters(), lr=lr, betas=betas, fused=True)
+        for network, lr in ((G, params.lr * params.generator_lr_ratio), (D, params.lr))
+    )
+    networks = Networks(G, D, G_optimiser, D_optimiser, anchors)
     return TrainingState(networks=networks, G_ema=make_average(G))
-
-
-def _adam(network: nn.Module, lr: float) -> torch.optim.Optimizer:
-    return torch.optim.Adam(network.parameters(), lr=lr, betas=BETAS, fused=True)

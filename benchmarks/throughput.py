@@ -1,0 +1,108 @@
+"""Training throughput against the convolution rate that this machine reaches on the same layers.
+
+The limit: every convolution and linear layer of G and D alone, forward and backward, at the shapes
+and in the precision of training. No training loop around the same layers can be faster.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from ganaug.config import load_params
+from ganaug.gan.anchors import Anchors
+from ganaug.gan.architecture import build_discriminator, build_generator, resolve_architecture
+from ganaug.gan.compute import Compute, choose_compute
+from ganaug.gan.step import Networks, StepPlan, train_step
+from ganaug.gan.trainer import make_recipe
+
+REPEATS = 20
+
+
+def main() -> None:
+    """Print FLOP/s of a training step, of its layers alone, and their ratio."""
+    params = load_params(Path("params.yaml")).train
+    compute = choose_compute(device="cpu", precision=params.precision)
+    architecture = resolve_architecture(
+        family="r3", size="small", resolution=64, channels=1, num_classes=4, z_dim=params.z_dim
+    )
+    G, D = build_generator(architecture), build_discriminator(architecture)
+    for network in (G, D):
+        network.to(memory_format=torch.channels_last)
+    real, label = torch.rand(params.batch_size, 1, 64, 64) * 2 - 1, torch.arange(4).repeat(8)
+    anchors = Anchors(num_classes=4, channels=1, resolution=64, code_dim=32)
+    anchors.fit(real, label)
+    optimisers = [torch.optim.Adam(network.parameters(), fused=True) for network in (G, D)]
+    networks = Networks(G, D, *optimisers, anchors)
+    recipe = make_recipe(params)
+    stream = torch.Generator().manual_seed(0)
+    z = torch.randn(params.batch_size, G.latent_dim)
+
+    def step(number: int) -> None:
+        scale = 0 if number % params.penalty_interval else params.penalty_interval
+        train_step(
+            networks,
+            real=real,
+            label=label,
+            z=z,
+            plan=StepPlan(penalty_scale=scale, updates_generator=True),
+            recipe=recipe,
+            compute=compute,
+            generator=stream,
+        )
+
+    whole = _rate(step)
+    layers = _layer_rate(G, D, z, real, label, compute)
+    print(
+        f"training: {whole / 1e9:.0f} GFLOP/s, its layers alone {layers / 1e9:.0f}, "
+        f"ratio {whole / layers:.2f} ({compute.describe()})"
+    )
+
+
+def _rate(work: Callable[[int], None]) -> float:
+    """FLOP/s of `work(0) .. work(REPEATS - 1)`."""
+    counter = FlopCounterMode(display=False)
+    with counter:
+        for number in range(REPEATS):
+            work(number)
+    began = time.perf_counter()
+    for number in range(REPEATS):
+        work(number)
+    return counter.get_total_flops() / (time.perf_counter() - began)
+
+
+def _layer_rate(
+    G: nn.Module, D: nn.Module, z: Tensor, real: Tensor, label: Tensor, compute: Compute
+) -> float:
+    """FLOP/s of all layers one by one, forward and backward, on the inputs that they meet."""
+    inputs: list[tuple[nn.Module, Tensor]] = []
+
+    def remember(layer: nn.Module, arguments: tuple[Tensor, ...], _output: Tensor) -> None:
+        inputs.append((layer, arguments[0].detach().clone()))
+
+    layers = [
+        layer
+        for network in (G, D)
+        for layer in network.modules()
+        if isinstance(layer, nn.Conv2d | nn.Linear)
+    ]
+    handles = [layer.register_forward_hook(remember) for layer in layers]
+    with compute.autocast():
+        G(z, label)
+        both = torch.cat([real, real])
+        D(D.encode(both), torch.cat([label, label]))  # type: ignore[operator]
+    for handle in handles:
+        handle.remove()
+
+    def one_by_one(_number: int) -> None:
+        for layer, given in inputs:
+            leaf = given.requires_grad_(True)
+            with compute.autocast():
+                output = layer(leaf)
+            output.backward(torch.ones_like(output))
+
+    D.requires_grad_(True)
+    return _rate(one_by_one)
