@@ -13,7 +13,6 @@ from ganaug.shards import (
     count_rows,
     describe_files,
     iter_images,
-    list_shards,
     read_images,
     read_rows,
     write_shards,
@@ -97,18 +96,6 @@ def test_bad_rows_are_refused_before_anything_is_written(rows, images, tmp_path)
 def test_rows_and_images_must_match_in_number(rows, images, tmp_path):
     with pytest.raises(ValueError, match="shorter"):
         write(rows, images[:-1], tmp_path)
-
-
-def test_listing_is_sorted_and_says_when_there_is_none(rows, images, tmp_path):
-    write(rows.assign(split="val"), images, tmp_path, stem="val")
-    write(rows, images, tmp_path)
-    assert [p.name for p in list_shards(tmp_path)] == [
-        "train-real-00000.parquet",
-        "val-00000.parquet",
-    ]
-    assert len(list_shards(tmp_path, "val-*.parquet")) == 1
-    with pytest.raises(DatasetError, match=r"no shard matches test-\*\.parquet; run the stage"):
-        list_shards(tmp_path, "test-*.parquet")
 
 
 def test_a_torn_or_foreign_shard_is_named(rows, images, tmp_path):

@@ -1,10 +1,12 @@
 """`ganaug`: what people run by hand. The stages under pipeline/ are for DVC."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ganaug.config import change_params, load_params
 from ganaug.errors import GanaugError, run
 from ganaug.fileio import atomic_file, read_json
 
@@ -64,6 +66,65 @@ def sample(
     with atomic_file(out) as temporary:
         temporary.write_bytes(encode_png(tile(images, columns=columns)))
     typer.echo(f"{len(images)} images of {', '.join(wanted)}, from seed {seed} -> {out}")
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A folder, a .csv or a .parquet file.")],
+    group_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression; its (group) stays in one split.")
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="HTML page with contact sheets.")
+    ] = None,
+    params: Annotated[Path, typer.Option(dir_okay=False)] = Path("params.yaml"),
+) -> None:
+    """Show what the pipeline would see in images of your own, before anything runs."""
+    from ganaug.preparing.survey import as_html, as_text, recognise, survey
+
+    changes = {
+        "prepare.source": recognise(path),
+        "prepare.files.path": str(path),
+        "prepare.files.group_pattern": group_pattern,
+    }
+    found = survey(load_params(params, changes).prepare)
+    typer.echo(as_text(found))
+    if sheet is not None:
+        with atomic_file(sheet) as temporary:
+            temporary.write_text(as_html(found), encoding="utf-8")
+        typer.echo(f"contact sheet: {sheet}")
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Option(help="A folder, a .csv or a .parquet file.")],
+    source: Annotated[
+        str | None, typer.Option(help="folder | table | parquet; without it, recognised.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What to call the dataset.")] = None,
+    flips: Annotated[str, typer.Option(help="Flips that keep labels: hflip,vflip")] = "",
+    group_pattern: Annotated[
+        str | None, typer.Option(help="Regular expression; its (group) stays in one split.")
+    ] = None,
+    params: Annotated[Path, typer.Option(dir_okay=False)] = Path("params.yaml"),
+) -> None:
+    """Write params.yaml for images of your own, so that `make repro` is the next command."""
+    from ganaug.preparing.survey import as_text, recognise, survey
+
+    slug = re.sub(r"[^a-z0-9]+", "-", (name or path.stem).lower()).strip("-") or "my-images"
+    changes: dict[str, object] = {
+        "prepare.source": source or recognise(path),
+        "prepare.files.path": path.as_posix(),
+        "prepare.files.name": name or path.stem,
+        "prepare.files.flips": [flip for flip in flips.split(",") if flip],
+        "prepare.files.group_pattern": group_pattern,
+        "merge.name": f"{slug if slug[0].isalpha() else f'd-{slug}'}-augmented",
+    }
+    found = survey(load_params(params, changes).prepare)
+    changes |= {"prepare.resolution": found.resolution, "prepare.channels": found.channels}
+    change_params(params, changes)
+    typer.echo(as_text(found))
+    typer.echo(f"{params} is set for these images; next: make repro")
 
 
 def main() -> None:

@@ -5,15 +5,26 @@ with its place, and an unknown key with its nearest neighbour.
 """
 
 import difflib
+import io
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from ganaug.errors import ParamsError
+from ganaug.fileio import atomic_file
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
@@ -32,16 +43,52 @@ class ElpvParams(_Section):
     defect_threshold: OpenFraction
 
 
+class FilesParams(_Section):
+    """Images of your own: where they lie and what is known of them."""
+
+    path: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1)]
+    license: Annotated[str, Field(min_length=1)]
+    citation: str
+    homepage: str
+    flips: tuple[Literal["hflip", "vflip"], ...]
+    group_pattern: str | None
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _must_name_a_group(cls, pattern: str | None) -> str | None:
+        if pattern is None:
+            return None
+        try:
+            num_groups = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        if num_groups != 1:
+            raise ValueError("needs one pair of parentheses, around what names the group")
+        return pattern
+
+
+class TableParams(_Section):
+    """Columns of the sources `table` and `parquet`."""
+
+    image: str
+    label: str
+    group: str | None
+    split: str | None
+
+
 class PrepareParams(_Section):
     """Which real images, at what size, split how."""
 
-    source: Literal["elpv", "digits"]
+    source: Literal["elpv", "digits", "folder", "table", "parquet"]
     resolution: Literal[16, 32, 64, 128, 256]
     channels: Literal[1, 3]
     val_fraction: OpenFraction
     test_fraction: OpenFraction
     max_reject_fraction: Fraction
     elpv: ElpvParams
+    files: FilesParams
+    table: TableParams
 
     @model_validator(mode="after")
     def _leave_something_to_train_on(self) -> "PrepareParams":
@@ -154,19 +201,58 @@ class Params(_Section):
     merge: MergeParams
 
 
-def load_params(path: Path) -> Params:
+def load_params(path: Path, changes: Mapping[str, Any] | None = None) -> Params:
     """Read and check params.yaml.
 
+    Args:
+        path: the file.
+        changes: values to put in place of the file's, by `section.key`.
     Raises:
         ParamsError: the file is missing, is not YAML, or a key or value breaks a rule; all broken
             places are named at once.
     """
+    document = _read(path, YAML(typ="safe", pure=True))
+    _put(document, changes or {})
+    return _check(document, path)
+
+
+def change_params(path: Path, changes: Mapping[str, Any]) -> Params:
+    """Write changed values, given by `section.key`, into params.yaml; its comments stay.
+
+    Raises:
+        ParamsError: as `load_params`; the file is then left as it was.
+    """
+    yaml = YAML()
+    yaml.width = 200
+    document = _read(path, yaml)
+    _put(document, changes)
+    text = io.StringIO()
+    yaml.dump(document, text)
+    params = _check(YAML(typ="safe", pure=True).load(text.getvalue()), path)
+    with atomic_file(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")
+    return params
+
+
+def _read(path: Path, yaml: YAML) -> Any:
     try:
-        raw = YAML(typ="safe", pure=True).load(path)
+        return yaml.load(path)
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file; run from the folder that holds it") from None
     except YAMLError as error:
         raise ParamsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _put(document: Any, changes: Mapping[str, Any]) -> None:
+    for place, value in changes.items():
+        *sections, key = place.split(".")
+        section = document
+        for name in sections:
+            section = section[name]
+        section[key] = value
+
+
+def _check(raw: Any, path: Path) -> Params:
     try:
         # By way of JSON: lists become tuples, while "3" or true for an int is still refused.
         return Params.model_validate_json(json.dumps(raw, default=str))

@@ -74,18 +74,6 @@ def _write_shard(table: pa.Table, path: Path) -> Path:
     return path
 
 
-def list_shards(folder: Path, pattern: str = "*.parquet") -> list[Path]:
-    """Shards of a dataset folder, sorted by name.
-
-    Raises:
-        DatasetError: there are none.
-    """
-    paths = sorted(folder.glob(pattern))
-    if not paths:
-        raise DatasetError(f"{folder}: no shard matches {pattern}; run the stage that writes it")
-    return paths
-
-
 def read_rows(paths: Sequence[Path]) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Metadata columns of all rows, and the class names.
 

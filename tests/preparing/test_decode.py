@@ -120,7 +120,7 @@ def test_exif_rotation_is_applied():
     assert upright[:, :4].max() < 255
 
 
-@pytest.mark.parametrize("size", [(16, 16), (300, 300), (300, 40), (8, 8), (5, 90), (1, 1)])
+@pytest.mark.parametrize("size", [(16, 16), (300, 300), (300, 40), (8, 8), (12, 90), (1, 1)])
 def test_any_shape_becomes_square_and_keeps_its_level(size):
     assert set(np.unique(decode(encoded(Image.new("L", size, 77))))) == {77}
 
@@ -155,6 +155,11 @@ def test_a_size_that_memory_may_not_hold_is_rejected(monkeypatch):
     decode(encoded(Image.new("L", (10, 10))))
 
 
+def test_a_strip_is_rejected_before_it_is_squeezed():
+    assert reason_of(encoded(Image.fromarray(GRADIENT[:1]))) == "elongated"
+    decode(encoded(Image.fromarray(GRADIENT[:2])))
+
+
 def test_broken_bytes_never_crash():
     rng = np.random.default_rng(0)
     formats = ("PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP")
@@ -171,5 +176,5 @@ def test_broken_bytes_never_crash():
                 outcomes.add("usable")
             except UnusableImage as unusable:
                 outcomes.add(unusable.reason)
-    assert outcomes <= {"usable", "unreadable", "value_range", "too_large"}
+    assert outcomes <= {"usable", "unreadable", "value_range", "too_large", "elongated"}
     assert "unreadable" in outcomes

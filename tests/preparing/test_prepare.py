@@ -2,13 +2,14 @@ import hashlib
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ganaug.errors import DatasetError
 from ganaug.fileio import read_json
 from ganaug.images import decode_png, encode_png, pixel_id
 from ganaug.preparing.prepare import prepare
-from ganaug.shards import iter_images, list_shards, read_rows
+from ganaug.shards import iter_images, read_rows
 from ganaug.sources.base import Source
 from tests.toy_source import toy_source
 
@@ -34,6 +35,15 @@ def run(params, folder, source=None, **options):
     return prepare(params, out=folder, source=source, **({"seed": 0} | options))
 
 
+def shards_of(folder, pattern="*-*.parquet"):
+    return sorted(folder.glob(pattern))
+
+
+def rejected_in(folder):
+    """Rows of rejected.parquet as tuples (file, reason, detail)."""
+    return list(pd.read_parquet(folder / "rejected.parquet").itertuples(index=False, name=None))
+
+
 def digests(folder):
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
 
@@ -42,14 +52,14 @@ def test_every_image_read_is_accepted_or_rejected_with_its_reason(params, spoilt
     prepared, metrics = run(params, tmp_path / "out", spoilt)
     document = read_json(tmp_path / "out" / "prepared.json")
     assert document["num_images"] == {"read": 64, "accepted": 60, "rejected": 4}
-    assert {r["file"]: r["reason"] for r in document["rejected"]} == {
+    assert {file: reason for file, reason, _ in rejected_in(tmp_path / "out")} == {
         "train/left/00.png": "unreadable",
         "train/left/01.png": "label_conflict",
         "train/right/01.png": "label_conflict",
         "train/right/03.png": "duplicate",
     }
     assert metrics["num_rejected"] == {"duplicate": 1, "label_conflict": 2, "unreadable": 1}
-    rows, _ = read_rows(list_shards(tmp_path / "out"))
+    rows, _ = read_rows(shards_of(tmp_path / "out"))
     assert len(rows) == 60 == sum(sum(c.values()) for c in prepared.counts.values())
 
 
@@ -71,7 +81,7 @@ def test_labels_are_those_of_the_source(params, tmp_path):
         for image in toy_source().images
     }
     prepared, _ = run(params, tmp_path / "out", source)
-    rows, _ = read_rows(list(prepared.folder.glob("*.parquet")))
+    rows, _ = read_rows(shards_of(prepared.folder))
     assert dict(zip(rows["image_id"], rows["label"], strict=True)) == label_of
 
 
@@ -140,12 +150,12 @@ def test_resolution_and_channels_are_as_asked(params, tmp_path):
 
 def test_colours_that_are_one_grey_are_one_image(params, tmp_path):
     source = toy_source()
-    colour, grey = (
-        encode_png(np.full((16, 16, 3), pixel, np.uint8))
-        for pixel in ((100, 200, 50), (153, 153, 153))
-    )
+    colour, grey = np.zeros((2, 16, 16, 3), np.uint8)
+    colour[4:8], grey[4:8] = (100, 200, 50), (153, 153, 153)
+    colour, grey = encode_png(colour), encode_png(grey)
     first, second, *rest = source.images
     images = [replace(first, content=colour), replace(second, content=grey), *rest]
     run(params, tmp_path / "out", Source(source.facts, images))
-    (rejected,) = read_json(tmp_path / "out" / "prepared.json")["rejected"]
-    assert (rejected["file"], rejected["reason"]) == (second.name, "duplicate")
+    ((file, reason, detail),) = rejected_in(tmp_path / "out")
+    assert (file, reason) == (second.name, "duplicate")
+    assert detail == f"same pixels as {first.name}"

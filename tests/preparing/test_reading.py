@@ -1,9 +1,10 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from ganaug.errors import SourceError
-from ganaug.images import decode_png, pixel_id
+from ganaug.images import decode_png, encode_png, pixel_id
 from ganaug.preparing.reading import read_candidates
 from tests.toy_source import toy_source
 
@@ -32,6 +33,15 @@ def test_unusable_images_are_rejected_by_name_with_their_reason():
     candidates, (rejection,) = read_candidates(images, resolution=16, channels=1, num_workers=1)
     assert (rejection.file, rejection.reason) == (second.name, "unreadable")
     assert len(candidates) + 1 == len(images)
+
+
+def test_image_of_one_colour_is_rejected():
+    first, second, *rest = toy_source().images
+    flat = encode_png(np.full((16, 16, 1), 7, np.uint8))
+    images = [first, replace(second, content=flat), *rest]
+    _, (rejection,) = read_candidates(images, resolution=16, channels=1, num_workers=1)
+    assert (rejection.file, rejection.reason) == (second.name, "constant")
+    assert rejection.detail == "every pixel is 7"
 
 
 def test_two_images_of_one_name_are_refused():

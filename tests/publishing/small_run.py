@@ -9,7 +9,7 @@ import pandas as pd
 from ganaug.fileio import write_json
 from ganaug.images import Pixels, encode_png, pixel_id
 from ganaug.records import METADATA_COLUMNS
-from ganaug.shards import count_rows, describe_files, list_shards, read_rows, write_shards
+from ganaug.shards import count_rows, describe_files, read_rows, write_shards
 
 CLASSES = ("clear", "cracked")
 GENERATOR = "ab" * 32
@@ -54,7 +54,7 @@ def write_prepared(folder: Path, parts: dict[str, tuple[list[Pixels], list[int]]
         "counts": counts,
         "groups": {split: {split: len(part)} for split, part in rows.items()},
         "num_images": {"read": 40, "accepted": 40, "rejected": 0},
-        "rejected": [],
+        "num_rejected": {},
         "files": describe_files(paths),
     }
     write_json(document, folder / "prepared.json")
@@ -143,8 +143,8 @@ def metrics() -> dict[str, Any]:
 
 def write_pairs(run: Path) -> None:
     """Write closest_pairs.json: synthetic rows 5, 4 and 3 nearest to the real rows 0, 1 and 0."""
-    made, _ = read_rows(list_shards(run / "synthetic"))
-    real, _ = read_rows(list_shards(run / "prepared", "train*"))
+    made, _ = read_rows(sorted((run / "synthetic").glob("*.parquet")))
+    real, _ = read_rows(sorted((run / "prepared").glob("train*")))
     pairs = [
         {
             "synthetic_id": made["image_id"].iloc[row],

@@ -11,8 +11,8 @@ def test_params_and_registry_know_the_same_sources():
     assert set(get_args(PrepareParams.model_fields["source"].annotation)) == set(LOADERS)
 
 
-@pytest.mark.parametrize("name", sorted(LOADERS))
-def test_every_source_states_its_facts_and_keeps_its_word(shipped_params, name):
+@pytest.mark.parametrize("name", ["digits", "elpv"])
+def test_every_packaged_source_states_its_facts_and_keeps_its_word(shipped_params, name):
     source = load_source(shipped_params.prepare.model_copy(update={"source": name}))
     facts = source.facts
     assert facts.name == name

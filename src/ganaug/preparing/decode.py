@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from ganaug.images import Pixels
 
 MOST_PIXELS = 2**26  # of an image file; a broken header may claim more than memory holds
+MOST_ELONGATED = 8  # longer to shorter side; a strip squeezed into a square shows nothing
 LARGEST_16_BIT = 65535
 WIDE_MODES = ("I", "F")  # and I;16 in its byte orders: more than 8 bits a pixel
 GREY_MODES = ("1", "L")
@@ -62,7 +63,7 @@ def open_image(raw: bytes) -> Image.Image:
     """Decode all pixels of the first frame and turn them upright.
 
     Raises:
-        UnusableImage: the content is empty, or too large to decode.
+        UnusableImage: the content is empty, too large to decode, or a strip.
     """
     if not raw:
         raise UnusableImage("unreadable", "the file is empty")
@@ -70,6 +71,10 @@ def open_image(raw: bytes) -> Image.Image:
     if image.width * image.height > MOST_PIXELS:
         raise UnusableImage(
             "too_large", f"{image.width} x {image.height} pixels; at most {MOST_PIXELS} are read"
+        )
+    if max(image.size) > MOST_ELONGATED * min(image.size):
+        raise UnusableImage(
+            "elongated", f"{image.width} x {image.height} pixels; at most {MOST_ELONGATED} to 1"
         )
     image.load()
     return ImageOps.exif_transpose(image)

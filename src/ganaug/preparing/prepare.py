@@ -1,11 +1,11 @@
 """The stage `prepare`: source -> decode and check -> split -> shards and prepared.json.
 
-Every image that is read ends up either in a shard or, with its reason, among the rejected.
+Every image that is read ends up either in a shard or, with its reason, in rejected.parquet.
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ganaug.shards import count_rows, describe_files, write_shards
 from ganaug.sources.base import Source, SourceFacts
 from ganaug.sources.registry import load_source
 
+REJECTED = "rejected.parquet"
 LISTED_GROUPS = 1000  # more are counted but not listed
 
 
@@ -78,6 +79,7 @@ def prepare(
         document = _describe(accepted, rejections, source.facts, params)
         document |= {"notes": notes, "files": describe_files(paths)}
         write_json(document, folder / DOCUMENT)
+        _write_rejections(rejections, folder / REJECTED)
     return read_prepared(out), metrics_of(document)
 
 
@@ -145,15 +147,21 @@ def _describe(
             "accepted": len(rows),
             "rejected": len(rejections),
         },
-        "rejected": [asdict(rejection) for rejection in rejections],
+        "num_rejected": dict(sorted(Counter(r.reason for r in rejections).items())),
     }
+
+
+def _write_rejections(rejections: Sequence[Rejection], path: Path) -> None:
+    columns = [field.name for field in fields(Rejection)]
+    table = pd.DataFrame([asdict(rejection) for rejection in rejections], columns=columns)
+    table.astype("str").to_parquet(path, index=False)
 
 
 def metrics_of(document: dict[str, Any]) -> dict[str, Any]:
     """The part of prepared.json that `dvc metrics` compares."""
     return {
         "num_images": document["num_images"],
-        "num_rejected": dict(sorted(Counter(r["reason"] for r in document["rejected"]).items())),
+        "num_rejected": document["num_rejected"],
         "num_groups": document["num_groups"],
         "counts": document["counts"],
     }

@@ -48,6 +48,8 @@ def _read_one(image: SourceImage, *, resolution: int, channels: int) -> Candidat
         pixels = decode_image(image.content, resolution=resolution, channels=channels)
     except UnusableImage as unusable:
         return Rejection(image.name, unusable.reason, unusable.detail)
+    if pixels.min() == pixels.max():
+        return Rejection(image.name, "constant", f"every pixel is {pixels.flat[0]}")
     return Candidate(
         name=image.name,
         class_name=image.class_name,

@@ -7,10 +7,16 @@ from ganaug.errors import SourceError
 from ganaug.sources.base import Source
 from ganaug.sources.digits import load_digits
 from ganaug.sources.elpv import load_elpv
+from ganaug.sources.folder import load_folder
+from ganaug.sources.parquet import load_parquet
+from ganaug.sources.table import load_table
 
 LOADERS: dict[str, Callable[[PrepareParams], Source]] = {
     "elpv": load_elpv,
     "digits": load_digits,
+    "folder": load_folder,
+    "table": load_table,
+    "parquet": load_parquet,
 }
 
 

@@ -1,0 +1,218 @@
+"""What `prepare` would see in a folder or table of images, before anything runs."""
+
+import base64
+import html
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ganaug.config import PrepareParams
+from ganaug.errors import SourceError
+from ganaug.images import decode_png, encode_png, tile
+from ganaug.preparing.checks import Candidate, Rejection, run_checks
+from ganaug.preparing.reading import read_candidates
+from ganaug.preparing.rules import FEW_IMAGES, FEWEST_IMAGES
+from ganaug.sources.base import Source
+from ganaug.sources.registry import load_source
+
+RESOLUTIONS = (16, 32, 64, 128, 256)
+LARGEST_SUGGESTED = 64  # what two CPU cores train in minutes; more is a decision
+LOOK = 64  # pixels per side of the images on the contact sheet
+SHEET_COLUMNS = 12
+HEADERS_READ = 500  # evenly spread over the images, for sizes and modes
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found.
+
+    Args:
+        source: folder | table | parquet.
+        path: where it was read from.
+        counts: distinct usable images by class.
+        num_groups: distinct groups, 0 when the source names none.
+        sizes: (width, height) and how many of the images looked at have it, most frequent first.
+        modes: the same for Pillow's modes, say L or RGB.
+        rejections: what can't be used, and why.
+        notes: what to think about, one sentence each.
+        resolution, channels: suggestions.
+        sheets: by class, PNG of some of its images.
+    """
+
+    source: str
+    path: Path
+    counts: dict[str, int]
+    num_groups: int
+    sizes: list[tuple[tuple[int, int], int]]
+    modes: list[tuple[str, int]]
+    rejections: list[Rejection]
+    notes: list[str]
+    resolution: int
+    channels: int
+    sheets: dict[str, bytes]
+
+
+def recognise(path: Path) -> str:
+    """Name of the source that reads a path: folder | table | parquet.
+
+    Raises:
+        SourceError: none does.
+    """
+    if path.is_dir():
+        return "parquet" if any(path.rglob("*.parquet")) else "folder"
+    if path.suffix.lower() == ".csv":
+        return "table"
+    if path.suffix.lower() == ".parquet":
+        return "parquet"
+    raise SourceError(f"{path}: expected a folder, a .csv or a .parquet file")
+
+
+def survey(params: PrepareParams) -> Survey:
+    """Read every image once, small, and look at the whole.
+
+    Raises:
+        SourceError: the source can't be read or could be misread.
+    """
+    source = load_source(params)
+    images = list(source.images)
+    candidates, rejections = read_candidates(images, resolution=LOOK, channels=3)
+    candidates, found = run_checks(candidates)
+    sizes, modes = _headers([image.content for image in images])
+    counts = Counter(candidate.class_name for candidate in candidates)
+    groups = {candidate.group for candidate in candidates} - {None}
+    resolution = _suggest_resolution(sizes)
+    return Survey(
+        source=params.source,
+        path=Path(params.files.path),
+        counts={name: counts[name] for name in source.facts.classes},
+        num_groups=len(groups),
+        sizes=sizes,
+        modes=modes,
+        rejections=rejections + found,
+        notes=_notes(source, candidates, len(groups), sizes, resolution),
+        resolution=resolution,
+        channels=1 if all(_is_grey(c.png) for c in candidates) else 3,
+        sheets={name: _sheet(candidates, name) for name in counts},
+    )
+
+
+def _headers(
+    contents: Sequence[bytes | Path],
+) -> tuple[list[tuple[tuple[int, int], int]], list[tuple[str, int]]]:
+    sizes, modes = Counter[tuple[int, int]](), Counter[str]()
+    for content in contents[:: max(1, len(contents) // HEADERS_READ)]:
+        try:
+            with Image.open(content if isinstance(content, Path) else io.BytesIO(content)) as image:
+                sizes[image.size] += 1
+                modes[image.mode] += 1
+        except Exception:
+            continue
+    return sizes.most_common(), modes.most_common()
+
+
+def _suggest_resolution(sizes: Sequence[tuple[tuple[int, int], int]]) -> int:
+    """The largest that does not enlarge a usual image, and at most `LARGEST_SUGGESTED`."""
+    side = min(sizes[0][0]) if sizes else LARGEST_SUGGESTED
+    fitting = [r for r in RESOLUTIONS if r <= min(max(side, RESOLUTIONS[0]), LARGEST_SUGGESTED)]
+    return fitting[-1]
+
+
+def _is_grey(png: bytes) -> bool:
+    pixels = decode_png(png).astype(np.int16)
+    return bool(np.ptp(pixels, axis=2).max() <= 2)  # what JPEG makes of a grey picture
+
+
+def _notes(
+    source: Source,
+    candidates: Sequence[Candidate],
+    num_groups: int,
+    sizes: Sequence[tuple[tuple[int, int], int]],
+    resolution: int,
+) -> list[str]:
+    counts = Counter(candidate.class_name for candidate in candidates)
+    notes = []
+    for name in source.facts.classes:
+        if counts[name] < FEWEST_IMAGES:
+            notes.append(
+                f"class {name!r} has {counts[name]} usable images; {FEWEST_IMAGES} are the least"
+            )
+        elif counts[name] < FEW_IMAGES:
+            notes.append(f"class {name!r} has {counts[name]} usable images: a GAN may do harm")
+    if num_groups == 0:
+        notes.append(
+            "no groups: if several images show one object (patient, part, scene), name the group "
+            "by prepare.files.group_pattern or prepare.table.group, or the test split will flatter"
+        )
+    if not source.facts.symmetries:
+        notes.append(
+            "no flips: if a mirrored image keeps its label, say so in prepare.files.flips; it "
+            "doubles what the GAN learns from"
+        )
+    if sizes and min(sizes[0][0]) < resolution:
+        notes.append(f"most images are smaller than {resolution} pixels and would be enlarged")
+    return notes
+
+
+def _sheet(candidates: Sequence[Candidate], name: str) -> bytes:
+    """Images of a class, evenly spread."""
+    own = [candidate for candidate in candidates if candidate.class_name == name]
+    shown = own[:: max(1, len(own) // (2 * SHEET_COLUMNS))][: 2 * SHEET_COLUMNS]
+    images = np.stack([decode_png(candidate.png) for candidate in shown])
+    return encode_png(tile(images, columns=min(SHEET_COLUMNS, len(shown))))
+
+
+def as_text(found: Survey) -> str:
+    """The survey for a terminal."""
+    total = sum(found.counts.values())
+    reasons = Counter(rejection.reason for rejection in found.rejections)
+    lines = [
+        f"{found.path}: source {found.source}, {total} usable images, "
+        f"{len(found.rejections)} rejected, {found.num_groups} groups",
+        "",
+        *_table(("class", "images", "share"), _class_rows(found)),
+        "",
+        "sizes: " + ", ".join(f"{w} x {h} ({n})" for (w, h), n in found.sizes[:5]),
+        "modes: " + ", ".join(f"{mode} ({n})" for mode, n in found.modes[:5]),
+    ]
+    if reasons:
+        by_reason = [(reason, str(n), "") for reason, n in reasons.most_common()]
+        lines += ["", *_table(("rejected as", "images", ""), by_reason)]
+        lines += [f"  {r.file}: {r.detail}" for r in found.rejections[:10]]
+        if len(found.rejections) > 10:
+            lines.append(f"  ... and {len(found.rejections) - 10} more")
+    lines += ["", *(f"note: {note}" for note in found.notes)]
+    lines.append(f"suggested: resolution {found.resolution}, channels {found.channels}")
+    return "\n".join(lines)
+
+
+def as_html(found: Survey) -> str:
+    """The survey as one page with a contact sheet of each class; nothing is loaded from outside."""
+    sheets = "".join(
+        f"<h2>{html.escape(name)} ({found.counts[name]})</h2>"
+        f"<img alt='images of {html.escape(name, quote=True)}' "
+        f"src='data:image/png;base64,{base64.b64encode(png).decode()}'>"
+        for name, png in found.sheets.items()
+    )
+    return (
+        "<!doctype html><html lang='en'><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width'>"
+        f"<title>{html.escape(str(found.path))}</title>"
+        "<style>body{font:16px system-ui;margin:2rem auto;max-width:60rem;padding:0 1rem}"
+        "img{max-width:100%;image-rendering:pixelated}pre{overflow-x:auto}</style>"
+        f"<h1>{html.escape(str(found.path))}</h1><pre>{html.escape(as_text(found))}</pre>{sheets}"
+    )
+
+
+def _class_rows(found: Survey) -> list[tuple[str, str, str]]:
+    total = max(1, sum(found.counts.values()))
+    return [(name, str(n), f"{n / total:.0%}") for name, n in found.counts.items()]
+
+
+def _table(header: tuple[str, str, str], rows: list[tuple[str, str, str]]) -> list[str]:
+    width = max(len(row[0]) for row in [header, *rows])
+    return [f"  {a:<{width}}  {b:>7}  {c:>5}".rstrip() for a, b, c in [header, *rows]]

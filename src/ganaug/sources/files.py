@@ -1,0 +1,81 @@
+"""What the sources of your own files share: facts from the params, groups, names of splits."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from ganaug.config import FilesParams
+from ganaug.errors import SourceError
+from ganaug.sources.base import SourceFacts
+
+# As others call them; a source may speak of any.
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def describe(params: FilesParams, classes: Iterable[str]) -> SourceFacts:
+    """Facts of a dataset of files; classes in sorted order.
+
+    Raises:
+        SourceError: two classes differ by case or space only, which is nearly always a typo.
+    """
+    names = sorted(set(classes))
+    seen: dict[str, str] = {}
+    for name in names:
+        key = "".join(name.split()).casefold()
+        if key in seen:
+            raise SourceError(
+                f"{params.path}: classes {seen[key]!r} and {name!r} differ by case or space only; "
+                "give them one name"
+            )
+        seen[key] = name
+    return SourceFacts(
+        name=params.name,
+        version="unversioned",
+        license=params.license,
+        citation=params.citation,
+        homepage=params.homepage,
+        classes=tuple(names),
+        symmetries=params.flips,
+    )
+
+
+def group_of(name: str, pattern: str | None) -> str | None:
+    """The group that a file name tells; None without a pattern.
+
+    Raises:
+        SourceError: the pattern finds nothing in the name.
+    """
+    if pattern is None:
+        return None
+    found = re.search(pattern, name)
+    if found is None or not found[1]:
+        raise SourceError(
+            f"prepare.files.group_pattern: {pattern!r} finds no group in {name!r}; "
+            "a file without group could be in two splits at once"
+        )
+    return found[1]
+
+
+def split_named(value: str) -> str | None:
+    """Train | val | test for the names in use, else None."""
+    return SPLIT_NAMES.get(value.strip().lower())
+
+
+def require_exists(path: Path, *, what: str) -> Path:
+    """The path itself.
+
+    Raises:
+        SourceError: nothing is there.
+    """
+    if not path.exists():
+        raise SourceError(f"prepare.files.path: {path} does not exist; give {what}")
+    return path

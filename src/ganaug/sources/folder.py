@@ -1,0 +1,85 @@
+"""Class folders: ROOT/cat/*.png, or split folders with class folders: ROOT/train/cat/*.png.
+
+Every file below a class folder counts, also in folders of its own; hidden ones do not. A file that
+is no image is rejected by name later, not skipped here.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ganaug.config import FilesParams, PrepareParams
+from ganaug.errors import SourceError
+from ganaug.sources.base import Source, SourceImage
+from ganaug.sources.files import describe, group_of, require_exists, split_named
+
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".pgm", ".ppm"}
+
+
+def load_folder(params: PrepareParams) -> Source:
+    """The files in sorted order.
+
+    Raises:
+        SourceError: there are no class folders, or an image lies outside of them.
+    """
+    root = require_exists(Path(params.files.path), what="a folder of class folders")
+    if not root.is_dir():
+        raise SourceError(f"prepare.files.path: {root} is not a folder")
+    class_folders = find_class_folders(root)
+    facts = describe(params.files, (folder.name for folder, _ in class_folders))
+    return Source(facts, _images(root, class_folders, params.files))
+
+
+def find_class_folders(root: Path) -> list[tuple[Path, str | None]]:
+    """Class folders, each with the split that it lies in, None where there are no split folders.
+
+    Raises:
+        SourceError: there are none, split folders and others are mixed, or an image lies beside
+            the folders.
+    """
+    folders = _subfolders(root)
+    splits = {folder: split_named(folder.name) for folder in folders}
+    if not any(splits.values()):
+        found: list[tuple[Path, str | None]] = [(folder, None) for folder in folders]
+    elif all(splits.values()):
+        found = [(inner, splits[outer]) for outer in folders for inner in _subfolders(outer)]
+    else:
+        strange = next(folder.name for folder, split in splits.items() if split is None)
+        raise SourceError(
+            f"{root}: {strange!r} lies beside split folders; put it below train, val or test"
+        )
+    if not found:
+        raise SourceError(f"{root}: no class folders; put images in a folder named as their class")
+    return found
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    stray = [entry for entry in entries if entry.suffix.lower() in IMAGE_SUFFIXES]
+    if stray:
+        raise SourceError(
+            f"{stray[0]}: an image outside of every class folder ({len(stray)} in all); "
+            "move it into the folder of its class"
+        )
+    return [entry for entry in entries if entry.is_dir()]
+
+
+def _images(
+    root: Path, class_folders: list[tuple[Path, str | None]], params: FilesParams
+) -> Iterator[SourceImage]:
+    for folder, split in class_folders:
+        for path in _files_below(folder):
+            name = path.relative_to(root).as_posix()
+            yield SourceImage(
+                name=name,
+                class_name=folder.name,
+                group=group_of(name, params.group_pattern),
+                split=split,
+                content=path,
+            )
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent) / name for name in sorted(files) if not name.startswith("."))

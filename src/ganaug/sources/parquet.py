@@ -1,0 +1,98 @@
+"""Images inside Parquet as Hugging Face `datasets` writes them: a file, or a folder of them.
+
+The image column holds {bytes, path}; a label column of numbers gets its names from the schema.
+A split is taken from the file's name, as in train-00000-of-00001.parquet, or from a column.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ganaug.config import PrepareParams
+from ganaug.errors import SourceError
+from ganaug.sources.base import Source, SourceImage
+from ganaug.sources.files import describe, group_of, require_exists, split_named
+
+ROWS_AT_A_TIME = 256
+
+
+def load_parquet(params: PrepareParams) -> Source:
+    """The images in the order of files and rows.
+
+    Raises:
+        SourceError: there is no file, one can't be read, or a column is missing or of a kind that
+            holds no images or labels.
+    """
+    root = require_exists(Path(params.files.path), what="a Parquet file or a folder of them")
+    paths = sorted(root.rglob("*.parquet")) if root.is_dir() else [root]
+    if not paths:
+        raise SourceError(f"{root}: no .parquet file")
+    try:
+        schemas = [pq.read_schema(path) for path in paths]
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(f"{root}: not readable ({' '.join(str(error).split())})") from None
+    names = class_names(schemas[0], params.table.label)
+    wanted = [column for column in params.table.model_dump().values() if column is not None]
+    for path, schema in zip(paths, schemas, strict=True):
+        for column in wanted:
+            if column not in schema.names:
+                raise SourceError(
+                    f"{path}: no column {column!r}; there are {', '.join(schema.names)}"
+                )
+    if names is None:
+        labels = (pq.read_table(path, columns=[params.table.label]).column(0) for path in paths)
+        names = sorted({str(value) for column in labels for value in column.to_pylist()})
+    facts = describe(params.files, names)
+    return Source(facts, _images(paths, root, names, wanted, params))
+
+
+def class_names(schema: pa.Schema, column: str) -> list[str] | None:
+    """Names of a ClassLabel column by number, from the metadata of `datasets`; else None."""
+    metadata = (schema.metadata or {}).get(b"huggingface")
+    if metadata is None:
+        return None
+    feature = json.loads(metadata).get("info", {}).get("features", {}).get(column, {})
+    return feature.get("names") if feature.get("_type") == "ClassLabel" else None
+
+
+def _images(
+    paths: Sequence[Path],
+    root: Path,
+    names: Sequence[str],
+    wanted: list[str],
+    params: PrepareParams,
+) -> Iterator[SourceImage]:
+    for path in paths:
+        given = split_named(path.stem.split("-")[0])
+        number = 0
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(ROWS_AT_A_TIME, columns=wanted):
+                for row in batch.to_pylist():
+                    name = f"{path.relative_to(root.parent).as_posix()}#{number}"
+                    yield _image(row, name, given, names, params)
+                    number += 1
+
+
+def _image(
+    row: dict[str, Any], name: str, given: str | None, names: Sequence[str], params: PrepareParams
+) -> SourceImage:
+    columns, image, label = params.table, row[params.table.image], row[params.table.label]
+    content = image.get("bytes") if isinstance(image, dict) else image
+    if not isinstance(content, bytes):
+        raise SourceError(f"{name}: column {columns.image!r} holds no encoded image")
+    if label is None or (isinstance(label, int) and not 0 <= label < len(names)):
+        raise SourceError(f"{name}: {columns.label} is {label}; every image needs a class")
+    group = row[columns.group] if columns.group else None
+    split = split_named(str(row[columns.split])) if columns.split else given
+    inner = image.get("path") if isinstance(image, dict) else None
+    return SourceImage(
+        name=name,
+        class_name=names[label] if isinstance(label, int) else str(label),
+        group=group_of(inner or name, params.files.group_pattern) if group is None else str(group),
+        split=split,
+        content=content,
+    )

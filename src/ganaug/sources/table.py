@@ -1,0 +1,78 @@
+"""A table of paths and labels: .csv or .parquet, a row an image, paths relative to the table."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from ganaug.config import FilesParams, PrepareParams, TableParams
+from ganaug.errors import SourceError
+from ganaug.sources.base import Source, SourceImage
+from ganaug.sources.files import describe, group_of, require_exists, split_named
+
+
+def load_table(params: PrepareParams) -> Source:
+    """The images in the order of the rows.
+
+    Raises:
+        SourceError: the table can't be read, lacks a column, or a row lacks a value.
+    """
+    path = require_exists(Path(params.files.path), what="a .csv or .parquet file")
+    rows = read_table(path, params.table)
+    return Source(describe(params.files, rows["label"]), _images(rows, path.parent, params.files))
+
+
+def read_table(path: Path, columns: TableParams) -> pd.DataFrame:
+    """Columns `image`, `label`, and `group`, `split` where named, all text.
+
+    Raises:
+        SourceError: see `load_table`.
+    """
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise SourceError(f"{path}: expected .csv or .parquet")
+    try:
+        table = _read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise SourceError(f"{path}: not readable ({' '.join(str(error).split())})") from None
+    named = {k: v for k, v in columns.model_dump().items() if v is not None}
+    for key, column in named.items():
+        if column not in table:
+            raise SourceError(
+                f"{path}: no column {column!r} (prepare.table.{key}); "
+                f"there are {', '.join(map(str, table.columns))}"
+            )
+    rows = table[list(named.values())].set_axis(list(named), axis=1)
+    for key, column in named.items():
+        missing = rows[key].isna() | (rows[key].astype(str).str.strip() == "")
+        if missing.any():
+            number = int(missing.to_numpy().argmax()) + 1
+            raise SourceError(f"{path}: row {number} has no {column}; fill it in")
+    text: pd.DataFrame = rows.astype(str)
+    return text
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype=str, keep_default_na=False)  # a class may be called "NA" or "01"
+
+
+def _images(rows: pd.DataFrame, root: Path, params: FilesParams) -> Iterator[SourceImage]:
+    for row in rows.itertuples(index=False):
+        name = str(row.image)
+        group = getattr(row, "group", None)
+        yield SourceImage(
+            name=name,
+            class_name=str(row.label),
+            group=group_of(name, params.group_pattern) if group is None else str(group),
+            split=_split(getattr(row, "split", None), name),
+            content=root / name,
+        )
+
+
+def _split(value: str | None, name: str) -> str | None:
+    if value is None:
+        return None
+    split = split_named(value)
+    if split is None:
+        raise SourceError(f"{name}: split {value!r} is none of train, val, test")
+    return split

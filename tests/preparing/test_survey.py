@@ -1,0 +1,122 @@
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from ganaug.cli import app
+from ganaug.config import load_params
+from ganaug.errors import ParamsError, SourceError
+from ganaug.preparing.survey import as_html, as_text, recognise, survey
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """60 cats and 10 dogs of 40 x 50 pixels, of 7 scenes, and three files that can't be used."""
+    rng = np.random.default_rng(0)
+    root = tmp_path / "My Photos"
+    for name, number in (("cat", 60), ("dog", 10)):
+        (root / name).mkdir(parents=True)
+        for i in range(number):
+            pixels = rng.integers(0, 256, (50, 40), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / name / f"scene{i % 7}_{i:02d}.png")
+    (root / "cat" / "scene0_broken.png").write_bytes(b"broken")
+    first = root / "dog" / "scene0_00.png"
+    (root / "dog" / "scene1_copy.png").write_bytes(first.read_bytes())
+    Image.new("L", (40, 50), 3).save(root / "dog" / "scene1_flat.png")
+    return root
+
+
+@pytest.fixture
+def look(shipped_params):
+    def look(path, **files):
+        params = shipped_params.prepare
+        files = params.files.model_copy(update={"path": str(path)} | files)
+        return survey(params.model_copy(update={"source": recognise(path), "files": files}))
+
+    return look
+
+
+def test_survey_counts_classes_groups_sizes_and_problems(photos, look):
+    found = look(photos, group_pattern=r"(scene\d)_")
+    assert found.counts == {"cat": 60, "dog": 10}
+    assert found.num_groups == 7
+    assert found.sizes == [((40, 50), 72)]
+    assert found.modes == [("L", 72)]
+    assert sorted(r.reason for r in found.rejections) == ["constant", "duplicate", "unreadable"]
+    assert (found.resolution, found.channels) == (32, 1)
+
+
+def test_colour_is_noticed_on_a_single_image(photos, look):
+    colour = np.random.default_rng(1).integers(0, 256, (50, 40, 3), dtype=np.uint8)
+    Image.fromarray(colour).save(photos / "dog" / "scene3_colour.png")
+    assert look(photos).channels == 3
+
+
+def test_text_names_what_to_think_about(photos, look):
+    text = as_text(look(photos))
+    assert re.search(r"cat +60 +86%", text)
+    assert "class 'dog' has 10 usable images: a GAN may do harm" in text
+    assert "note: no groups" in text
+    assert "scene0_broken.png: " in text
+    assert "no groups" not in as_text(look(photos, group_pattern=r"(scene\d)_"))
+
+
+def test_page_shows_every_class_and_loads_nothing(photos, look):
+    page = as_html(look(photos))
+    assert page.count("data:image/png;base64,") == 2
+    assert not re.search(r"(src|href)='?https?:", page)
+    assert "alt='images of dog'" in page
+
+
+def test_what_no_source_reads_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(SourceError, match=r"expected a folder, a \.csv or a \.parquet file"):
+        recognise(tmp_path / "notes.txt")
+
+
+def test_inspect_prints_and_writes_the_sheet(photos, tmp_path, repository):
+    sheet = tmp_path / "sheet.html"
+    result = CliRunner().invoke(
+        app,
+        [
+            "inspect",
+            str(photos),
+            "--sheet",
+            str(sheet),
+            "--params",
+            str(repository / "params.yaml"),
+        ],
+        catch_exceptions=False,
+    )
+    assert result.exit_code == 0
+    assert "70 usable images, 3 rejected" in result.output
+    assert sheet.read_text().startswith("<!doctype html>")
+
+
+def run_init(photos, params, *options):
+    arguments = ["init", "--path", str(photos), "--params", str(params), *options]
+    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def test_init_writes_params_for_the_images_and_keeps_the_comments(photos, write_params):
+    params = write_params({})
+    before = params.read_text()
+    result = run_init(photos, params, "--flips", "hflip", "--group-pattern", r"(scene\d)_")
+    assert "next: make repro" in result.output
+    prepare = load_params(params).prepare
+    assert (prepare.source, prepare.resolution, prepare.channels) == ("folder", 32, 1)
+    assert prepare.files.path == str(photos)
+    assert prepare.files.flips == ("hflip",)
+    assert prepare.files.group_pattern == r"(scene\d)_"
+    assert load_params(params).merge.name == "my-photos-augmented"
+    assert params.read_text().count("#") == before.count("#")
+
+
+def test_init_with_a_bad_value_leaves_the_file_alone(photos, write_params):
+    params = write_params({})
+    before = params.read_text()
+    with pytest.raises(ParamsError, match=r"prepare\.files\.flips"):
+        run_init(photos, params, "--flips", "diagonal")
+    assert params.read_text() == before
