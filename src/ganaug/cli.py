@@ -1,6 +1,7 @@
 """`ganaug`: what people run by hand. The stages under pipeline/ are for DVC."""
 
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,14 @@ from ganaug.fileio import atomic_file, read_json
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
 COLUMNS = 8  # of a sample grid
+
+
+class Layout(StrEnum):
+    """What `export` writes."""
+
+    IMAGEFOLDER = "imagefolder"
+    WEBDATASET = "webdataset"
+    CSV = "csv"
 
 
 @app.callback()
@@ -125,6 +134,31 @@ def init(
     change_params(params, changes)
     typer.echo(as_text(found))
     typer.echo(f"{params} is set for these images; next: make repro")
+
+
+@app.command()
+def verify(
+    dataset: Annotated[Path, typer.Argument(help="The merged dataset.")] = Path("data/augmented"),
+) -> None:
+    """Check every file and row of a dataset against its manifest and the rules."""
+    from ganaug.publishing.verify import verify_dataset
+
+    manifest = verify_dataset(dataset)
+    num_rows = sum(facts["rows"] for facts in manifest["files"].values())
+    typer.echo(f"{dataset}: {len(manifest['files'])} files and {num_rows} rows are as stated")
+
+
+@app.command()
+def export(
+    layout: Annotated[Layout, typer.Option("--format", help="What to write.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder to write to.")],
+    dataset: Annotated[Path, typer.Option(help="The merged dataset.")] = Path("data/augmented"),
+) -> None:
+    """Write the dataset as class folders, WebDataset tars, or images and a table."""
+    from ganaug.publishing.export import export_dataset
+
+    number = export_dataset(dataset, out, layout=layout.value)
+    typer.echo(f"{number} images as {layout.value} -> {out}")
 
 
 def main() -> None:

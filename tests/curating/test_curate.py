@@ -5,13 +5,13 @@ import torch
 from ganaug.curating.curate import Rules, curate, tally_dict
 from ganaug.curating.filter import Scores
 from ganaug.gan.architecture import Architecture, build_generator
-from ganaug.gan.sampling import sample
+from ganaug.gan.sampling import LatentLaw, sample
 from ganaug.gan.snapshot import Snapshot
 from ganaug.images import decode_png
 from ganaug.records import check_rows
 
 REAL_IDS = [f"{i:032x}" for i in range(3)]
-RULES = Rules(latent_std=1.0, min_label_confidence=0.5, min_realism=0.5)
+RULES = Rules(LatentLaw(), min_label_confidence=0.5, min_realism=0.5)
 
 
 @pytest.fixture(scope="module")

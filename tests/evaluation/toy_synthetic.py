@@ -54,7 +54,7 @@ def write_synthetic(
         },
         columns=METADATA_COLUMNS,
     ).assign(**columns)
-    content = [encode_png(image) for image in images]
+    content = [encode_png(image, synthetic=True) for image in images]
     paths = write_shards(
         rows, content, folder=folder, stem="train-synthetic", class_names=prepared.classes
     )

@@ -76,7 +76,7 @@ def write_synthetic(
     }
     rows = rows_of(images, labels, "train").assign(source="synthetic", group_id=None)
     rows = rows.assign(**(provenance | columns))
-    png = [encode_png(x) for x in images]
+    png = [encode_png(x, synthetic=True) for x in images]
     paths = write_shards(rows, png, folder=folder, stem="train-synthetic", class_names=CLASSES)
     accepted = {name: labels.count(label) for label, name in enumerate(CLASSES)}
     document = {

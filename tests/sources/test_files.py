@@ -139,6 +139,13 @@ def test_table_that_lacks_something_says_what(tmp_path, load):
         load("table", tmp_path)
 
 
+@pytest.mark.parametrize("name", ["..", "a/b", "a\\b"])
+def test_class_that_could_lead_out_of_a_folder_is_refused(tmp_path, load, name):
+    (tmp_path / "labels.csv").write_text(f"image,label\na.png,{name}\nb.png,fine\n")
+    with pytest.raises(SourceError, match="can't be a folder's name"):
+        load("table", tmp_path / "labels.csv")
+
+
 @pytest.fixture
 def hub_folder(tmp_path):
     """A folder as `datasets` writes it, train and test, with names in the schema."""

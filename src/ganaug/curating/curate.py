@@ -83,7 +83,7 @@ def curate(
                 rows, pixels, reasons = _draw(snapshot, judge, real_ids, name, seeds, rules, taken)
                 kept = _settle(tally, reasons)
                 parts.append(rows.iloc[kept])
-                images += [encode_png(pixels[i]) for i in kept]
+                images += [encode_png(pixels[i], synthetic=True) for i in kept]
                 progress.advance(len(kept))
             if tally.accepted < tally.wanted:
                 progress.note(_describe_shortfall(name, tally))

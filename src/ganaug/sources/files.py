@@ -30,6 +30,8 @@ def describe(params: FilesParams, classes: Iterable[str]) -> SourceFacts:
     names = sorted(set(classes))
     seen: dict[str, str] = {}
     for name in names:
+        if name in (".", "..") or set("/\\") & set(name):
+            raise SourceError(f"{params.path}: class {name!r} can't be a folder's name; rename it")
         key = "".join(name.split()).casefold()
         if key in seen:
             raise SourceError(

@@ -1,0 +1,80 @@
+import json
+import tarfile
+
+import pandas as pd
+import pytest
+
+from ganaug.images import decode_png, is_marked_synthetic, pixel_id
+from ganaug.publishing import export
+from ganaug.publishing.export import export_dataset
+from ganaug.publishing.rows import iter_rows
+
+
+@pytest.fixture
+def rows(augmented):
+    """All rows by image_id, with their PNG."""
+    paths = sorted(augmented.glob("*.parquet"))
+    return {row["image_id"]: (row, png) for path in paths for row, png in iter_rows(path)}
+
+
+@pytest.mark.parametrize(
+    ("layout", "table"), [("imagefolder", "metadata.csv"), ("csv", "labels.csv")]
+)
+def test_files_hold_the_pixels_labels_and_mark_of_their_rows(
+    augmented, rows, tmp_path, layout, table
+):
+    out = tmp_path / "out"
+    assert export_dataset(augmented, out, layout=layout) == len(rows)
+    listed = pd.read_csv(out / table)
+    assert set(listed["image_id"]) == set(rows)
+    assert sum(1 for _ in out.rglob("*.png")) == len(rows)
+    for entry in listed.itertuples():
+        content = (out / entry.file_name).read_bytes()
+        assert pixel_id(decode_png(content)) == entry.image_id
+        assert rows[entry.image_id][0]["label"] == ["clear", "cracked"].index(entry._2)
+        assert is_marked_synthetic(content) == (entry.source == "synthetic")
+        if layout == "imagefolder":
+            assert entry.file_name.split("/")[:2] == [entry.split, entry._2]
+
+
+def test_tars_hold_image_label_and_provenance_side_by_side(augmented, rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "ROWS_PER_TAR", 7)
+    export_dataset(augmented, tmp_path / "out", layout="webdataset")
+    seen = {}
+    for path in sorted((tmp_path / "out").glob("*.tar")):
+        with tarfile.open(path) as tar:
+            names = tar.getnames()
+            assert len(names) % 3 == 0
+            assert len(names) <= 21
+            for start in range(0, len(names), 3):
+                (key, suffix), *others = (name.split(".") for name in names[start : start + 3])
+                assert [suffix, *others] == ["png", [key, "cls"], [key, "json"]]
+                png, label, facts = (tar.extractfile(n).read() for n in names[start : start + 3])
+                seen[key] = (png, int(label), json.loads(facts))
+                assert path.name.startswith(seen[key][2]["split"])
+    assert set(seen) == set(rows)
+    for key, (png, label, facts) in seen.items():
+        assert png == rows[key][1]
+        assert label == rows[key][0]["label"]
+        assert facts["generator_id"] == rows[key][0]["generator_id"]
+
+
+@pytest.mark.parametrize("layout", export.LAYOUTS)
+def test_equal_datasets_give_equal_bytes(augmented, tmp_path, layout):
+    def written(name):
+        export_dataset(augmented, tmp_path / name, layout=layout)
+        files = (p for p in (tmp_path / name).rglob("*") if p.is_file())
+        return {p.relative_to(tmp_path / name): p.read_bytes() for p in files}
+
+    assert written("a") == written("b")
+
+
+def test_stopped_export_goes_on_and_leaves_whole_images_alone(augmented, tmp_path):
+    export_dataset(augmented, tmp_path / "out", layout="csv")
+    whole, torn, *_ = sorted((tmp_path / "out" / "images").iterdir())
+    expected = torn.read_bytes()
+    torn.write_bytes(expected[:20])
+    before = whole.stat().st_mtime_ns
+    export_dataset(augmented, tmp_path / "out", layout="csv")
+    assert torn.read_bytes() == expected
+    assert whole.stat().st_mtime_ns == before

@@ -1,0 +1,77 @@
+import io
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from ganaug.errors import DatasetError
+from ganaug.fileio import read_json, sha256_file, write_json
+from ganaug.publishing.verify import verify_dataset
+
+
+def change_rows(folder, name, change):
+    """Apply a change to each row of a shard, and make the manifest's hash follow."""
+    path = folder / name
+    table = pq.read_table(path)
+    rows = [change(row) for row in table.to_pylist()]
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
+    manifest = read_json(folder / "manifest.json")
+    manifest["files"][name]["sha256"] = sha256_file(path)
+    write_json(manifest, folder / "manifest.json")
+
+
+def test_merged_dataset_is_as_stated(augmented):
+    manifest = verify_dataset(augmented)
+    assert len(manifest["files"]) == 4
+
+
+def test_changed_missing_and_added_files_are_named(augmented):
+    shard = augmented / "val-00000.parquet"
+    shard.write_bytes(shard.read_bytes() + b"x")
+    (augmented / "test-00000.parquet").unlink()
+    pd.DataFrame({"a": [1]}).to_parquet(augmented / "extra.parquet")
+    with pytest.raises(DatasetError) as caught:
+        verify_dataset(augmented)
+    message = str(caught.value)
+    assert "val-00000.parquet has another sha256" in message
+    assert "test-00000.parquet is missing" in message
+    assert "extra.parquet is not in the manifest" in message
+
+
+def test_unmarked_synthetic_image_is_named(augmented):
+    def strip_mark(row):
+        pixels = Image.open(io.BytesIO(row["image"]["bytes"]))
+        buffer = io.BytesIO()
+        pixels.save(buffer, format="PNG")
+        return row | {"image": {"bytes": buffer.getvalue(), "path": None}}
+
+    change_rows(augmented, "train-synthetic-00000.parquet", strip_mark)
+    with pytest.raises(DatasetError, match=r"row 0 \(.{32}\): synthetic, but the image is not"):
+        verify_dataset(augmented)
+
+
+def test_synthetic_image_that_poses_as_real_is_named(augmented):
+    change_rows(augmented, "train-synthetic-00000.parquet", lambda row: row | {"source": "real"})
+    with pytest.raises(DatasetError, match=r"marked as synthetic, but the row says real; .*more"):
+        verify_dataset(augmented)
+
+
+def test_pixels_that_do_not_match_their_id_are_named(augmented):
+    change_rows(augmented, "train-real-00000.parquet", lambda row: row | {"image_id": "0" * 32})
+    with pytest.raises(DatasetError, match=r"row 0 .+: the pixels are not those"):
+        verify_dataset(augmented)
+
+
+def test_wrong_counts_are_named(augmented):
+    manifest = read_json(augmented / "manifest.json")
+    manifest["counts"]["val"]["clear"]["real"] += 1
+    write_json(manifest, augmented / "manifest.json")
+    with pytest.raises(DatasetError, match=r"val has \d+ real images of clear, not"):
+        verify_dataset(augmented)
+
+
+def test_folder_without_a_manifest_is_refused(tmp_path):
+    with pytest.raises(DatasetError, match=r"manifest\.json: no such file"):
+        verify_dataset(tmp_path)
