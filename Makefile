@@ -22,8 +22,8 @@ repro: $(VENV)/installed ## run the pipeline: dvc repro, then print the summary
 	@$(BIN)/ganaug summary
 
 check: $(VENV)/installed ## lint and types
-	$(BIN)/ruff format --check src pipeline tests benchmarks
-	$(BIN)/ruff check src pipeline tests benchmarks
+	$(BIN)/ruff format --check src pipeline tests benchmarks .ci
+	$(BIN)/ruff check src pipeline tests benchmarks .ci
 	$(BIN)/mypy
 
 test: check ## lint, types, all tests with the slow ones (what CI runs)
@@ -39,7 +39,14 @@ bench: $(VENV)/installed ## benchmarks against named rivals; prints ratios (BENC
 sweep: $(VENV)/installed ## train a grid as DVC experiments and rank them (GRID='train.lr=5e-4,1e-3 ...')
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.sweep $(GRID)
 
+fresh: $(VENV)/installed ## fail if code or params changed since the committed dvc.lock
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python .ci/fresh.py
+
+compare: $(VENV)/installed ## metrics and params against another revision, as Markdown (BASE=main)
+	@$(BIN)/dvc metrics diff --md $(BASE)
+	@$(BIN)/dvc params diff --md $(BASE)
+
 clean: ## remove caches, saved training states and build leftovers; data and results stay
 	rm -rf .ganaug .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist dvc_plots
 
-.PHONY: help install repro check test fast bench sweep clean
+.PHONY: help install repro check test fast bench sweep fresh compare clean

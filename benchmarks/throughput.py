@@ -48,7 +48,7 @@ def main() -> None:
             real=real,
             label=label,
             z=z,
-            plan=StepPlan(penalty_scale=scale, updates_generator=True),
+            plan=StepPlan(penalty_scale=scale, updates_generator=True, reconstruction_weight=1.0),
             recipe=recipe,
             compute=compute,
             generator=stream,

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typer.testing import CliRunner
 
 from ganaug.cli import app
 from ganaug.fileio import sha256_file
-from tests.small_pipeline import dvc, environment
+from tests.small_pipeline import REPOSITORY, dvc, environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
 
@@ -131,3 +132,31 @@ def test_sweep_ranks_a_grid_by_its_figures_on_val(finished):
     assert header[:3] == ["experiment", "train.lr", "kid"]
     assert {row[1] for row in rows} == {"0.0005", "0.002"}
     assert float(rows[0][2]) <= float(rows[1][2])
+
+
+def run_fresh(folder):
+    command = [sys.executable, str(REPOSITORY / ".ci" / "fresh.py")]
+    return subprocess.run(
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
+    )
+
+
+def test_freshness_gate_names_what_changed_and_needs_no_data(finished, tmp_path):
+    folder, _ = finished
+    assert run_fresh(folder).returncode == 0
+    shutil.move(folder / "data/augmented", tmp_path / "augmented")
+    file, params = folder / "src/ganaug/gan/losses.py", folder / "params.yaml"
+    before = file.read_text(), params.read_text()
+    try:
+        assert run_fresh(folder).returncode == 0
+        file.write_text(before[0] + "\n")
+        params.write_text(before[1].replace("num_steps: 20", "num_steps: 21"))
+        result = run_fresh(folder)
+    finally:
+        shutil.move(tmp_path / "augmented", folder / "data/augmented")
+        file.write_text(before[0])
+        params.write_text(before[1])
+    assert result.returncode == 1
+    assert "stale: train: src/ganaug/gan modified" in result.stdout
+    assert "stale: evaluate: params.yaml: evaluate modified" in result.stdout
+    assert "run `make repro`" in result.stderr

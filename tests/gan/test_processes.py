@@ -23,7 +23,6 @@ RECIPE = StepRecipe(
     r1_gamma=1.0,
     r2_gamma=1.0,
     gradient_penalty=0.0,
-    reconstruction_weight=1.0,
 )
 
 
@@ -49,7 +48,7 @@ def gradients_of_a_step(compute):
         real=compute.share(real),
         label=compute.share(label),
         z=compute.share(z),
-        plan=StepPlan(penalty_scale=4, updates_generator=True),
+        plan=StepPlan(penalty_scale=4, updates_generator=True, reconstruction_weight=1.0),
         recipe=RECIPE,
         compute=compute,
         generator=torch.Generator(),

@@ -1,6 +1,6 @@
 import pytest
 
-from ganaug.gan.schedules import cosine, ema_decay
+from ganaug.gan.schedules import cosine, ema_decay, fading
 
 
 def test_cosine_meets_both_ends_and_the_middle():
@@ -19,3 +19,7 @@ def test_ema_halves_over_its_half_life():
 def test_ema_forgets_the_random_start_quickly():
     assert ema_decay(64, batch_size=64, half_life_kimg=9) < 0.001
     assert ema_decay(640, batch_size=64, half_life_kimg=9) == pytest.approx(0.5)
+
+
+def test_fading_ends_on_time():
+    assert [fading(p, start=2.0, until=0.5) for p in (0, 0.25, 0.5, 0.9)] == [2.0, 1.0, 0.0, 0.0]

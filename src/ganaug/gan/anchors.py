@@ -5,7 +5,8 @@ alike, and D, which sees one image at a time, does not mind. Here half of each b
 from the code of the real image beside it, and G's loss includes the distance between the two, on
 coarse images, so that D alone decides about detail. The code is linear and fixed: the principal
 components of the class, scaled to unit variance, hence as good as the standard normal latents that
-the other half and all later samples are made from.
+the other half and all later samples are made from. The pull fades in the first half of training:
+held longer, it makes G a linear decoder, whose varied images D can't correct.
 
 Source: the mode regulariser of Che et al. 2017, arXiv:1612.02136, section 2.2, with principal
 components in place of a trained encoder.

@@ -8,6 +8,11 @@ def cosine(progress: float, *, start: float, end: float) -> float:
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
+def fading(progress: float, *, start: float, until: float) -> float:
+    """From `start` at progress 0 along a line to 0 at `until`, and 0 from there on."""
+    return start * max(0.0, 1 - progress / until)
+
+
 def ema_decay(images_seen: int, *, batch_size: int, half_life_kimg: float) -> float:
     """Share of the old average that one step keeps.
 

@@ -43,7 +43,6 @@ class StepRecipe:
         augment_probability: 0..1.
         r1_gamma, r2_gamma: penalty weights; the loss is gamma / 2 x squared gradient norm.
         gradient_penalty: weight of the one-centred penalty between real and synthetic images.
-        reconstruction_weight: of the anchored images' distance to their real images, in G's loss.
     """
 
     loss: AdversarialLoss
@@ -52,7 +51,6 @@ class StepRecipe:
     r1_gamma: float
     r2_gamma: float
     gradient_penalty: float
-    reconstruction_weight: float
 
 
 @dataclass(frozen=True)
@@ -63,10 +61,12 @@ class StepPlan:
         penalty_scale: 0 for a step without gradient penalties; else the steps that it stands for
             (lazy regularisation, Karras et al. 2020, arXiv:1912.04958, appendix B).
         updates_generator: whether G is updated after D.
+        reconstruction_weight: of the anchored images' distance to their real images, in G's loss.
     """
 
     penalty_scale: int
     updates_generator: bool
+    reconstruction_weight: float
 
 
 @dataclass
@@ -128,7 +128,15 @@ def train_step(
     )
     if plan.updates_generator:
         statistics |= _update_generator(
-            networks, synthetic, move, real, label, real_logits, recipe=recipe, compute=compute
+            networks,
+            synthetic,
+            move,
+            real,
+            label,
+            real_logits,
+            reconstruction_weight=plan.reconstruction_weight,
+            recipe=recipe,
+            compute=compute,
         )
         statistics["loss/total"] = statistics["loss/generator"] + statistics["loss/discriminator"]
     return {name: value.detach() for name, value in statistics.items()}
@@ -183,6 +191,7 @@ def _update_generator(
     label: Tensor,
     real_logits: Tensor,
     *,
+    reconstruction_weight: float,
     recipe: StepRecipe,
     compute: Compute,
 ) -> dict[str, Tensor]:
@@ -192,7 +201,7 @@ def _update_generator(
         synthetic_logits = D(D.encode(move(synthetic)), label)
     adversarial = recipe.loss.generator(real_logits, synthetic_logits)
     reconstruction = networks.anchors.distance(synthetic, real)
-    total = adversarial + recipe.reconstruction_weight * reconstruction
+    total = adversarial + reconstruction_weight * reconstruction
     return {
         "loss/generator": adversarial,
         "loss/reconstruction": reconstruction,

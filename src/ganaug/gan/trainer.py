@@ -25,7 +25,7 @@ from ganaug.gan.guards import collapsed_classes, has_converged, lost_ground, not
 from ganaug.gan.interrupts import StopRequest, stop_requests, stopped
 from ganaug.gan.losses import LOSSES
 from ganaug.gan.sampling import sample
-from ganaug.gan.schedules import cosine, ema_decay
+from ganaug.gan.schedules import cosine, ema_decay, fading
 from ganaug.gan.state import TrainingState, below
 from ganaug.gan.step import Networks, StepPlan, StepRecipe, train_step
 from ganaug.progress import ProgressReport
@@ -35,6 +35,7 @@ LOG_LINES = 200  # of a whole run
 SAVE_SEC = 20.0  # between checkpoints: what a SIGKILL can cost; saved at evaluations as well
 EVALUATION_SAMPLES = 400  # of all classes together
 FITTED_IMAGES = 4096  # that the networks look at before training
+RECONSTRUCTION_UNTIL = 0.5  # of the budget; held longer, it fights D about what looks real
 MAX_ROLLBACKS = 3
 ROLLBACK_LR = 0.5  # what a rollback leaves of the learning rate
 AGREE_STEPS = 10  # between two exchanges among processes about whether to stop
@@ -174,7 +175,8 @@ class Trainer:
         state, params, compute = self._state, self._params, self._compute
         step = self._step_number
         end = params.lr * params.lr_final_fraction
-        lr = state.lr_scale * cosine(step / self._num_steps, start=params.lr, end=end)
+        progress = step / self._num_steps
+        lr = state.lr_scale * cosine(progress, start=params.lr, end=end)
         state.networks.D_optimiser.param_groups[0]["lr"] = lr
         state.networks.G_optimiser.param_groups[0]["lr"] = lr * params.generator_lr_ratio
         real, label = self._batches.draw(step)
@@ -189,6 +191,9 @@ class Trainer:
             plan=StepPlan(
                 penalty_scale=0 if step % params.penalty_interval else params.penalty_interval,
                 updates_generator=(step + 1) % params.d_steps_per_g_step == 0,
+                reconstruction_weight=fading(
+                    progress, start=params.reconstruction_weight, until=RECONSTRUCTION_UNTIL
+                ),
             ),
             recipe=self._recipe,
             compute=compute,
@@ -314,7 +319,6 @@ def make_recipe(params: TrainParams) -> StepRecipe:
         r1_gamma=params.r1_gamma,
         r2_gamma=params.r2_gamma,
         gradient_penalty=params.gradient_penalty,
-        reconstruction_weight=params.reconstruction_weight,
     )
 
 
