@@ -84,7 +84,7 @@ def test_sigkill_in_training_costs_only_time(finished):
         command, cwd=folder, env=environment(folder),
         start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    wait_for(lambda: any(states.glob("*/*.safetensors")))
+    wait_for(lambda: any(states.glob("*/0*.safetensors")))
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
     result = dvc(folder, "repro", "--force", "--single-item", "train")

@@ -14,7 +14,7 @@ import pandas as pd
 from ganaug.config import PrepareParams
 from ganaug.fileio import atomic_folder, write_json
 from ganaug.preparing.checks import Candidate, Rejection, run_checks
-from ganaug.preparing.prepared import DOCUMENT, STEMS, Prepared, read_prepared
+from ganaug.preparing.prepared import DOCUMENT, REJECTED, STEMS, Prepared, read_prepared
 from ganaug.preparing.reading import read_candidates
 from ganaug.preparing.rules import require_enough, require_few_rejected, require_known_classes
 from ganaug.preparing.split import assign_splits
@@ -23,7 +23,6 @@ from ganaug.shards import count_rows, describe_files, write_shards
 from ganaug.sources.base import Source, SourceFacts
 from ganaug.sources.registry import load_source
 
-REJECTED = "rejected.parquet"
 LISTED_GROUPS = 1000  # more are counted but not listed
 
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from ganaug.errors import DatasetError, GanaugError
 from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json, write_text
-from ganaug.preparing.prepared import Prepared, read_prepared
+from ganaug.preparing.prepared import REJECTED, Prepared, read_prepared
 from ganaug.publishing.card import render_card
 from ganaug.publishing.wording import points, uplift_rows
 from ganaug.records import (
@@ -117,7 +117,7 @@ def _add_shards(
 ) -> tuple[dict[str, dict[str, Any]], Counts]:
     """Copy the listed shards to `folder` and check each copy; manifest entries, images counted."""
     stage = "prepare" if source == "real" else "generate"
-    found = {path.name for path in source_folder.glob("*.parquet")}
+    found = {path.name for path in source_folder.glob("*.parquet")} - {REJECTED}
     if found != set(listed):
         names = ", ".join(sorted(found ^ set(listed)))
         raise DatasetError(
