@@ -39,6 +39,9 @@ bench: $(VENV)/installed ## benchmarks against named rivals; prints ratios (BENC
 sweep: $(VENV)/installed ## train a grid as DVC experiments and rank them (GRID='train.lr=5e-4,1e-3 ...')
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.sweep $(GRID)
 
+grids: $(VENV)/installed ## a sample grid for each family and loss on digits, to docs/grids
+	$(BIN)/python -m benchmarks.grids
+
 fresh: $(VENV)/installed ## fail if code or params changed since the committed dvc.lock
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python .ci/fresh.py
 
@@ -49,4 +52,4 @@ compare: $(VENV)/installed ## metrics and params against another revision, as Ma
 clean: ## remove caches, saved training states and build leftovers; data and results stay
 	rm -rf .ganaug .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist dvc_plots
 
-.PHONY: help install repro check test fast bench sweep fresh compare clean
+.PHONY: help install repro check test fast bench sweep grids fresh compare clean

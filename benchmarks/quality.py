@@ -58,11 +58,12 @@ def main() -> None:
     params = load_params(Path("params.yaml"))
     with tempfile.TemporaryDirectory() as folder:
         for source, resolution, minutes in (("elpv", 64, None), ("digits", 16, DIGITS_MINUTES)):
-            dataset = _prepare(params, source, resolution, Path(folder) / source)
+            dataset = prepare_source(params, source, resolution, Path(folder) / source)
             _compare(params, dataset, source, minutes, Path(folder) / f"{source}-states")
 
 
-def _prepare(params: Params, source: str, resolution: int, folder: Path) -> Prepared:
+def prepare_source(params: Params, source: str, resolution: int, folder: Path) -> Prepared:
+    """A packaged source as the stage `prepare` writes it."""
     section = params.prepare.model_copy(update={"source": source, "resolution": resolution})
     prepare(section, seed=params.seed, out=folder, source=load_source(section), num_workers=1)
     return read_prepared(folder)
@@ -94,13 +95,13 @@ def _compare(
     if minutes is not None:
         rate = _images_per_second(params, ours, dataset, states)
         ours = ours.model_copy(update={"kimg": rate * minutes * 60 / 1000})
-    images, seconds = _train(params, ours, dataset, states / "r3")
+    images, seconds = train_for(params, ours, dataset, states / "r3")
     r3 = distances(*images)
     _print(source, "r3", seconds, r3)
     rival = params.train.model_copy(update=DCGAN)
     rate = _images_per_second(params, rival, dataset, states)
     rival = rival.model_copy(update={"kimg": rate * seconds / 1000})
-    images, seconds = _train(params, rival, dataset, states / "dcgan")
+    images, seconds = train_for(params, rival, dataset, states / "dcgan")
     dcgan = distances(*images)
     _print(source, "dcgan", seconds, dcgan)
     shares = {name: r3[name] / floor[name] for name in ("precision", "recall", "coverage")}
@@ -121,12 +122,12 @@ def _images_per_second(
     params: Params, train: TrainParams, dataset: Prepared, states: Path
 ) -> float:
     short = train.model_copy(update={"kimg": WARM_UP_STEPS * train.batch_size / 1000})
-    _train(params, short, dataset, states / "warm-up")
-    _, seconds = _train(params, short, dataset, states / "rate")
+    train_for(params, short, dataset, states / "warm-up")
+    _, seconds = train_for(params, short, dataset, states / "rate")
     return WARM_UP_STEPS * train.batch_size / seconds
 
 
-def _train(
+def train_for(
     params: Params, train: TrainParams, dataset: Prepared, states: Path
 ) -> tuple[tuple[np.ndarray, np.ndarray], float]:
     """Samples of the best snapshot, as many of each class as the test split has, and the time."""

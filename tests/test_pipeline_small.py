@@ -43,7 +43,7 @@ def test_metrics_and_plots_can_be_shown(finished):
 
 def test_real_shards_are_the_same_files(finished):
     folder, _ = finished
-    names = [p.name for p in (folder / "data/prepared").glob("*.parquet")]
+    names = [p.name for p in (folder / "data/prepared").glob("*-*.parquet")]
     assert len(names) >= 3
     for name in names:
         merged = folder / "data/augmented" / name

@@ -1,0 +1,60 @@
+"""`make grids`: one small sample grid for each family and loss on the digits, under docs/grids.
+
+A minute of training each at most: to see that every pair learns, not to rank them. Pairs that params
+refuse are named.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.quality import prepare_source, train_for
+from ganaug.config import load_params
+from ganaug.errors import ParamsError
+from ganaug.fileio import atomic_file
+from ganaug.gan.architecture import FAMILIES
+from ganaug.gan.losses import LOSSES
+from ganaug.images import encode_png, tile
+
+OUT = Path("docs/grids")
+PER_CLASS = 8
+KIMG = 16.0
+# What each family and loss needs beside the default recipe.
+PENALTIES = {
+    "wgan_gp": {"train.r1_gamma": 0.0, "train.r2_gamma": 0.0, "train.gradient_penalty": 10.0}
+}
+UNPENALISED = {"train.r1_gamma": 0.0, "train.r2_gamma": 0.0}
+FAMILY = {
+    "r3": {},
+    "dcgan": UNPENALISED | {"train.lr": 2e-4, "train.generator_lr_ratio": 1.0},
+    "mlp": {"train.lr": 2e-4, "train.generator_lr_ratio": 1.0},
+}
+
+
+def main() -> None:
+    """Train each pair, write its grid."""
+    with tempfile.TemporaryDirectory() as folder:
+        base = load_params(Path("params.yaml"))
+        dataset = prepare_source(base, "digits", 16, Path(folder) / "digits")
+        for family in FAMILIES:
+            for loss in LOSSES:
+                changes = {"train.family": family, "train.loss": loss, "train.kimg": KIMG}
+                changes |= FAMILY[family] | PENALTIES.get(loss, {})
+                try:
+                    params = load_params(Path("params.yaml"), changes)
+                except ParamsError as error:
+                    print(f"{family} x {loss}: refused: {error}")
+                    continue
+                sampled, seconds = train_for(
+                    params, params.train, dataset, Path(folder) / f"{family}-{loss}"
+                )
+                images, labels = sampled
+                rows = [images[labels == label][:PER_CLASS] for label in np.unique(labels)]
+                with atomic_file(OUT / f"{family}-{loss}.png") as temporary:
+                    temporary.write_bytes(encode_png(tile(np.concatenate(rows), columns=PER_CLASS)))
+                print(f"{family} x {loss}: {seconds:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
