@@ -1,7 +1,7 @@
 """`make grids`: one small sample grid for each family and loss on the digits, under docs/grids.
 
-A minute of training each at most: to see that every pair learns, not to rank them. Pairs that params
-refuse are named.
+A minute of training each at most: to see that every pair learns, not to rank them. Pairs that the
+params refuse are named.
 """
 
 import tempfile
