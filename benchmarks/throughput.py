@@ -34,7 +34,7 @@ def main() -> None:
         network.to(memory_format=torch.channels_last)
     real, label = torch.rand(params.batch_size, 1, 64, 64) * 2 - 1, torch.arange(4).repeat(8)
     anchors = Anchors(num_classes=4, channels=1, resolution=64, code_dim=32)
-    anchors.fit(real, label)
+    anchors.fit([(real, label)])
     optimisers = [torch.optim.Adam(network.parameters(), fused=True) for network in (G, D)]
     networks = Networks(G, D, *optimisers, anchors)
     recipe = make_recipe(params)

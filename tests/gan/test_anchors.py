@@ -17,7 +17,7 @@ def images():
 @pytest.fixture
 def anchors(images):
     module = Anchors(num_classes=2, channels=1, resolution=16, code_dim=4)
-    module.fit(*images)
+    module.fit([images])
     return module
 
 
@@ -63,8 +63,32 @@ def test_distance_sees_anchored_rows_and_coarse_structure_only(anchors, images):
     assert anchors.distance(other + checker, real).item() == pytest.approx(0, abs=1e-9)
 
 
-def test_class_of_one_image_gives_finite_codes():
+def test_flipped_images_get_codes_as_usual_as_the_others():
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(200, 1, 16, 16, generator=generator)
+    images = noise * 0.1 + torch.linspace(-1, 1, 16)  # bright on the right
+    label = torch.zeros(200, dtype=torch.int64)
+    module = Anchors(num_classes=1, channels=1, resolution=16, code_dim=4)
+    module.fit([(images, label)], flips=("hflip",))
+    codes = module.place(torch.zeros(200, 4), images.flip(3), label)[::2]
+    assert codes.abs().max() < CLAMP
+    assert torch.allclose(codes.square().mean(dim=0), torch.ones(4), atol=0.3)
+
+
+def test_class_of_few_images_leans_on_the_others():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(301, 1, 16, 16, generator=generator)
+    label = torch.zeros(301, dtype=torch.int64)
+    label[-1] = 1
     module = Anchors(num_classes=2, channels=1, resolution=16, code_dim=4)
-    images, label = torch.rand(5, 1, 16, 16), torch.tensor([0, 0, 0, 0, 1])
-    module.fit(images, label)
-    assert torch.isfinite(module.place(torch.zeros(5, 8), images, label)).all()
+    module.fit([(images, label)])
+    assert torch.allclose(module.stds[1], module.stds[0] * (4 / 5) ** 0.5, rtol=0.05)
+    assert torch.equal(module.place(torch.ones(2, 4), images[-2:], label[-2:])[1], torch.ones(4))
+
+
+def test_many_small_batches_give_what_one_gives(images):
+    whole, parts = (Anchors(num_classes=2, channels=1, resolution=16, code_dim=4) for _ in "ab")
+    whole.fit([images])
+    parts.fit(zip(images[0].split(7), images[1].split(7), strict=True))
+    for first, second in zip(whole.buffers(), parts.buffers(), strict=True):
+        assert torch.equal(first, second)

@@ -1,6 +1,7 @@
 import numpy as np
 import torch
 
+from ganaug.gan import batches
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.r3 import STATISTICS_GROUP
 
@@ -45,8 +46,8 @@ def test_exponent_tempers_the_class_shares():
     labels = [0] * 90 + [1] * 10
 
     def share_of_rare(exponent):
-        batches = make(labels, class_exponent=exponent)
-        return np.mean([batches.draw(step)[1].float().mean() for step in range(300)])
+        drawn = make(labels, class_exponent=exponent)
+        return np.mean([drawn.draw(step)[1].float().mean() for step in range(300)])
 
     assert abs(share_of_rare(0.0) - 0.5) < 0.03
     assert abs(share_of_rare(0.5) - 0.25) < 0.03  # 10**.5 / (90**.5 + 10**.5)
@@ -61,7 +62,7 @@ def test_class_smaller_than_a_group_repeats_images():
 def test_flips_turn_about_half_of_the_images():
     images = np.zeros((40, 4, 4, 1), dtype=np.uint8)
     images[:, 0, 1] = 255  # neither flip leaves it where it is
-    batches = RealBatches(
+    flipping = RealBatches(
         images,
         np.zeros(40, dtype=np.int64),
         batch_size=64,
@@ -70,17 +71,20 @@ def test_flips_turn_about_half_of_the_images():
         seed=0,
         device=CPU,
     )
-    bright = batches.draw(0)[0][:, 0] > 0
+    bright = flipping.draw(0)[0][:, 0] > 0
     corners = [(0, 1), (0, 2), (3, 1), (3, 2)]
     counts = [int(bright[:, y, x].sum()) for y, x in corners]
     assert sum(counts) == 64
     assert min(counts) >= 6  # of 16 expected
 
 
-def test_look_spreads_over_the_whole_set():
-    images, labels = make([0] * 20 + [1] * 20).look(10)
-    assert labels.tolist() == [0] * 5 + [1] * 5
-    assert images.shape == (10, 1, 4, 4)
+def test_look_takes_as_many_of_each_class(monkeypatch):
+    monkeypatch.setattr(batches, "LOOKED_AT_ONCE", 4)
+    looked = list(make([0] * 200 + [1] * 20).look(10))
+    labels = torch.cat([labels for _, labels in looked])
+    assert labels.tolist() == [0] * 10 + [1] * 10
+    assert max(len(images) for images, _ in looked) == 4
+    assert looked[0][0].shape == (4, 1, 4, 4)
 
 
 def test_mapped_images_give_the_same_batches_in_any_order_of_steps(tmp_path):
@@ -94,4 +98,4 @@ def test_mapped_images_give_the_same_batches_in_any_order_of_steps(tmp_path):
     for step in (0, 1, 2, 7, 8, 3, 3):
         for expected, given in zip(resident.draw(step), mapped.draw(step), strict=True):
             assert torch.equal(expected, given)
-    assert torch.equal(resident.look(10)[0], mapped.look(10)[0])
+    assert torch.equal(next(resident.look(10))[0], next(mapped.look(10))[0])

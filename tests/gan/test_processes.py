@@ -33,7 +33,7 @@ def gradients_of_a_step(compute):
     real, label = torch.rand(BATCH, 1, 16, 16) * 2 - 1, torch.arange(BATCH) // 8 % 2
     z = torch.randn(BATCH, G.latent_dim)
     anchors = Anchors(num_classes=2, channels=1, resolution=16, code_dim=4)
-    anchors.fit(real, label)
+    anchors.fit([(real, label)])
     # Plain descent: Adam's first step is the gradient's sign, which rounding can turn.
     optimisers = (torch.optim.SGD(network.parameters(), lr=0.1) for network in (G, D))
     networks = Networks(G, D, *optimisers, anchors)

@@ -12,9 +12,13 @@ Source: the mode regulariser of Che et al. 2017, arXiv:1612.02136, section 2.2, 
 components in place of a trained encoder.
 """
 
+from collections.abc import Iterable, Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from ganaug.gan.batches import FLIPPED_AXIS
 
 COARSE = 16  # pixels per side of the images that are compared, at most half the resolution
 CLAMP = 3.0  # standard deviations; a code beyond them would be a latent that is never drawn
@@ -46,25 +50,39 @@ class Anchors(nn.Module):
         self.register_buffer("scale", torch.ones(()))
 
     @torch.no_grad()
-    def fit(self, images: Tensor, label: Tensor) -> None:
+    def fit(self, batches: Iterable[tuple[Tensor, Tensor]], *, flips: Sequence[str] = ()) -> None:
         """Measure class means, the components within classes, and their spread per class.
 
         Args:
-            images: [N, C, H, W] in [-1, 1].
-            label: [N] int64.
+            batches: images [N, C, H, W] in [-1, 1] and labels [N] int64, some of each class.
+            flips: those that training applies to real images; each image counts in all of them.
         """
-        coarse = self._coarse(images).flatten(1)
-        present = sorted(set(label.tolist()))
-        for k in present:
-            self.means[k] = coarse[label == k].mean(dim=0)
+        coarse, label = self._look(batches, flips)
+        num_images = torch.bincount(label, minlength=len(self.means))
+        sums = torch.zeros_like(self.means).index_add_(0, label, coarse)
+        self.means.copy_(sums / num_images.clamp_min(1)[:, None])
         residual = coarse - self.means[label]
-        covariance = (residual.T @ residual / len(residual)).double()
-        _, vectors = torch.linalg.eigh(covariance)  # eigenvalues ascend
-        self.components.copy_(vectors.flip(1)[:, : self.code_dim])
-        codes = residual @ self.components
-        for k in present:
-            self.stds[k] = codes[label == k].std(dim=0, correction=0).clamp_min(1e-6)
-        self.scale.copy_(residual.std())
+        _, vectors = torch.linalg.eigh((residual.T @ residual / len(residual)).double())
+        self.components.copy_(vectors.flip(1)[:, : self.code_dim])  # eigenvalues ascend
+        squares = (residual @ self.components).square()
+        # A class with few images has no spread of its own to speak of: it leans on all classes', as
+        # if `code_dim` further images had that one.
+        own = torch.zeros_like(self.stds).index_add_(0, label, squares)
+        shared = squares.mean(dim=0) * self.code_dim
+        self.stds.copy_(((own + shared) / (num_images[:, None] + self.code_dim)).sqrt())
+        self.stds.clamp_(min=1e-6)
+        self.scale.copy_(residual.std().clamp_min(1e-6))
+
+    def _look(
+        self, batches: Iterable[tuple[Tensor, Tensor]], flips: Sequence[str]
+    ) -> tuple[Tensor, Tensor]:
+        """Coarse images [M, C * side * side], flipped ones with them, and their labels."""
+        looked = [(self._coarse(images), label) for images, label in batches]
+        coarse = torch.cat([images for images, _ in looked])
+        label = torch.cat([labels for _, labels in looked])
+        for axis in (FLIPPED_AXIS[name] for name in flips):
+            coarse, label = torch.cat([coarse, coarse.flip(axis)]), torch.cat([label, label])
+        return coarse.flatten(1), label
 
     def place(self, z: Tensor, real: Tensor, label: Tensor) -> Tensor:
         """[B, Z] latents with every second row's leading numbers replaced by its image's code."""

@@ -1,6 +1,6 @@
 """Batches of real images: each a pure function of (seed, step), so a resumed run meets the same."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -15,6 +15,7 @@ from ganaug.rng import numpy_rng
 
 Item = TypeVar("Item")
 
+LOOKED_AT_ONCE = 64  # images, so that looking at many takes little memory
 FLIPPED_AXIS = {"hflip": 3, "vflip": 2}
 
 
@@ -63,13 +64,19 @@ class RealBatches:
         weights = np.where(weights > 0, weights**class_exponent, 0)
         self._class_probability = weights / weights.sum()
         self._batch_size = batch_size
-        self._flipped_axes = [FLIPPED_AXIS[name] for name in flips]
+        self.flips = tuple(flips)
         self._seed = seed
 
-    def look(self, count: int) -> tuple[Tensor, Tensor]:
-        """`count` images at most, evenly spread: [N, C, H, W] float32 in [-1, 1], [N] int64."""
-        rows = np.arange(0, len(self._labels), max(1, -(-len(self._labels) // count)))
-        return self._gather(rows)
+    def look(self, per_class: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """At most `per_class` images of each class, evenly spread over it, none flipped.
+
+        Yields:
+            [N, C, H, W] float32 in [-1, 1] and [N] int64, of one class at a time.
+        """
+        for rows in self._rows_of:
+            chosen = rows[:: max(1, -(-len(rows) // per_class))]
+            for start in range(0, len(chosen), LOOKED_AT_ONCE):
+                yield self._gather(chosen[start : start + LOOKED_AT_ONCE])
 
     def draw(self, step: int) -> tuple[Tensor, Tensor]:
         """The batch of a step: [B, C, H, W] float32 in [-1, 1] and [B] int64."""
@@ -81,7 +88,7 @@ class RealBatches:
         classes = rng.choice(len(self._rows_of), size=num_groups, p=self._class_probability)
         rows = np.concatenate([self._draw_group(int(c), rng) for c in classes])
         images, label = self._gather(rows)
-        for axis in self._flipped_axes:
+        for axis in (FLIPPED_AXIS[name] for name in self.flips):
             flipped = torch.from_numpy(rng.random(len(rows)) < 0.5).to(images.device)
             images = torch.where(flipped[:, None, None, None], images.flip(axis), images)
         return images, label

@@ -34,7 +34,8 @@ from ganaug.rng import derive_seed, torch_generator
 LOG_LINES = 200  # of a whole run
 SAVE_SEC = 20.0  # between checkpoints: what a SIGKILL can cost; saved at evaluations as well
 EVALUATION_SAMPLES = 400  # of all classes together
-FITTED_IMAGES = 4096  # that the networks look at before training
+FITTED_IMAGES = 512  # of all classes together that the networks look at before training
+ANCHORED_IMAGES = 2000  # of each class that the anchors look at
 RECONSTRUCTION_UNTIL = 0.5  # of the budget; held longer, it fights D about what looks real
 MAX_ROLLBACKS = 3
 ROLLBACK_LR = 0.5  # what a rollback leaves of the learning rate
@@ -342,11 +343,13 @@ def make_state(
         resolution=architecture.resolution,
         code_dim=architecture.z_dim // 2,
     )
-    images, labels = batches.look(FITTED_IMAGES)
+    some = torch.cat(
+        [images for images, _ in batches.look(-(-FITTED_IMAGES // len(anchors.means)))]
+    )
     for network in (G, D):
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        network.fit(images)
-    anchors.to(device).fit(images, labels)
+        network.fit(some)
+    anchors.to(device).fit(batches.look(ANCHORED_IMAGES), flips=batches.flips)
     if initial is not None:
         G.load_state_dict(initial)
     betas = FAMILIES[architecture.family].betas
