@@ -80,7 +80,9 @@ def main(
     if compute.rank > 0:  # it shares the work; the first process evaluates and writes
         make_trainer(p, job, compute, checkpoints=checkpoints).run()
         return
-    with measured("train", results / "budget.json"):
+    # Locked before the images are loaded: a second start must not touch what this one has mapped.
+    locked = Checkpoints(checkpoints, job.run_id).locked()
+    with locked, measured("train", results / "budget.json"):
         train(p, job, compute, out=out, results=results, checkpoints=checkpoints)
 
 
@@ -126,6 +128,7 @@ def train(
     with Live(str(results), dvcyaml=None, save_dvc_exp=False, monitor_system=False) as live:
         observer = LiveObserver(live)
         result = make_trainer(p, job, compute, checkpoints=checkpoints, observer=observer).run()
+    assert result is not None  # this is the first process
     started_from = None if job.initial is None else job.initial.generator_id
     save_snapshot(
         result.weights,

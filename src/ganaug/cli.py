@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ganaug.config import change_params, load_params
-from ganaug.errors import GanaugError, run
+from ganaug.errors import DatasetError, GanaugError, run
 from ganaug.fileio import atomic_file, read_json
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
@@ -96,7 +96,8 @@ def inspect(
         "prepare.files.path": str(path),
         "prepare.files.group_pattern": group_pattern,
     }
-    found = survey(load_params(params, changes).prepare)
+    p = load_params(params, changes)
+    found = survey(p.prepare, seed=p.seed)
     typer.echo(as_text(found))
     if sheet is not None:
         with atomic_file(sheet) as temporary:
@@ -129,7 +130,10 @@ def init(
         "prepare.files.group_pattern": group_pattern,
         "merge.name": f"{slug if slug[0].isalpha() else f'd-{slug}'}-augmented",
     }
-    found = survey(load_params(params, changes).prepare)
+    p = load_params(params, changes)
+    found = survey(p.prepare, seed=p.seed)
+    if found.problems:
+        raise DatasetError(f"{path}: {'; '.join(found.problems)}")
     changes |= {"prepare.resolution": found.resolution, "prepare.channels": found.channels}
     change_params(params, changes)
     typer.echo(as_text(found))

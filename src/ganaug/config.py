@@ -34,7 +34,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class ElpvParams(_Section):
@@ -134,6 +134,11 @@ class TrainParams(_Section):
     @model_validator(mode="after")
     def _refuse_what_cannot_work_together(self) -> "TrainParams":
         penalties = self.r1_gamma + self.r2_gamma + self.gradient_penalty
+        if self.family == "dcgan" and self.loss == "wgan_gp":
+            raise ValueError(
+                "loss wgan_gp needs a gradient per image, which family dcgan does not have, since "
+                "it normalises over the batch; take another loss or family"
+            )
         if self.family == "dcgan" and penalties:
             raise ValueError(
                 "family dcgan normalises over the batch, so a gradient per image is not defined; "
@@ -248,8 +253,9 @@ def _put(document: Any, changes: Mapping[str, Any]) -> None:
         *sections, key = place.split(".")
         section = document
         for name in sections:
-            section = section[name]
-        section[key] = value
+            section = section.get(name) if isinstance(section, dict) else None
+        if isinstance(section, dict):  # else it is missing, which the check says better
+            section[key] = value
 
 
 def _check(raw: Any, path: Path) -> Params:

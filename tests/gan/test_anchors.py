@@ -71,7 +71,7 @@ def test_flipped_images_get_codes_as_usual_as_the_others():
     module = Anchors(num_classes=1, channels=1, resolution=16, code_dim=4)
     module.fit([(images, label)], flips=("hflip",))
     codes = module.place(torch.zeros(200, 4), images.flip(3), label)[::2]
-    assert codes.abs().max() < CLAMP
+    assert codes[:, 0].abs().max() < 1.5  # the side that is bright
     assert torch.allclose(codes.square().mean(dim=0), torch.ones(4), atol=0.3)
 
 

@@ -201,3 +201,24 @@ def test_every_loss_trains(make_trainer, family, loss, penalties):
     assert all(torch.isfinite(weight).all() for weight in result.weights.values())
     first = next(row for _, row in observer.rows if "loss/total" in row)
     assert ("penalty/gradient" in first) == (loss == "wgan_gp")
+
+
+def test_run_resumed_at_its_end_shows_its_samples_again(make_trainer):
+    first = Recorder()
+    make_trainer(observer=first).run()
+    again = Recorder()
+    result = make_trainer(observer=again).run()  # its checkpoints are still there
+    assert result.resumed_from == 320
+    assert len(again.grids) == 1
+    assert np.array_equal(again.grids[0], first.grids[-1])
+
+
+def test_weights_that_break_between_two_log_lines_are_never_measured(make_trainer, monkeypatch):
+    monkeypatch.setattr("ganaug.gan.trainer.LOG_LINES", 1)  # so that only evaluations look
+    measured = []
+    trainer = make_trainer(
+        lr=1e18, num_evaluations=2, evaluate=lambda i, y: measured.append(1) or {"kid": 0.1}
+    )
+    with pytest.raises(TrainingError, match="diverged before it was measured once"):
+        trainer.run()
+    assert measured == []

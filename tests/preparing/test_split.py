@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ganaug.errors import DatasetError
-from ganaug.preparing.split import assign_splits
+from ganaug.preparing.split import assign_splits, complete_given_splits
 from ganaug.sources.elpv import load_elpv
 
 SPLITS = ["train", "val", "test"]
@@ -180,3 +180,34 @@ def test_a_hundred_thousand_images_are_split_in_seconds(num_classes):
     splits = split(images)
     assert time.process_time() - began < 5  # about 1 s; the rest is for busy machines
     assert shares(images, splits).loc["test"].between(0.18, 0.32).all()
+
+
+@pytest.mark.parametrize(
+    ("held_out", "note"), [("test", "val is from train"), ("val", "val is used as test")]
+)
+def test_two_given_splits_become_three_and_what_was_held_out_stays_so(held_out, note):
+    images = pd.DataFrame(
+        {
+            "class_name": ["a", "b"] * 100,
+            "group": [f"g{i}" for i in range(200)],
+            "split": ["train"] * 150 + [held_out] * 50,
+        }
+    )
+    splits, notes = complete_given_splits(images, val_fraction=0.2, test_fraction=0.25, seed=0)
+    assert (splits[150:] == "test").all()
+    assert set(splits[:150]) == {"train", "val"}
+    assert 25 <= (splits == "val").sum() <= 55  # 40 wanted
+    assert note in notes[0]
+    assert (
+        assign_splits(images.assign(split=splits), val_fraction=0.2, test_fraction=0.25, seed=0)[
+            0
+        ].tolist()
+        == splits.tolist()
+    )
+
+
+def test_train_alone_is_as_good_as_nothing_given():
+    images = pd.DataFrame({"class_name": ["a"] * 9, "group": list("abcdefghi"), "split": "train"})
+    splits, notes = complete_given_splits(images, val_fraction=0.2, test_fraction=0.2, seed=0)
+    assert splits.isna().all()
+    assert notes == []

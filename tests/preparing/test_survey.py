@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from ganaug.cli import app
 from ganaug.config import load_params
-from ganaug.errors import ParamsError, SourceError
+from ganaug.errors import DatasetError, ParamsError, SourceError
 from ganaug.preparing.survey import as_html, as_text, recognise, survey
 
 
@@ -33,7 +33,8 @@ def look(shipped_params):
     def look(path, **files):
         params = shipped_params.prepare
         files = params.files.model_copy(update={"path": str(path)} | files)
-        return survey(params.model_copy(update={"source": recognise(path), "files": files}))
+        params = params.model_copy(update={"source": recognise(path), "files": files})
+        return survey(params, seed=0)
 
     return look
 
@@ -57,7 +58,7 @@ def test_colour_is_noticed_on_a_single_image(photos, look):
 def test_text_names_what_to_think_about(photos, look):
     text = as_text(look(photos))
     assert re.search(r"cat +60 +86%", text)
-    assert "class 'dog' has 10 usable images: a GAN may do harm" in text
+    assert "class 'dog' has 10 distinct images; below 50 a GAN may do harm" in text
     assert "note: no groups" in text
     assert "scene0_broken.png: " in text
     assert "no groups" not in as_text(look(photos, group_pattern=r"(scene\d)_"))
@@ -70,10 +71,35 @@ def test_page_shows_every_class_and_loads_nothing(photos, look):
     assert "alt='images of dog'" in page
 
 
+def test_what_prepare_would_refuse_is_a_problem_and_init_stops(photos, look, write_params):
+    for i in range(20):
+        (photos / "cat" / f"scene0_broken{i}.png").write_bytes(b"broken")
+    (problem,) = look(photos).problems
+    assert problem.startswith("23 of 93 images are unusable")
+    params = write_params({})
+    before = params.read_text()
+    with pytest.raises(DatasetError, match="23 of 93 images are unusable"):
+        run_init(photos, params)
+    assert params.read_text() == before
+
+
+def test_resolution_follows_the_usual_size_not_the_first(tmp_path, look):
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for i in range(12):
+            side = 18 if i == 0 else 200 + i
+            pixels = rng.integers(0, 256, (side, side), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{i:02d}.png")
+    assert look(tmp_path).resolution == 64
+
+
 def test_what_no_source_reads_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("")
     with pytest.raises(SourceError, match=r"expected a folder, a \.csv or a \.parquet file"):
         recognise(tmp_path / "notes.txt")
+    with pytest.raises(SourceError, match="nosuch does not exist"):
+        recognise(tmp_path / "nosuch")
 
 
 def test_inspect_prints_and_writes_the_sheet(photos, tmp_path, repository):

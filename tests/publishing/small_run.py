@@ -83,6 +83,8 @@ def write_synthetic(
         "generator_id": GENERATOR,
         "strategy": "balance",
         "amount": 1.5,
+        "latent_std": 1.0,
+        "truncation": None,
         "wanted": accepted,
         "accepted": accepted,
         "drawn": {name: n + 5 for name, n in accepted.items()},

@@ -4,6 +4,7 @@ import tarfile
 import pandas as pd
 import pytest
 
+from ganaug.errors import DatasetError
 from ganaug.images import decode_png, is_marked_synthetic, pixel_id
 from ganaug.publishing import export
 from ganaug.publishing.export import export_dataset
@@ -78,3 +79,14 @@ def test_stopped_export_goes_on_and_leaves_whole_images_alone(augmented, tmp_pat
     export_dataset(augmented, tmp_path / "out", layout="csv")
     assert torn.read_bytes() == expected
     assert whole.stat().st_mtime_ns == before
+
+
+def test_folder_with_anything_else_is_refused(augmented, tmp_path):
+    out = tmp_path / "out"
+    export_dataset(augmented, out, layout="csv")
+    with pytest.raises(DatasetError, match="not empty and holds no part of this export"):
+        export_dataset(augmented, out, layout="imagefolder")
+    manifest = augmented / "manifest.json"
+    manifest.write_text(manifest.read_text() + "\n")  # another version of the dataset
+    with pytest.raises(DatasetError, match="not empty"):
+        export_dataset(augmented, out, layout="csv")

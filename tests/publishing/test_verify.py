@@ -72,6 +72,32 @@ def test_wrong_counts_are_named(augmented):
         verify_dataset(augmented)
 
 
+def test_split_that_is_not_stated_is_named(augmented):
+    manifest = read_json(augmented / "manifest.json")
+    del manifest["counts"]["val"]
+    write_json(manifest, augmented / "manifest.json")
+    with pytest.raises(DatasetError, match=r"val has \d+ real images of clear, not 0"):
+        verify_dataset(augmented)
+
+
+def test_files_in_other_places_are_named(augmented):
+    (augmented / "sub").mkdir()
+    (augmented / "sub" / "train-extra.parquet").write_bytes(b"")
+    (augmented / "notes.csv").write_text("")
+    with pytest.raises(
+        DatasetError, match=r"notes\.csv is not .+; sub/train-extra\.parquet is not"
+    ):
+        verify_dataset(augmented)
+
+
+def test_rows_of_another_generator_are_named(augmented):
+    change_rows(
+        augmented, "train-synthetic-00000.parquet", lambda row: row | {"generator_id": "0" * 64}
+    )
+    with pytest.raises(DatasetError, match=r"made by generator 0{64}, which is not"):
+        verify_dataset(augmented)
+
+
 def test_folder_without_a_manifest_is_refused(tmp_path):
     with pytest.raises(DatasetError, match=r"manifest\.json: no such file"):
         verify_dataset(tmp_path)

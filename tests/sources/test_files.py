@@ -185,6 +185,48 @@ def test_parquet_without_names_takes_text_labels(tmp_path, load):
         load("parquet", tmp_path / "x.parquet")
 
 
+def write_rows(path, labels, names=None, **more):
+    kind = ClassLabel(names=names) if names else Value("int64")
+    features = Features({"image": Value("binary"), "label": kind})
+    features |= {name: Value("string") for name in more}
+    content = {"image": [str(i).encode() for i in range(len(labels))], "label": labels, **more}
+    path.parent.mkdir(exist_ok=True, parents=True)
+    Dataset.from_dict(content, features=Features(features)).to_parquet(path)
+
+
+def test_numbers_without_names_are_their_own_names(tmp_path, load):
+    write_rows(tmp_path / "x.parquet", [2, 10, 11])
+    source = load("parquet", tmp_path / "x.parquet")
+    assert [image.class_name for image in source.images] == ["2", "10", "11"]
+
+
+def test_files_with_other_class_names_are_refused(tmp_path, load):
+    write_rows(tmp_path / "hub" / "a.parquet", [0, 1], names=["cat", "dog"])
+    write_rows(tmp_path / "hub" / "b.parquet", [0, 1], names=["dog", "cat"])
+    with pytest.raises(SourceError, match="the files disagree on the class names"):
+        load("parquet", tmp_path / "hub")
+
+
+def test_split_is_read_from_the_folder_and_an_unknown_one_refused(tmp_path, load):
+    write_rows(tmp_path / "hub" / "train" / "0000.parquet", [0, 1])
+    write_rows(tmp_path / "hub" / "test" / "0000.parquet", [0, 1])
+    splits = {
+        name.split("/")[1]: split for name, _, _, split in listed(load("parquet", tmp_path / "hub"))
+    }
+    assert splits == {"train": "train", "test": "test"}
+    write_rows(tmp_path / "x.parquet", [0, 1], part=["train", "holdout"])
+    with pytest.raises(SourceError, match="split 'holdout' is none of train, val, test"):
+        listed(load("parquet", tmp_path / "x.parquet", table={"split": "part"}))
+
+
+def test_table_that_lists_a_file_twice_names_the_rows(tmp_path, load):
+    (tmp_path / "labels.csv").write_text("image,label\na.png,cat\nb.png,dog\na.png,dog\n")
+    with pytest.raises(
+        SourceError, match=r"rows \[1, 3\] list 'a\.png', labelled \['cat', 'dog'\]"
+    ):
+        load("table", tmp_path / "labels.csv")
+
+
 def test_unlabelled_row_is_refused(tmp_path, load):
     features = Features({"image": Value("binary"), "label": ClassLabel(names=list(CLASSES))})
     rows = Dataset.from_dict({"image": [b"x"], "label": [-1]}, features=features)

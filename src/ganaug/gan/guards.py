@@ -13,15 +13,16 @@ def not_finite(values: dict[str, float]) -> str:
     return f"not finite: {', '.join(names)}" if names else ""
 
 
-def lost_ground(kid: float, *, first: float, best: float) -> str:
+def lost_ground(kid: float, *, first: float, best: float, noise: float = 0.0) -> str:
     """Why a KID on val is far above the best; else nothing.
 
     Args:
         kid: of this evaluation.
         first, best: of the first and of the best evaluation so far; KIDs have no common scale over
             datasets, but the way from `first` to `best` has.
+        noise: standard deviation of a KID; less than three of it mean nothing.
     """
-    if kid <= (first + best) / 2 or kid <= DOUBLED * best:
+    if kid <= (first + best) / 2 or kid <= DOUBLED * best or kid - best <= 3 * noise:
         return ""
     return f"val KID {kid:.4f}: half of the way to the best, {best:.4f}, is lost"
 

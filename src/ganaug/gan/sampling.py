@@ -70,7 +70,6 @@ def sample_blocks(
     Args:
         generator: (z, label) -> [N, C, H, W] in [-1, 1]; on any device.
         labels, seeds: one pair an image.
-        z_dim: length of the latent.
         law: distribution of the latents.
     Yields:
         [<= BLOCK, H, W, C] uint8, in the order asked for.

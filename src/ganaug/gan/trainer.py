@@ -4,7 +4,6 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,6 +37,7 @@ FITTED_IMAGES = 512  # of all classes together that the networks look at before 
 ANCHORED_IMAGES = 2000  # of each class that the anchors look at
 RECONSTRUCTION_UNTIL = 0.5  # of the budget; held longer, it fights D about what looks real
 MAX_ROLLBACKS = 3
+LOWER = "lower train.lr, or raise train.r1_gamma and train.r2_gamma"
 ROLLBACK_LR = 0.5  # what a rollback leaves of the learning rate
 AGREE_STEPS = 10  # between two exchanges among processes about whether to stop
 
@@ -117,26 +117,27 @@ class Trainer:
             architecture, params, batches, seed=seed, device=compute.device, initial=initial
         )
 
-    def run(self) -> TrainingResult:
+    def run(self) -> TrainingResult | None:
         """Train to the end of the budget or to convergence, from the newest checkpoint on.
 
+        Returns:
+            The best snapshot; None in processes other than the first.
         Raises:
-            TrainingError: another process trains the same run, or training diverged again and
-                again.
+            TrainingError: training diverged again and again.
             StoppedBySignal: asked to stop; the state is saved.
         """
-        lock = self._checkpoints.locked() if self._leads else nullcontext()
-        with lock, stop_requests() as stop:
+        with stop_requests() as stop:
             resumed_from = self._resume()
-            self._loop(stop)
-        assert self._state.best is not None
+            signum = self._loop(stop)
+        if not self._leads:
+            return None
+        seen = self._state.images_seen
+        if signum:
+            raise stopped(signum, images_seen=seen)
+        if self._state.best is None:
+            raise TrainingError(f"training diverged before it was measured once; {LOWER}")
         tensors, _ = self._checkpoints.load_best()
-        return TrainingResult(
-            weights=below(tensors, "G_ema"),
-            best=self._state.best,
-            resumed_from=resumed_from,
-            images_seen=self._state.images_seen,
-        )
+        return TrainingResult(below(tensors, "G_ema"), self._state.best, resumed_from, seen)
 
     @property
     def _leads(self) -> bool:
@@ -146,7 +147,8 @@ class Trainer:
     def _step_number(self) -> int:
         return self._state.images_seen // self._params.batch_size
 
-    def _loop(self, stop: StopRequest) -> None:
+    def _loop(self, stop: StopRequest) -> int:
+        """Steps to the end; the signal that ended them before, or 0."""
         state, batch_size = self._state, self._params.batch_size
         budget = self._num_steps * batch_size
         next_save = time.monotonic() + SAVE_SEC
@@ -155,22 +157,22 @@ class Trainer:
             while state.images_seen < budget and not self._has_converged():
                 self._step()
                 progress.advance(batch_size)
+                evaluates = self._step_number in self._evaluation_steps
                 diverged = ""
-                if self._step_number % self._log_interval == 0:
+                if evaluates or self._step_number % self._log_interval == 0:
                     diverged = self._log_means()
-                due = time.monotonic() >= next_save
-                if self._step_number in self._evaluation_steps and not diverged:
+                if evaluates and not diverged:
                     message, diverged = self._evaluate_and_keep_best()
                     progress.note(message)
-                    due = True
                 if diverged:
                     progress.note(self._roll_back(diverged))
                 signum = self._agreed(stop)
-                if signum or due:
+                if signum or evaluates or time.monotonic() >= next_save:
                     self._save()
                     next_save = time.monotonic() + SAVE_SEC
                 if signum:
-                    raise stopped(signum, images_seen=state.images_seen)
+                    return signum
+        return 0
 
     def _step(self) -> None:
         state, params, compute = self._state, self._params, self._compute
@@ -212,7 +214,7 @@ class Trainer:
     def _log_means(self) -> str:
         """Log what was summed; why it shows divergence, or nothing."""
         values = self._state.pop_means()
-        reason = not_finite(values)
+        reason = self._compute.agree(not_finite(values))
         if not reason:
             self._log(values)
         return reason
@@ -241,18 +243,24 @@ class Trainer:
             self._keep_as_best()
             return f"{message}, the best so far", ""
         first = next(row["val/kid"] for row in state.history if "val/kid" in row)
-        return message, lost_ground(kid, first=first, best=state.best["kid"])
+        noise = values.get("kid_std", 0.0)
+        return message, lost_ground(kid, first=first, best=state.best["kid"], noise=noise)
 
     def _measure(self) -> dict[str, float]:
-        if self._evaluate is None or self._observer is None:
+        if self._evaluate is None:
             return {}
+        return self._evaluate(*self._show_samples())
+
+    def _show_samples(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Images of the averaged generator, the same latents each time, and their labels."""
         num_classes = self._architecture.num_classes
         per_class = -(-EVALUATION_SAMPLES // num_classes)
         labels = np.repeat(np.arange(num_classes), per_class)
         seeds = np.tile(np.arange(per_class), num_classes)
         images = sample(self._state.G_ema, labels.tolist(), seeds.tolist())
-        self._observer.samples(images, labels)
-        return self._evaluate(images, labels)
+        if self._observer is not None:
+            self._observer.samples(images, labels)
+        return images, labels
 
     def _has_converged(self) -> bool:
         best = self._state.best
@@ -271,9 +279,11 @@ class Trainer:
         if state.num_rollbacks > MAX_ROLLBACKS:
             raise TrainingError(
                 f"training diverged for the {state.num_rollbacks}th time {where} ({reason}); "
-                "lower train.lr, or raise train.r1_gamma and train.r2_gamma"
+                f"{LOWER}"
             )
-        tensors, _ = self._checkpoints.load_best()
+        found = self._compute.agree(self._checkpoints.load_best() if self._leads else None)
+        assert found is not None
+        tensors, _ = found
         state.restore_weights(tensors)
         state.lr_scale *= ROLLBACK_LR
         best = "the start" if state.best is None else f"{state.best['images_seen']:.0f} images"
@@ -306,6 +316,7 @@ class Trainer:
             for row in self._state.history:
                 values = {name: value for name, value in row.items() if name != "images_seen"}
                 self._observer.metrics(int(row["images_seen"]), values)
+            self._show_samples()
             where = self._checkpoints.folder
             print(f"train: resumed from {seen} images ({where})", file=sys.stderr)
         return seen

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ganaug.images import Pixels
 
@@ -52,6 +52,8 @@ def decode_image(content: bytes | Path, *, resolution: int, channels: int) -> Pi
         image = resize(image, resolution)
     except UnusableImage:
         raise
+    except UnidentifiedImageError as error:  # whose text holds a memory address
+        raise UnusableImage("unreadable", "not an image file") from error
     # Pillow's readers raise nearly anything on broken bytes; one bad file must not end the stage.
     except Exception as error:
         raise UnusableImage("unreadable", _one_line(error)) from error

@@ -17,7 +17,7 @@ from ganaug.preparing.checks import Candidate, Rejection, run_checks
 from ganaug.preparing.prepared import DOCUMENT, REJECTED, STEMS, Prepared, read_prepared
 from ganaug.preparing.reading import read_candidates
 from ganaug.preparing.rules import require_enough, require_few_rejected, require_known_classes
-from ganaug.preparing.split import assign_splits
+from ganaug.preparing.split import assign_splits, complete_given_splits
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import count_rows, describe_files, write_shards
 from ganaug.sources.base import Source, SourceFacts
@@ -33,6 +33,7 @@ class Accepted:
     rows: pd.DataFrame  # the metadata columns of `records`
     images: list[bytes]  # PNG, one a row
     salts: dict[str, int]  # of the split, by class
+    notes: list[str]  # on splits that the source gives
 
 
 def prepare(
@@ -76,7 +77,7 @@ def prepare(
     with atomic_folder(out) as folder:
         paths = _write_shards(accepted, folder, source.facts.classes)
         document = _describe(accepted, rejections, source.facts, params)
-        document |= {"notes": notes, "files": describe_files(paths)}
+        document |= {"notes": [*notes, *accepted.notes], "files": describe_files(paths)}
         write_json(document, folder / DOCUMENT)
         _write_rejections(rejections, folder / REJECTED)
     return read_prepared(out), metrics_of(document)
@@ -87,17 +88,8 @@ def _split(
 ) -> Accepted:
     """Rows and images, both sorted by image_id."""
     candidates = sorted(candidates, key=lambda candidate: candidate.image_id)
-    images = pd.DataFrame(
-        {
-            "class_name": [c.class_name for c in candidates],
-            "group": [c.image_id if c.group is None else c.group for c in candidates],
-            "split": [c.split for c in candidates],
-            "image_id": [c.image_id for c in candidates],
-        }
-    )
-    splits, salts = assign_splits(
-        images, val_fraction=params.val_fraction, test_fraction=params.test_fraction, seed=seed
-    )
+    images = _table_of(candidates)
+    (splits, salts), notes = split_candidates(candidates, params, seed=seed)
     given = {
         "label": images["class_name"].map({name: label for label, name in enumerate(classes)}),
         "image_id": images["image_id"],
@@ -108,7 +100,34 @@ def _split(
     }
     # The columns left out here tell where synthetic rows come from; they are null on real ones.
     rows = pd.DataFrame(given, index=images.index).reindex(columns=METADATA_COLUMNS)
-    return Accepted(rows, [candidate.png for candidate in candidates], salts)
+    return Accepted(rows, [candidate.png for candidate in candidates], salts, notes)
+
+
+def split_candidates(
+    candidates: Sequence[Candidate], params: PrepareParams, *, seed: int
+) -> tuple[tuple["pd.Series[str]", dict[str, int]], list[str]]:
+    """What `assign_splits` gives for these images in their order, and notes on given splits.
+
+    Raises:
+        DatasetError: they can't be split as wanted.
+    """
+    images = _table_of(candidates)
+    val, test = params.val_fraction, params.test_fraction
+    images["split"], notes = complete_given_splits(
+        images, val_fraction=val, test_fraction=test, seed=seed
+    )
+    return assign_splits(images, val_fraction=val, test_fraction=test, seed=seed), notes
+
+
+def _table_of(candidates: Sequence[Candidate]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "class_name": [c.class_name for c in candidates],
+            "group": [c.image_id if c.group is None else c.group for c in candidates],
+            "split": pd.Series([c.split for c in candidates], dtype="object"),
+            "image_id": [c.image_id for c in candidates],
+        }
+    )
 
 
 def _write_shards(accepted: Accepted, folder: Path, classes: Sequence[str]) -> list[Path]:

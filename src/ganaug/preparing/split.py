@@ -74,6 +74,39 @@ def assign_splits(
     return pd.Series(np.array(SPLITS)[splits[group]], index=images.index, dtype="str"), salts
 
 
+def complete_given_splits(
+    images: pd.DataFrame, *, val_fraction: float, test_fraction: float, seed: int
+) -> tuple["pd.Series[str]", list[str]]:
+    """Splits that a source gives, made three where it gives fewer.
+
+    Many datasets come as train and test, or as train and val. What was held out stays held out, as
+    test; val is drawn from train. Train alone is as good as nothing given.
+
+    Args:
+        images: as in `assign_splits`, which then takes the result as its column `split`.
+        val_fraction, test_fraction, seed: likewise.
+    Returns:
+        A split per row, null where `assign_splits` shall decide, and what was done, one sentence.
+    Raises:
+        DatasetError: a class of train has too few groups to part with some.
+    """
+    given = images["split"]
+    named = set(given.dropna())
+    if given.isna().any() or named not in ({"train"}, {"train", "test"}, {"train", "val"}):
+        return given, []
+    if named == {"train"}:
+        return given.where(given.isna(), None), []
+    train = images[given == "train"].assign(split=None)
+    # In two halves, of which both become val: the draw is into three.
+    half = val_fraction / (1 - test_fraction) / 2
+    drawn, _ = assign_splits(train, val_fraction=half, test_fraction=half, seed=seed)
+    completed = given.where(given == "train", "test")
+    completed.loc[train.index] = drawn.where(drawn == "train", "val")
+    held_out = (named - {"train"}).pop()
+    renamed = "" if held_out == "test" else f" {held_out} is used as test,"
+    return completed, [f"the source gives train and {held_out} only:{renamed} val is from train"]
+
+
 def _given_splits(images: pd.DataFrame) -> "pd.Series[int]":
     """Index into SPLITS by group id, sorted; UNDECIDED where the source says nothing."""
     numbers = images["split"].map({name: number for number, name in enumerate(SPLITS)})

@@ -3,8 +3,10 @@
 import base64
 import html
 import io
+import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,19 +14,19 @@ import numpy as np
 from PIL import Image
 
 from ganaug.config import PrepareParams
-from ganaug.errors import SourceError
+from ganaug.errors import DatasetError, SourceError
 from ganaug.images import decode_png, encode_png, tile
 from ganaug.preparing.checks import Candidate, Rejection, run_checks
+from ganaug.preparing.prepare import split_candidates
 from ganaug.preparing.reading import read_candidates
-from ganaug.preparing.rules import FEW_IMAGES, FEWEST_IMAGES
-from ganaug.sources.base import Source
+from ganaug.preparing.rules import require_enough, require_few_rejected
+from ganaug.sources.base import Source, SourceImage
 from ganaug.sources.registry import load_source
 
 RESOLUTIONS = (16, 32, 64, 128, 256)
 LARGEST_SUGGESTED = 64  # what two CPU cores train in minutes; more is a decision
 LOOK = 64  # pixels per side of the images on the contact sheet
 SHEET_COLUMNS = 12
-HEADERS_READ = 500  # evenly spread over the images, for sizes and modes
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Survey:
         sizes: (width, height) and how many of the images looked at have it, most frequent first.
         modes: the same for Pillow's modes, say L or RGB.
         rejections: what can't be used, and why.
+        problems: why `prepare` would refuse the whole, one sentence each.
         notes: what to think about, one sentence each.
         resolution, channels: suggestions.
         sheets: by class, PNG of some of its images.
@@ -51,6 +54,7 @@ class Survey:
     sizes: list[tuple[tuple[int, int], int]]
     modes: list[tuple[str, int]]
     rejections: list[Rejection]
+    problems: list[str]
     notes: list[str]
     resolution: int
     channels: int
@@ -63,6 +67,8 @@ def recognise(path: Path) -> str:
     Raises:
         SourceError: none does.
     """
+    if not path.exists():
+        raise SourceError(f"{path} does not exist; give a folder, a .csv or a .parquet file")
     if path.is_dir():
         return "parquet" if any(path.rglob("*.parquet")) else "folder"
     if path.suffix.lower() == ".csv":
@@ -72,54 +78,92 @@ def recognise(path: Path) -> str:
     raise SourceError(f"{path}: expected a folder, a .csv or a .parquet file")
 
 
-def survey(params: PrepareParams) -> Survey:
-    """Read every image once, small, and look at the whole.
+def survey(params: PrepareParams, *, seed: int) -> Survey:
+    """Read every image once, small, and hold it against the rules of `prepare`.
 
     Raises:
         SourceError: the source can't be read or could be misread.
     """
     source = load_source(params)
-    images = list(source.images)
+    headers = _Headers()
+    images = (headers.note(image) for image in source.images)
     candidates, rejections = read_candidates(images, resolution=LOOK, channels=3)
     candidates, found = run_checks(candidates)
-    sizes, modes = _headers([image.content for image in images])
+    rejections += found
+    problems, notes = _hold_against_rules(candidates, rejections, source, params, seed=seed)
     counts = Counter(candidate.class_name for candidate in candidates)
     groups = {candidate.group for candidate in candidates} - {None}
-    resolution = _suggest_resolution(sizes)
+    resolution = _suggest_resolution(headers.sizes)
     return Survey(
         source=params.source,
         path=Path(params.files.path),
         counts={name: counts[name] for name in source.facts.classes},
         num_groups=len(groups),
-        sizes=sizes,
-        modes=modes,
-        rejections=rejections + found,
-        notes=_notes(source, candidates, len(groups), sizes, resolution),
+        sizes=headers.sizes.most_common(),
+        modes=headers.modes.most_common(),
+        rejections=rejections,
+        problems=problems,
+        notes=[*notes, *_notes(source, len(groups), resolution, headers.sizes)],
         resolution=resolution,
         channels=1 if all(_is_grey(c.png) for c in candidates) else 3,
         sheets={name: _sheet(candidates, name) for name in counts},
     )
 
 
-def _headers(
-    contents: Sequence[bytes | Path],
-) -> tuple[list[tuple[tuple[int, int], int]], list[tuple[str, int]]]:
-    sizes, modes = Counter[tuple[int, int]](), Counter[str]()
-    for content in contents[:: max(1, len(contents) // HEADERS_READ)]:
-        try:
-            with Image.open(content if isinstance(content, Path) else io.BytesIO(content)) as image:
-                sizes[image.size] += 1
-                modes[image.mode] += 1
-        except Exception:
-            continue
-    return sizes.most_common(), modes.most_common()
+class _Headers:
+    """Sizes and modes of the images that pass by, read from their first bytes."""
+
+    def __init__(self) -> None:
+        self.sizes, self.modes = Counter[tuple[int, int]](), Counter[str]()
+
+    def note(self, image: SourceImage) -> SourceImage:
+        content = image.content
+        file = content if isinstance(content, Path) else io.BytesIO(content)
+        # What can't be opened is among the rejected later, with its reason.
+        with suppress(Exception), Image.open(file) as header:
+            self.sizes[header.size] += 1
+            self.modes[header.mode] += 1
+        return image
 
 
-def _suggest_resolution(sizes: Sequence[tuple[tuple[int, int], int]]) -> int:
+def _hold_against_rules(
+    candidates: Sequence[Candidate],
+    rejections: Sequence[Rejection],
+    source: Source,
+    params: PrepareParams,
+    *,
+    seed: int,
+) -> tuple[list[str], list[str]]:
+    """Why `prepare` would refuse these images, and its notes."""
+    problems, notes = list[str](), list[str]()
+    num_read = len(candidates) + len(rejections)
+    with _collected(problems):
+        require_few_rejected(rejections, num_read=num_read, most=params.max_reject_fraction)
+    with _collected(problems):
+        notes += require_enough(candidates, source.facts)
+        _, more = split_candidates(candidates, params, seed=seed)
+        notes += more
+    return problems, notes
+
+
+@contextmanager
+def _collected(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except DatasetError as error:
+        problems.append(str(error))
+
+
+def _usual_side(sizes: Mapping[tuple[int, int], int]) -> int:
+    """Median of the images' shorter sides."""
+    sides = [min(size) for size, number in sizes.items() for _ in range(number)]
+    return int(statistics.median(sides)) if sides else LARGEST_SUGGESTED
+
+
+def _suggest_resolution(sizes: Mapping[tuple[int, int], int]) -> int:
     """The largest that does not enlarge a usual image, and at most `LARGEST_SUGGESTED`."""
-    side = min(sizes[0][0]) if sizes else LARGEST_SUGGESTED
-    fitting = [r for r in RESOLUTIONS if r <= min(max(side, RESOLUTIONS[0]), LARGEST_SUGGESTED)]
-    return fitting[-1]
+    side = max(_usual_side(sizes), RESOLUTIONS[0])
+    return [r for r in RESOLUTIONS if r <= min(side, LARGEST_SUGGESTED)][-1]
 
 
 def _is_grey(png: bytes) -> bool:
@@ -128,21 +172,9 @@ def _is_grey(png: bytes) -> bool:
 
 
 def _notes(
-    source: Source,
-    candidates: Sequence[Candidate],
-    num_groups: int,
-    sizes: Sequence[tuple[tuple[int, int], int]],
-    resolution: int,
+    source: Source, num_groups: int, resolution: int, sizes: Mapping[tuple[int, int], int]
 ) -> list[str]:
-    counts = Counter(candidate.class_name for candidate in candidates)
     notes = []
-    for name in source.facts.classes:
-        if counts[name] < FEWEST_IMAGES:
-            notes.append(
-                f"class {name!r} has {counts[name]} usable images; {FEWEST_IMAGES} are the least"
-            )
-        elif counts[name] < FEW_IMAGES:
-            notes.append(f"class {name!r} has {counts[name]} usable images: a GAN may do harm")
     if num_groups == 0:
         notes.append(
             "no groups: if several images show one object (patient, part, scene), name the group "
@@ -153,7 +185,7 @@ def _notes(
             "no flips: if a mirrored image keeps its label, say so in prepare.files.flips; it "
             "doubles what the GAN learns from"
         )
-    if sizes and min(sizes[0][0]) < resolution:
+    if _usual_side(sizes) < resolution:
         notes.append(f"most images are smaller than {resolution} pixels and would be enlarged")
     return notes
 
@@ -185,7 +217,8 @@ def as_text(found: Survey) -> str:
         lines += [f"  {r.file}: {r.detail}" for r in found.rejections[:10]]
         if len(found.rejections) > 10:
             lines.append(f"  ... and {len(found.rejections) - 10} more")
-    lines += ["", *(f"note: {note}" for note in found.notes)]
+    lines += ["", *(f"problem: {problem}" for problem in found.problems)]
+    lines += [f"note: {note}" for note in found.notes]
     lines.append(f"suggested: resolution {found.resolution}, channels {found.channels}")
     return "\n".join(lines)
 

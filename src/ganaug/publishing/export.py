@@ -17,11 +17,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ganaug.fileio import atomic_file
-from ganaug.publishing.rows import iter_rows, read_manifest
+from ganaug.errors import DatasetError
+from ganaug.fileio import atomic_file, read_json, sha256_file, write_json
+from ganaug.publishing.rows import MANIFEST, iter_rows, read_manifest
 from ganaug.records import METADATA_COLUMNS, SPLITS
 
 ROWS_PER_TAR = 10_000
+MARKER = ".export.json"  # which dataset, in which layout
 
 Row = dict[str, Any]
 
@@ -36,11 +38,25 @@ def export_dataset(folder: Path, out: Path, *, layout: str) -> int:
     Returns:
         Number of images.
     Raises:
-        DatasetError: the dataset can't be read.
+        DatasetError: the dataset can't be read, or `out` holds something else.
     """
     manifest = read_manifest(folder)
-    out.mkdir(parents=True, exist_ok=True)
+    _claim(out, {"dataset": sha256_file(folder / MANIFEST), "layout": layout})
     return LAYOUTS[layout](folder, out, manifest)
+
+
+def _claim(out: Path, content: Row) -> None:
+    """Take an empty folder, or one that the same export was stopped in: two would mix their splits.
+
+    Raises:
+        DatasetError: something else lies there.
+    """
+    marker = out / MARKER
+    if marker.exists() and read_json(marker) == content:
+        return
+    if out.exists() and any(out.iterdir()):
+        raise DatasetError(f"{out} is not empty and holds no part of this export; give another")
+    write_json(content, marker)
 
 
 def _rows(folder: Path, manifest: Row, split: str) -> Iterator[tuple[Row, bytes]]:

@@ -62,17 +62,19 @@ def merge_dataset(
     with_synthetic = _ships_synthetic(verdict, on_reject)
     real, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
     shape = (real.resolution, real.resolution, real.channels)
+    latent = None
     rules: dict[str, Any] = {"classes": tuple(real.classes), "shape": shape}
     with atomic_folder(out) as folder:
         files, counts = _add_shards(prepared, real.files, folder, "real", **rules)
         if with_synthetic:
             rules["generator_id"] = made["generator_id"]
+            latent = {"std": made["latent_std"], "truncation": made["truncation"]}
             more = _add_shards(synthetic, made["files"], folder, "synthetic", **rules)
             files, counts = files | more[0], counts + more[1]
         manifest = {
             "name": name,
             "schema_version": SCHEMA_VERSION,
-            **_facts(real, generator_id=rules.get("generator_id")),
+            **_facts(real, generator_id=rules.get("generator_id"), latent=latent),
             "decision": verdict["decision"],
             "counts": _by_split(counts, real.classes),
             "files": files,
@@ -82,13 +84,16 @@ def merge_dataset(
     return manifest
 
 
-def _facts(real: Prepared, *, generator_id: str | None) -> dict[str, Any]:
+def _facts(
+    real: Prepared, *, generator_id: str | None, latent: dict[str, Any] | None
+) -> dict[str, Any]:
     """What the manifest says about all images."""
     return {
         "classes": list(real.classes),
         "image_shape": [real.resolution, real.resolution, real.channels],
         "real_images": dict(real.source),
         "generator_id": generator_id,
+        "latent": latent,  # image = f(generator, this law, class, seed)
     }
 
 

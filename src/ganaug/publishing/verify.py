@@ -8,10 +8,11 @@ from typing import Any
 from ganaug.errors import DatasetError
 from ganaug.fileio import sha256_file
 from ganaug.images import decode_png, is_marked_synthetic, pixel_id
-from ganaug.publishing.rows import iter_rows, read_manifest
+from ganaug.publishing.rows import MANIFEST, iter_rows, read_manifest
+from ganaug.records import PROVENANCE
 
 SHOWN = 5  # problems in the error; the rest are counted
-PROVENANCE = ("generator_id", "seed", "label_confidence", "realism", "nearest_id")
+BESIDE = {MANIFEST, "README.md"}  # files that the manifest does not list
 
 
 def verify_dataset(folder: Path) -> dict[str, Any]:
@@ -44,7 +45,8 @@ def verify_dataset(folder: Path) -> dict[str, Any]:
 
 def _file_problems(folder: Path, manifest: dict[str, Any]) -> dict[str, str]:
     """What is wrong with a file, by name."""
-    found = {path.name for path in folder.glob("*.parquet")}
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    found = {path.relative_to(folder).as_posix() for path in paths} - BESIDE
     problems = dict.fromkeys(found - set(manifest["files"]), "is not in the manifest")
     for name, facts in manifest["files"].items():
         if name not in found:
@@ -69,10 +71,13 @@ def _row_problems(
             yield f"{where}: the pixels are not those that its image_id names"
         if not 0 <= row["label"] < len(manifest["classes"]):
             yield f"{where}: label {row['label']} has no class"
-        yield from (f"{where}: {problem}" for problem in _provenance_problems(row, marked=marked))
+        for problem in _provenance_problems(row, manifest.get("generator_id"), marked=marked):
+            yield f"{where}: {problem}"
 
 
-def _provenance_problems(row: dict[str, Any], *, marked: bool) -> Iterator[str]:
+def _provenance_problems(
+    row: dict[str, Any], generator_id: str | None, *, marked: bool
+) -> Iterator[str]:
     synthetic = row["source"] == "synthetic"
     if synthetic and not marked:
         yield "synthetic, but the image is not marked as such"
@@ -82,14 +87,21 @@ def _provenance_problems(row: dict[str, Any], *, marked: bool) -> Iterator[str]:
         yield f"synthetic, but in split {row['split']}"
     if synthetic and any(row[name] is None for name in PROVENANCE):
         yield "synthetic, but without provenance"
+    elif synthetic and row["generator_id"] != generator_id:
+        yield f"made by generator {row['generator_id']}, which is not the manifest's"
 
 
 def _count_problems(
     manifest: dict[str, Any], counts: Counter[tuple[str, int, str]]
 ) -> Iterator[str]:
-    for split, classes in manifest["counts"].items():
-        for label, name in enumerate(manifest["classes"]):
-            for source, stated in classes[name].items():
-                found = counts[split, label, source]
-                if found != stated:
-                    yield f"{split} has {found} {source} images of {name}, not {stated}"
+    stated = {
+        (split, label, source): number
+        for split, classes in manifest["counts"].items()
+        for label, name in enumerate(manifest["classes"])
+        for source, number in classes[name].items()
+    }
+    for key in sorted(stated.keys() | counts.keys()):
+        split, label, source = key
+        if counts[key] != stated.get(key, 0):
+            name = manifest["classes"][label]
+            yield f"{split} has {counts[key]} {source} images of {name}, not {stated.get(key, 0)}"

@@ -51,7 +51,7 @@ def describe(params: FilesParams, classes: Iterable[str]) -> SourceFacts:
 
 
 def group_of(name: str, pattern: str | None) -> str | None:
-    """The group that a file name tells; None without a pattern.
+    """The group that a name tells, folders of its path with it; None without a pattern.
 
     Raises:
         SourceError: the pattern finds nothing in the name.
@@ -70,6 +70,18 @@ def group_of(name: str, pattern: str | None) -> str | None:
 def split_named(value: str) -> str | None:
     """Train | val | test for the names in use, else None."""
     return SPLIT_NAMES.get(value.strip().lower())
+
+
+def require_split(value: str, name: str) -> str:
+    """`split_named`, of an image.
+
+    Raises:
+        SourceError: no split is called so; drawing another could train on what was held out.
+    """
+    split = split_named(value)
+    if split is None:
+        raise SourceError(f"{name}: split {value!r} is none of train, val, test")
+    return split
 
 
 def require_exists(path: Path, *, what: str) -> Path:

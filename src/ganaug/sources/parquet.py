@@ -1,7 +1,8 @@
 """Images inside Parquet as Hugging Face `datasets` writes them: a file, or a folder of them.
 
 The image column holds {bytes, path}; a label column of numbers gets its names from the schema.
-A split is taken from the file's name, as in train-00000-of-00001.parquet, or from a column.
+A split is taken from a column, else from the file's name, as in train-00000-of-00001.parquet, or
+from its folder's, as in train/0000.parquet.
 """
 
 import json
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 from ganaug.config import PrepareParams
 from ganaug.errors import SourceError
 from ganaug.sources.base import Source, SourceImage
-from ganaug.sources.files import describe, group_of, require_exists, split_named
+from ganaug.sources.files import describe, group_of, require_exists, require_split, split_named
 
 ROWS_AT_A_TIME = 256
 
@@ -35,7 +36,10 @@ def load_parquet(params: PrepareParams) -> Source:
         schemas = [pq.read_schema(path) for path in paths]
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{root}: not readable ({' '.join(str(error).split())})") from None
-    names = class_names(schemas[0], params.table.label)
+    stated = {tuple(class_names(schema, params.table.label) or ()) for schema in schemas}
+    if len(stated) > 1:
+        raise SourceError(f"{root}: the files disagree on the class names: {sorted(stated)}")
+    numbered = stated.pop()
     wanted = [column for column in params.table.model_dump().values() if column is not None]
     for path, schema in zip(paths, schemas, strict=True):
         for column in wanted:
@@ -43,11 +47,12 @@ def load_parquet(params: PrepareParams) -> Source:
                 raise SourceError(
                     f"{path}: no column {column!r}; there are {', '.join(schema.names)}"
                 )
-    if names is None:
+    names: Sequence[str] = numbered
+    if not numbered:
         labels = (pq.read_table(path, columns=[params.table.label]).column(0) for path in paths)
         names = sorted({str(value) for column in labels for value in column.to_pylist()})
     facts = describe(params.files, names)
-    return Source(facts, _images(paths, root, names, wanted, params))
+    return Source(facts, _images(paths, root, numbered, wanted, params))
 
 
 def class_names(schema: pa.Schema, column: str) -> list[str] | None:
@@ -67,7 +72,7 @@ def _images(
     params: PrepareParams,
 ) -> Iterator[SourceImage]:
     for path in paths:
-        given = split_named(path.stem.split("-")[0])
+        given = split_named(path.stem.split("-")[0]) or split_named(path.parent.name)
         number = 0
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(ROWS_AT_A_TIME, columns=wanted):
@@ -84,14 +89,14 @@ def _image(
     content = image.get("bytes") if isinstance(image, dict) else image
     if not isinstance(content, bytes):
         raise SourceError(f"{name}: column {columns.image!r} holds no encoded image")
-    if label is None or (isinstance(label, int) and not 0 <= label < len(names)):
+    if label is None or (names and not 0 <= label < len(names)):
         raise SourceError(f"{name}: {columns.label} is {label}; every image needs a class")
     group = row[columns.group] if columns.group else None
-    split = split_named(str(row[columns.split])) if columns.split else given
+    split = require_split(str(row[columns.split]), name) if columns.split else given
     inner = image.get("path") if isinstance(image, dict) else None
     return SourceImage(
         name=name,
-        class_name=names[label] if isinstance(label, int) else str(label),
+        class_name=names[label] if names else str(label),
         group=group_of(inner or name, params.files.group_pattern) if group is None else str(group),
         split=split,
         content=content,

@@ -9,7 +9,7 @@ import pyarrow as pa
 from ganaug.config import FilesParams, PrepareParams, TableParams
 from ganaug.errors import SourceError
 from ganaug.sources.base import Source, SourceImage
-from ganaug.sources.files import describe, group_of, require_exists, split_named
+from ganaug.sources.files import describe, group_of, require_exists, require_split
 
 
 def load_table(params: PrepareParams) -> Source:
@@ -48,6 +48,12 @@ def read_table(path: Path, columns: TableParams) -> pd.DataFrame:
         if missing.any():
             number = int(missing.to_numpy().argmax()) + 1
             raise SourceError(f"{path}: row {number} has no {column}; fill it in")
+    twice = rows["image"].duplicated(keep=False)
+    if twice.any():
+        first = rows.loc[twice, "image"].iloc[0]
+        numbers = [int(n) + 1 for n in (rows["image"] == first).to_numpy().nonzero()[0]]
+        labels = rows.loc[rows["image"] == first, "label"].tolist()
+        raise SourceError(f"{path}: rows {numbers} list {first!r}, labelled {labels}; keep one")
     text: pd.DataFrame = rows.astype(str)
     return text
 
@@ -59,20 +65,11 @@ def _read_csv(path: Path) -> pd.DataFrame:
 def _images(rows: pd.DataFrame, root: Path, params: FilesParams) -> Iterator[SourceImage]:
     for row in rows.itertuples(index=False):
         name = str(row.image)
-        group = getattr(row, "group", None)
+        group, split = getattr(row, "group", None), getattr(row, "split", None)
         yield SourceImage(
             name=name,
             class_name=str(row.label),
             group=group_of(name, params.group_pattern) if group is None else str(group),
-            split=_split(getattr(row, "split", None), name),
+            split=None if split is None else require_split(str(split), name),
             content=root / name,
         )
-
-
-def _split(value: str | None, name: str) -> str | None:
-    if value is None:
-        return None
-    split = split_named(value)
-    if split is None:
-        raise SourceError(f"{name}: split {value!r} is none of train, val, test")
-    return split
