@@ -14,6 +14,13 @@ from ganaug.fileio import atomic_file, read_json
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
 COLUMNS = 8  # of a sample grid
+PARAMS = Path("params.yaml")
+
+# Options that several commands share.
+ParamsFile = Annotated[Path, typer.Option(dir_okay=False)]
+GroupPattern = Annotated[
+    str | None, typer.Option(help="Regular expression; its (group) stays in one split.")
+]
 
 
 class Layout(StrEnum):
@@ -80,13 +87,11 @@ def sample(
 @app.command()
 def inspect(
     path: Annotated[Path, typer.Argument(help="A folder, a .csv or a .parquet file.")],
-    group_pattern: Annotated[
-        str | None, typer.Option(help="Regular expression; its (group) stays in one split.")
-    ] = None,
+    group_pattern: GroupPattern = None,
     sheet: Annotated[
         Path | None, typer.Option(dir_okay=False, help="HTML page with contact sheets.")
     ] = None,
-    params: Annotated[Path, typer.Option(dir_okay=False)] = Path("params.yaml"),
+    params: ParamsFile = PARAMS,
 ) -> None:
     """Show what the pipeline would see in images of your own, before anything runs."""
     from ganaug.preparing.survey import as_html, as_text, recognise, survey
@@ -113,10 +118,8 @@ def init(
     ] = None,
     name: Annotated[str | None, typer.Option(help="What to call the dataset.")] = None,
     flips: Annotated[str, typer.Option(help="Flips that keep labels: hflip,vflip")] = "",
-    group_pattern: Annotated[
-        str | None, typer.Option(help="Regular expression; its (group) stays in one split.")
-    ] = None,
-    params: Annotated[Path, typer.Option(dir_okay=False)] = Path("params.yaml"),
+    group_pattern: GroupPattern = None,
+    params: ParamsFile = PARAMS,
 ) -> None:
     """Write params.yaml for images of your own, so that `make repro` is the next command."""
     from ganaug.preparing.survey import as_text, recognise, survey
