@@ -5,14 +5,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ruamel.yaml import YAML
+from ganaug.config import change_params
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = {
-    "prepare": {"source": "digits", "resolution": 16},
-    "train": {"size": "tiny", "kimg": 4, "batch_size": 32, "num_evaluations": 2},
-    "generate": {"amount": 0.3, "strategy": "ratio", "filter_steps": 30, "min_label_confidence": 0},
-    "evaluate": {"num_seeds": 2, "num_steps": 20},
+    "prepare.source": "digits",
+    "prepare.resolution": 16,
+    "train.size": "tiny",
+    "train.kimg": 4,
+    "train.batch_size": 32,
+    "train.num_evaluations": 2,
+    "generate.amount": 0.3,
+    "generate.strategy": "ratio",
+    "generate.filter_steps": 30,
+    "generate.min_label_confidence": 0,
+    "evaluate.num_seeds": 2,
+    "evaluate.num_steps": 20,
 }
 
 
@@ -32,14 +40,6 @@ def dvc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def change_params(folder: Path, changes: dict) -> None:
-    yaml = YAML()
-    params = yaml.load(folder / "params.yaml")
-    for section, values in changes.items():
-        params[section].update(values)
-    yaml.dump(params, folder / "params.yaml")
-
-
 def make_clone(folder: Path) -> None:
     """Clone, lay the working tree's files over it, and cut the params down."""
     subprocess.run(["git", "clone", "-q", str(REPOSITORY), str(folder)], check=True)
@@ -54,4 +54,4 @@ def make_clone(folder: Path) -> None:
         if (REPOSITORY / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes((REPOSITORY / name).read_bytes())
-    change_params(folder, TINY)
+    change_params(folder / "params.yaml", TINY)

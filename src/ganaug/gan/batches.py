@@ -52,13 +52,12 @@ class RealBatches:
         device: torch.device,
     ) -> None:
         self._labels = torch.tensor(labels, device=device)
-        self._mapped = images
-        self._resident = None
+        self._images: Tensor | NDArray[np.uint8] = images
         self._ahead: Prefetch[tuple[Tensor, Tensor]] | None = None
         if isinstance(images, np.memmap):
             self._ahead = Prefetch(self._make)
-        else:
-            self._resident = _channels_first(np.ascontiguousarray(images)).contiguous().to(device)
+        else:  # in place of the array, which would lie in memory a second time
+            self._images = _channels_first(np.ascontiguousarray(images)).contiguous().to(device)
         self._rows_of = [np.flatnonzero(labels == c) for c in range(int(labels.max()) + 1)]
         weights = np.array([float(len(rows)) for rows in self._rows_of])
         weights = np.where(weights > 0, weights**class_exponent, 0)
@@ -95,10 +94,10 @@ class RealBatches:
 
     def _gather(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         chosen = torch.from_numpy(rows).to(self._labels.device)
-        if self._resident is not None:
-            images = self._resident[chosen]
+        if isinstance(self._images, Tensor):
+            images = self._images[chosen]
         else:
-            images = _channels_first(self._mapped[rows]).to(self._labels.device)
+            images = _channels_first(self._images[rows]).to(self._labels.device)
         return to_unit_range(images), self._labels[chosen]
 
     def _draw_group(self, label: int, rng: np.random.Generator) -> NDArray[np.int64]:

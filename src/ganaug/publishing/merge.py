@@ -18,6 +18,7 @@ from ganaug.errors import DatasetError, GanaugError
 from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json, write_text
 from ganaug.preparing.prepared import REJECTED, Prepared, read_prepared
 from ganaug.publishing.card import render_card
+from ganaug.publishing.rows import MANIFEST
 from ganaug.publishing.wording import points, uplift_rows
 from ganaug.records import (
     METADATA_COLUMNS,
@@ -79,7 +80,7 @@ def merge_dataset(
             "counts": _by_split(counts, real.classes),
             "files": files,
         }
-        write_json(manifest, folder / "manifest.json")
+        write_json(manifest, folder / MANIFEST)
         write_text(render_card(manifest, verdict=verdict, made=made), folder / "README.md")
     return manifest
 
