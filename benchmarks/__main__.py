@@ -2,11 +2,12 @@
 
 import sys
 
-from benchmarks import generation, quality, throughput
+from benchmarks import generation, memory, quality, throughput
 
 BENCHMARKS = {
     "generation": generation.main,
     "throughput": throughput.main,
+    "memory": memory.main,
     "quality": quality.main,  # half an hour: it trains
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.quality import prepare_source, train_for
+from benchmarks.quality import PARAMS, prepare_source, train_for
 from ganaug.config import load_params
 from ganaug.errors import ParamsError
 from ganaug.fileio import atomic_file
@@ -35,21 +35,17 @@ FAMILY = {
 def main() -> None:
     """Train each pair, write its grid."""
     with tempfile.TemporaryDirectory() as folder:
-        base = load_params(Path("params.yaml"))
-        dataset = prepare_source(base, "digits", 16, Path(folder) / "digits")
+        dataset = prepare_source("digits", 16, Path(folder) / "digits")
         for family in FAMILIES:
             for loss in LOSSES:
                 changes = {"train.family": family, "train.loss": loss, "train.kimg": KIMG}
                 changes |= FAMILY[family] | PENALTIES.get(loss, {})
                 try:
-                    params = load_params(Path("params.yaml"), changes)
+                    params = load_params(PARAMS, changes)
                 except ParamsError as error:
                     print(f"{family} x {loss}: refused: {error}")
                     continue
-                sampled, seconds = train_for(
-                    params, params.train, dataset, Path(folder) / f"{family}-{loss}"
-                )
-                images, labels = sampled
+                images, labels, seconds = train_for(params, dataset, Path(folder) / "states")
                 rows = [images[labels == label][:PER_CLASS] for label in np.unique(labels)]
                 with atomic_file(OUT / f"{family}-{loss}.png") as temporary:
                     temporary.write_bytes(encode_png(tile(np.concatenate(rows), columns=PER_CLASS)))

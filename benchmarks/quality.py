@@ -1,46 +1,46 @@
 """Quality in a given time: family "r3" against a conditional DCGAN and the real-against-real floor.
 
-Both train on the same images with the same augmentation for the same wall-clock time, on the
-default dataset for the default budget and on the digits for five minutes. Measured against the test
-split, which neither has seen, per class and averaged; the floor is real training images in their
-place.
+Both train on the same images with the same augmentation for the same wall-clock time, measurements
+on val included: on the default dataset as long as the default budget takes, on the digits for five
+minutes. Measured against the test split, which neither has seen, per class and averaged; the floor
+is real training images in their place.
 """
 
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
-from ganaug.config import Params, TrainParams, load_params
+from ganaug.config import Params, load_params
 from ganaug.evaluation.distances import per_class
 from ganaug.evaluation.features import ImageNetFeatures
-from ganaug.evaluation.validation import ValidationScore
-from ganaug.gan.architecture import build_generator, resolve_architecture
-from ganaug.gan.batches import RealBatches
+from ganaug.gan.architecture import build_generator
 from ganaug.gan.checkpoints import Checkpoints
 from ganaug.gan.compute import choose_compute
 from ganaug.gan.sampling import sample
-from ganaug.gan.trainer import Trainer
 from ganaug.preparing.prepare import prepare
 from ganaug.preparing.prepared import Prepared, read_prepared
 from ganaug.shards import read_images, read_rows
 from ganaug.sources.registry import load_source
+from pipeline.train import make_trainer, plan_job
 
+PARAMS = Path("params.yaml")
 DIGITS_MINUTES = 5.0
 # What the paper of Radford et al. trains with; more of our recipe would be no rival.
-DCGAN = {
-    "family": "dcgan",
-    "loss": "non_saturating",
-    "lr": 2e-4,
-    "generator_lr_ratio": 1.0,
-    "lr_final_fraction": 1.0,
-    "r1_gamma": 0.0,
-    "r2_gamma": 0.0,
-    "reconstruction_weight": 0.0,
+DCGAN: dict[str, Any] = {
+    "train.family": "dcgan",
+    "train.loss": "non_saturating",
+    "train.lr": 2e-4,
+    "train.generator_lr_ratio": 1.0,
+    "train.lr_final_fraction": 1.0,
+    "train.r1_gamma": 0.0,
+    "train.r2_gamma": 0.0,
+    "train.reconstruction_weight": 0.0,
 }
-WARM_UP_STEPS = 30
+RATE_KIMG = 2.0  # thousands of images that a rate is measured on
 
 
 class Silent:
@@ -49,141 +49,91 @@ class Silent:
     def metrics(self, images_seen: int, values: dict[str, float]) -> None:
         """Ignore."""
 
-    def samples(self, images: np.ndarray, labels: np.ndarray) -> None:
+    def samples(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
         """Ignore."""
 
 
 def main() -> None:
     """Print KID and PRDC of both families and of the floor, and the figures to reach."""
-    params = load_params(Path("params.yaml"))
     with tempfile.TemporaryDirectory() as folder:
         for source, resolution, minutes in (("elpv", 64, None), ("digits", 16, DIGITS_MINUTES)):
-            dataset = prepare_source(params, source, resolution, Path(folder) / source)
-            _compare(params, dataset, source, minutes, Path(folder) / f"{source}-states")
+            dataset = prepare_source(source, resolution, Path(folder) / source)
+            _compare(dataset, source, minutes, Path(folder) / f"{source}-states")
 
 
-def prepare_source(params: Params, source: str, resolution: int, folder: Path) -> Prepared:
+def prepare_source(source: str, resolution: int, folder: Path) -> Prepared:
     """A packaged source as the stage `prepare` writes it."""
-    section = params.prepare.model_copy(update={"source": source, "resolution": resolution})
-    prepare(section, seed=params.seed, out=folder, source=load_source(section), num_workers=1)
+    params = load_params(PARAMS, {"prepare.source": source, "prepare.resolution": resolution})
+    given = load_source(params.prepare)
+    prepare(params.prepare, seed=params.seed, out=folder, source=given, num_workers=1)
     return read_prepared(folder)
 
 
-def _compare(
-    params: Params, dataset: Prepared, source: str, minutes: float | None, states: Path
-) -> None:
-    test = _load(dataset, "test")
-    extract = ImageNetFeatures("cpu")
-    real = extract(test[0])
+def _compare(dataset: Prepared, source: str, minutes: float | None, states: Path) -> None:
+    test_images, test_labels = _load(dataset, "test")
     train_images, train_labels = _load(dataset, "train")
-    limit = np.bincount(train_labels)
+    extract = ImageNetFeatures("cpu")
+    real = extract(test_images)
 
-    def distances(images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        return per_class(
+    def measure(
+        name: str, images: NDArray[np.uint8], labels: NDArray[np.int64], seconds: float
+    ) -> dict[str, float]:
+        values: dict[str, float] = per_class(
             real,
-            test[1],
+            test_labels,
             extract(images),
             labels,
             class_names=dataset.classes,
             seed=0,
-            max_prdc_images=limit.tolist(),
+            max_prdc_images=np.bincount(train_labels).tolist(),
         )["class_mean"]
+        figures = (f"{k} {values[k]:.3f}" for k in ("kid", "precision", "recall", "coverage"))
+        print(f"{source} {name}: {', '.join(figures)} ({seconds:.0f} s of training)", flush=True)
+        return values
 
-    floor = distances(train_images, train_labels)
-    _print(source, "floor", 0.0, floor)
-    ours = params.train
+    floor = measure("floor", train_images, train_labels, 0.0)
+    ours = load_params(PARAMS)
     if minutes is not None:
-        rate = _images_per_second(params, ours, dataset, states)
-        ours = ours.model_copy(update={"kimg": rate * minutes * 60 / 1000})
-    images, seconds = train_for(params, ours, dataset, states / "r3")
-    r3 = distances(*images)
-    _print(source, "r3", seconds, r3)
-    rival = params.train.model_copy(update=DCGAN)
-    rate = _images_per_second(params, rival, dataset, states)
-    rival = rival.model_copy(update={"kimg": rate * seconds / 1000})
-    images, seconds = train_for(params, rival, dataset, states / "dcgan")
-    dcgan = distances(*images)
-    _print(source, "dcgan", seconds, dcgan)
-    shares = {name: r3[name] / floor[name] for name in ("precision", "recall", "coverage")}
+        ours = _lasting(minutes * 60, {}, dataset, states)
+    images, labels, seconds = train_for(ours, dataset, states)
+    r3 = measure("r3", images, labels, seconds)
+    rival = _lasting(seconds, DCGAN, dataset, states)
+    dcgan = measure("dcgan", *train_for(rival, dataset, states))
+    shares = (f"{k} {r3[k] / floor[k]:.2f}" for k in ("precision", "recall", "coverage"))
     print(
         f"{source}: KID {r3['kid'] / floor['kid']:.2f} x the floor's, "
-        f"{r3['kid'] / dcgan['kid']:.2f} x dcgan's; of the floor: "
-        + ", ".join(f"{name} {share:.2f}" for name, share in shares.items()),
+        f"{r3['kid'] / dcgan['kid']:.2f} x dcgan's; of the floor: {', '.join(shares)}",
         flush=True,
     )
 
 
-def _print(source: str, name: str, seconds: float, values: dict[str, float]) -> None:
-    figures = ", ".join(f"{k} {values[k]:.3f}" for k in ("kid", "precision", "recall", "coverage"))
-    print(f"{source} {name}: {figures} ({seconds:.0f} s of training)", flush=True)
-
-
-def _images_per_second(
-    params: Params, train: TrainParams, dataset: Prepared, states: Path
-) -> float:
-    short = train.model_copy(update={"kimg": WARM_UP_STEPS * train.batch_size / 1000})
-    train_for(params, short, dataset, states / "warm-up")
-    _, seconds = train_for(params, short, dataset, states / "rate")
-    return WARM_UP_STEPS * train.batch_size / seconds
+def _lasting(seconds: float, changes: dict[str, Any], dataset: Prepared, states: Path) -> Params:
+    """Params whose budget takes about that long, from the rate of two short runs."""
+    short = load_params(PARAMS, changes | {"train.kimg": RATE_KIMG, "train.num_evaluations": 1})
+    for _ in range(2):  # the first warms up
+        _, _, taken = train_for(short, dataset, states)
+    return load_params(PARAMS, changes | {"train.kimg": round(RATE_KIMG * seconds / taken, 1)})
 
 
 def train_for(
-    params: Params, train: TrainParams, dataset: Prepared, states: Path
-) -> tuple[tuple[np.ndarray, np.ndarray], float]:
-    """Samples of the best snapshot, as many of each class as the test split has, and the time."""
-    architecture = resolve_architecture(
-        family=train.family,
-        size=train.size,
-        resolution=dataset.resolution,
-        channels=dataset.channels,
-        num_classes=len(dataset.classes),
-        z_dim=train.z_dim,
-    )
-    images, labels = _load(dataset, "train")
-    batches = RealBatches(
-        images,
-        labels,
-        batch_size=train.batch_size,
-        class_exponent=train.class_exponent,
-        flips=dataset.symmetries,
-        seed=params.seed,
-        device=torch.device("cpu"),
-    )
-    compute = choose_compute(device="cpu", precision=train.precision)
-    val = ValidationScore(
-        ImageNetFeatures("cpu"), *_load(dataset, "val"), class_names=dataset.classes, seed=0
-    )
-    evaluation_seconds = 0.0
-
-    def evaluate(images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        nonlocal evaluation_seconds
-        began = time.monotonic()
-        values = val(images, labels)
-        evaluation_seconds += time.monotonic() - began
-        return values
-
-    checkpoints = Checkpoints(states, "run")
-    checkpoints.clear()
-    trainer = Trainer(
-        batches=batches,
-        architecture=architecture,
-        params=train,
-        seed=params.seed,
-        compute=compute,
-        evaluate=evaluate,
-        observer=Silent(),
-        checkpoints=checkpoints,
-    )
+    params: Params, dataset: Prepared, states: Path
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], float]:
+    """Samples of the best snapshot with labels as in the test split, and the seconds it took."""
+    job = plan_job(params, dataset)
+    compute = choose_compute(device="cpu", precision=params.train.precision)
+    trainer = make_trainer(params, job, compute, checkpoints=states, observer=Silent())
     began = time.monotonic()
     result = trainer.run()
-    seconds = time.monotonic() - began - evaluation_seconds
-    generator = build_generator(architecture).eval()
+    seconds = time.monotonic() - began
+    assert result is not None  # this is the only process
+    Checkpoints(states, job.run_id).clear()
+    generator = build_generator(job.architecture).eval()
     generator.load_state_dict(result.weights)
     counts = np.bincount(_load(dataset, "test")[1])
     labels = np.repeat(np.arange(len(counts)), counts)
-    return (sample(generator, labels.tolist(), list(range(len(labels)))), labels), seconds
+    return sample(generator, labels.tolist(), list(range(len(labels)))), labels, seconds
 
 
-def _load(dataset: Prepared, split: str) -> tuple[np.ndarray, np.ndarray]:
+def _load(dataset: Prepared, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     paths = dataset.shards(split)
     return read_images(paths), read_rows(paths)[0]["label"].to_numpy(np.int64)

@@ -8,16 +8,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganaug.config import load_params
-from ganaug.gan.anchors import Anchors
-from ganaug.gan.architecture import build_discriminator, build_generator, resolve_architecture
+from ganaug.gan.architecture import resolve_architecture
+from ganaug.gan.batches import RealBatches
 from ganaug.gan.compute import Compute, choose_compute
-from ganaug.gan.step import Networks, StepPlan, train_step
-from ganaug.gan.trainer import make_recipe
+from ganaug.gan.networks import Discriminator, Generator
+from ganaug.gan.step import StepPlan, train_step
+from ganaug.gan.trainer import make_recipe, make_state
 
 REPEATS = 20
 
@@ -29,14 +31,18 @@ def main() -> None:
     architecture = resolve_architecture(
         family="r3", size="small", resolution=64, channels=1, num_classes=4, z_dim=params.z_dim
     )
-    G, D = build_generator(architecture), build_discriminator(architecture)
-    for network in (G, D):
-        network.to(memory_format=torch.channels_last)
-    real, label = torch.rand(params.batch_size, 1, 64, 64) * 2 - 1, torch.arange(4).repeat(8)
-    anchors = Anchors(num_classes=4, channels=1, resolution=64, code_dim=32)
-    anchors.fit([(real, label)])
-    optimisers = [torch.optim.Adam(network.parameters(), fused=True) for network in (G, D)]
-    networks = Networks(G, D, *optimisers, anchors)
+    batches = RealBatches(
+        np.random.default_rng(0).integers(0, 256, (params.batch_size, 64, 64, 1), dtype=np.uint8),
+        np.arange(4).repeat(params.batch_size // 4),
+        batch_size=params.batch_size,
+        class_exponent=params.class_exponent,
+        flips=(),
+        seed=0,
+        device=compute.device,
+    )
+    networks = make_state(architecture, params, batches, seed=0, device=compute.device).networks
+    G, D = networks.G, networks.D
+    real, label = batches.draw(0)
     recipe = make_recipe(params)
     stream = torch.Generator().manual_seed(0)
     z = torch.randn(params.batch_size, G.latent_dim)
@@ -75,7 +81,7 @@ def _rate(work: Callable[[int], None]) -> float:
 
 
 def _layer_rate(
-    G: nn.Module, D: nn.Module, z: Tensor, real: Tensor, label: Tensor, compute: Compute
+    G: Generator, D: Discriminator, z: Tensor, real: Tensor, label: Tensor, compute: Compute
 ) -> float:
     """FLOP/s of all layers one by one, forward and backward, on the inputs that they meet."""
     inputs: list[tuple[nn.Module, Tensor]] = []
@@ -93,7 +99,7 @@ def _layer_rate(
     with compute.autocast():
         G(z, label)
         both = torch.cat([real, real])
-        D(D.encode(both), torch.cat([label, label]))  # type: ignore[operator]
+        D(D.encode(both), torch.cat([label, label]))
     for handle in handles:
         handle.remove()
 

@@ -26,7 +26,7 @@ from ganaug.gan.checkpoints import Checkpoints, fingerprint
 from ganaug.gan.compute import Compute, choose_compute
 from ganaug.gan.guards import collapsed_classes
 from ganaug.gan.snapshot import Snapshot, load_snapshot, save_snapshot
-from ganaug.gan.trainer import Trainer
+from ganaug.gan.trainer import Observer, Trainer
 from ganaug.images import tile
 from ganaug.preparing.prepared import Prepared, read_prepared
 from ganaug.shards import read_images, read_rows
@@ -153,7 +153,7 @@ def make_trainer(
     compute: Compute,
     *,
     checkpoints: Path,
-    observer: LiveObserver | None = None,
+    observer: Observer | None = None,
 ) -> Trainer:
     """Put the parts together; without an observer, for a process that only shares the work."""
     spill_to = checkpoints / job.run_id

@@ -1,0 +1,69 @@
+"""Peak memory of training against the size of its dataset, which lives in memory whole.
+
+A fresh process trains on random images for a few steps, so that nothing else counts towards the
+peak. The limit is the dataset and 1.5 GiB for torch, networks and everything else.
+"""
+
+import multiprocessing
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ganaug.budget import peak_memory_mib
+from ganaug.config import load_params
+from ganaug.gan.architecture import resolve_architecture
+from ganaug.gan.batches import RealBatches
+from ganaug.gan.checkpoints import Checkpoints
+from ganaug.gan.compute import choose_compute
+from ganaug.gan.trainer import Trainer
+
+SIDE = 64
+SIZES = (10_000, 200_000)  # images
+KIMG = 1.0
+OVERHEAD_MIB = 1536
+
+
+def main() -> None:
+    """Print the peak for a small and a large dataset beside the limit."""
+    context = multiprocessing.get_context("spawn")
+    for num_images in SIZES:
+        with context.Pool(1) as pool:
+            peak = pool.apply(_peak_mib, (num_images,))
+        dataset = num_images * SIDE**2 / 2**20
+        print(
+            f"memory: {num_images} images are {dataset:.0f} MiB, peak of training {peak:.0f} MiB, "
+            f"{peak / (dataset + OVERHEAD_MIB):.2f} of the limit",
+            flush=True,
+        )
+
+
+def _peak_mib(num_images: int) -> float:
+    params = load_params(Path("params.yaml"), {"train.kimg": KIMG}).train
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (num_images, SIDE, SIDE, 1), dtype=np.uint8)
+    architecture = resolve_architecture(
+        family="r3", size="small", resolution=SIDE, channels=1, num_classes=4, z_dim=params.z_dim
+    )
+    batches = RealBatches(
+        images,
+        np.arange(num_images) % 4,
+        batch_size=params.batch_size,
+        class_exponent=params.class_exponent,
+        flips=(),
+        seed=0,
+        device=torch.device("cpu"),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        Trainer(
+            batches=batches,
+            architecture=architecture,
+            params=params,
+            seed=0,
+            compute=choose_compute(device="cpu", precision=params.precision),
+            evaluate=lambda images, labels: {"kid": 1.0},
+            observer=None,
+            checkpoints=Checkpoints(Path(folder), "memory"),
+        ).run()
+    return peak_memory_mib()
