@@ -17,8 +17,7 @@ from ganaug.config import load_params
 from ganaug.gan.architecture import resolve_architecture
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.compute import Compute, choose_compute
-from ganaug.gan.networks import Discriminator, Generator
-from ganaug.gan.step import StepPlan, train_step
+from ganaug.gan.step import Networks, StepPlan, train_step
 from ganaug.gan.trainer import make_recipe, make_state
 
 REPEATS = 20
@@ -41,11 +40,10 @@ def main() -> None:
         device=compute.device,
     )
     networks = make_state(architecture, params, batches, seed=0, device=compute.device).networks
-    G, D = networks.G, networks.D
     real, label = batches.draw(0)
     recipe = make_recipe(params)
     stream = torch.Generator().manual_seed(0)
-    z = torch.randn(params.batch_size, G.latent_dim)
+    z = torch.randn(params.batch_size, networks.G.latent_dim)
 
     def step(number: int) -> None:
         scale = 0 if number % params.penalty_interval else params.penalty_interval
@@ -61,7 +59,7 @@ def main() -> None:
         )
 
     whole = _rate(step)
-    layers = _layer_rate(G, D, z, real, label, compute)
+    layers = _layer_rate(networks, z, real, label, compute)
     print(
         f"training: {whole / 1e9:.0f} GFLOP/s, its layers alone {layers / 1e9:.0f}, "
         f"ratio {whole / layers:.2f} ({compute.describe()})"
@@ -81,7 +79,7 @@ def _rate(work: Callable[[int], None]) -> float:
 
 
 def _layer_rate(
-    G: Generator, D: Discriminator, z: Tensor, real: Tensor, label: Tensor, compute: Compute
+    networks: Networks, z: Tensor, real: Tensor, label: Tensor, compute: Compute
 ) -> float:
     """FLOP/s of all layers one by one, forward and backward, on the inputs that they meet."""
     inputs: list[tuple[nn.Module, Tensor]] = []
@@ -89,6 +87,7 @@ def _layer_rate(
     def remember(layer: nn.Module, arguments: tuple[Tensor, ...], _output: Tensor) -> None:
         inputs.append((layer, arguments[0].detach().clone()))
 
+    G, D = networks.G, networks.D
     layers = [
         layer
         for network in (G, D)
@@ -99,7 +98,11 @@ def _layer_rate(
     with compute.autocast():
         G(z, label)
         both = torch.cat([real, real])
-        D(D.encode(both), torch.cat([label, label]))
+        D(
+            D.encode(both),
+            torch.cat([label, label]),
+            networks.anchors.code(real, label).repeat(2, 1),
+        )
     for handle in handles:
         handle.remove()
 

@@ -27,7 +27,7 @@ def test_networks_fit_every_resolution(family, resolution, channels):
     images = G(torch.randn(2, G.latent_dim), label)
     assert images.shape == (2, channels, resolution, resolution)
     D = build_discriminator(architecture)
-    logits = D(D.encode(images), label)
+    logits = D(D.encode(images), label, torch.zeros(2, architecture.code_dim))
     assert logits.shape == (2,)
     assert logits.dtype == torch.float32
 
@@ -51,7 +51,8 @@ def test_class_reaches_both_networks(family):
     images = G(z, zeros)
     assert not torch.allclose(images, G(z, ones))
     encoded = D.encode(images)
-    assert not torch.allclose(D(encoded, zeros), D(encoded, ones))
+    code = torch.zeros(8, architecture.code_dim)
+    assert not torch.allclose(D(encoded, zeros, code), D(encoded, ones, code))
 
 
 def test_dcgan_small_is_the_example_of_the_paper_at_half_width():

@@ -23,11 +23,14 @@ def test_noise_maps_change_grain_and_not_the_latent_alone(architecture):
     assert (first - second).abs().mean() > 0.001
 
 
-def test_class_changes_the_logit(architecture):
+def test_class_and_code_both_change_the_logit(architecture):
     D = build_discriminator(architecture)
-    image = torch.randn(8, 1, 16, 16).clamp(-1, 1)
+    encoded = D.encode(torch.randn(8, 1, 16, 16).clamp(-1, 1))
     zeros, ones = torch.zeros(8, dtype=torch.int64), torch.ones(8, dtype=torch.int64)
-    assert not torch.allclose(D(D.encode(image), zeros), D(D.encode(image), ones))
+    code = torch.zeros(8, architecture.code_dim)
+    base = D(encoded, zeros, code)
+    assert not torch.allclose(base, D(encoded, ones, code))
+    assert not torch.allclose(base, D(encoded, zeros, code + 1))
 
 
 def test_spread_shows_a_collapsed_group():

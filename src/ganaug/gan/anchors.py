@@ -8,8 +8,11 @@ components of the class, scaled to unit variance, hence as good as the standard 
 the other half and all later samples are made from. The pull fades in the first half of training:
 held longer, it makes G a linear decoder, whose varied images D can't correct.
 
-Source: the mode regulariser of Che et al. 2017, arXiv:1612.02136, section 2.2, with principal
-components in place of a trained encoder.
+What holds to the end is that D sees the code beside the image, the real image's own or the part of
+the latent that stands for it, and so notices images that do not show what their latent says.
+
+Sources: the mode regulariser of Che et al. 2017, arXiv:1612.02136, section 2.2; the joint game of
+Donahue et al. 2017, arXiv:1605.09782; both with principal components in place of a trained encoder.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganaug.gan.batches import FLIPPED_AXIS
+from ganaug.gan.networks import COARSE
 
-COARSE = 16  # pixels per side of the images that are compared, at most half the resolution
 CLAMP = 3.0  # standard deviations; a code beyond them would be a latent that is never drawn
 
 
@@ -31,7 +34,8 @@ class Anchors(nn.Module):
         num_classes: K.
         channels: C of the images.
         resolution: pixels per side.
-        code_dim: principal components, the leading numbers of an anchored latent.
+        code_dim: principal components, the leading numbers of an anchored latent; at most as many
+            as a coarse image has numbers.
     """
 
     means: Tensor
@@ -43,7 +47,7 @@ class Anchors(nn.Module):
         super().__init__()
         self._side = min(COARSE, resolution // 2)
         num_inputs = channels * self._side**2
-        self.code_dim = min(code_dim, num_inputs)
+        self.code_dim = code_dim
         self.register_buffer("means", torch.zeros(num_classes, num_inputs))
         self.register_buffer("stds", torch.ones(num_classes, self.code_dim))
         self.register_buffer("components", torch.zeros(num_inputs, self.code_dim))
@@ -84,12 +88,15 @@ class Anchors(nn.Module):
             coarse, label = torch.cat([coarse, coarse.flip(axis)]), torch.cat([label, label])
         return coarse.flatten(1), label
 
-    def place(self, z: Tensor, real: Tensor, label: Tensor) -> Tensor:
-        """[B, Z] latents with every second row's leading numbers replaced by its image's code."""
+    def code(self, real: Tensor, label: Tensor) -> Tensor:
+        """[B, C, H, W] in [-1, 1], [B] int64 -> [B, code_dim], about standard normal."""
         residual = self._coarse(real).flatten(1) - self.means[label]
-        codes = (residual @ self.components / self.stds[label]).clamp(-CLAMP, CLAMP)
+        return (residual @ self.components / self.stds[label]).clamp(-CLAMP, CLAMP)
+
+    def place(self, z: Tensor, code: Tensor) -> Tensor:
+        """[B, Z] latents with every second row's leading numbers replaced by its image's code."""
         placed = z.clone()
-        placed[::2, : self.code_dim] = codes[::2]
+        placed[::2, : self.code_dim] = code[::2]
         return placed
 
     def distance(self, synthetic: Tensor, real: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ganaug.errors import ParamsError, SnapshotError
 from ganaug.gan import dcgan, mlp, r3
-from ganaug.gan.networks import Discriminator, Generator
+from ganaug.gan.networks import COARSE, Discriminator, Generator
 
 SIZES = ("tiny", "small", "medium", "large")
 RESOLUTIONS = (16, 32, 64, 128, 256)
@@ -36,6 +36,11 @@ class Architecture:
     z_dim: int
     widths: tuple[int, ...]
     patch: int
+
+    @property
+    def code_dim(self) -> int:
+        """Length of a real image's code, which stands in for as many numbers of the latent."""
+        return min(self.z_dim // 2, self.channels * min(COARSE, self.resolution // 2) ** 2)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -112,7 +117,11 @@ FAMILIES: dict[str, Family] = {
             patch=a.patch,
         ),
         discriminator=lambda a: r3.R3Discriminator(
-            num_classes=a.num_classes, channels=a.channels, widths=a.widths, patch=a.patch
+            num_classes=a.num_classes,
+            channels=a.channels,
+            code_dim=a.code_dim,
+            widths=a.widths,
+            patch=a.patch,
         ),
     ),
     "dcgan": Family(

@@ -74,8 +74,8 @@ class DcganDiscriminator(Discriminator):
         self.layers = nn.Sequential(*layers, nn.Conv2d(down[-1], 1, 4, bias=False), nn.Flatten(0))
         self.layers.apply(_init)
 
-    def forward(self, encoded: Tensor, label: Tensor) -> Tensor:
-        """[N, C, H, W] in [-1, 1], [N] int64 -> [N] float32 logits."""
+    def forward(self, encoded: Tensor, label: Tensor, _code: Tensor, /) -> Tensor:
+        """[N, C, H, W] in [-1, 1], [N] int64, code left aside -> [N] float32 logits."""
         plane = self.embedding(label).view(-1, 1, self.resolution, self.resolution)
         logits: Tensor = self.layers(torch.cat([encoded, plane], dim=1))
         return logits.float()

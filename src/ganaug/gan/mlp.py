@@ -62,8 +62,8 @@ class MlpDiscriminator(Discriminator):
         hidden = _hidden_layers(pixels + num_classes, widths[::-1])
         self.layers = nn.Sequential(*hidden, nn.Linear(widths[0], 1), nn.Flatten(0))
 
-    def forward(self, encoded: Tensor, label: Tensor) -> Tensor:
-        """[N, C, H, W] in [-1, 1], [N] int64 -> [N] float32 logits."""
+    def forward(self, encoded: Tensor, label: Tensor, _code: Tensor, /) -> Tensor:
+        """[N, C, H, W] in [-1, 1], [N] int64, code left aside -> [N] float32 logits."""
         classes = _one_hot(label, self.num_classes)
         logits: Tensor = self.layers(torch.cat([encoded.flatten(1), classes], dim=1))
         return logits.float()

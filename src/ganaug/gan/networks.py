@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+COARSE = 16  # pixels per side of the images that a code describes, at most half the resolution
+
 
 class Generator(nn.Module, ABC):
     """Latent and class to image.
@@ -25,7 +27,11 @@ class Generator(nn.Module, ABC):
 
 
 class Discriminator(nn.Module, ABC):
-    """Image and class to a realness logit; D's probability is its sigmoid."""
+    """Image, class and the image's code to a realness logit; D's probability is its sigmoid.
+
+    The code is that of `anchors`: of a real image, what it is seen to show; of a synthetic one,
+    what it was asked to show. A family may leave it aside, as the textbook does.
+    """
 
     # Whether an image's logit depends on the batch by batch normalisation: real and synthetic
     # images then pass one after the other, and no gradient penalty per image is defined.
@@ -39,5 +45,5 @@ class Discriminator(nn.Module, ABC):
         return images
 
     @abstractmethod
-    def forward(self, encoded: Tensor, label: Tensor) -> Tensor:
-        """Encoded images, [N] int64 -> [N] float32 logits."""
+    def forward(self, encoded: Tensor, label: Tensor, code: Tensor, /) -> Tensor:
+        """Encoded images, [N] int64, [N, M] -> [N] float32 logits."""

@@ -114,14 +114,14 @@ class R3Generator(Generator):
 
 
 class R3Discriminator(Discriminator):
-    """Image and class to one realness logit: psi(h) + <e(class), h> / sqrt(dim).
+    """Image, class and code to one realness logit: psi(h) + <e(class) + W code, h> / sqrt(dim).
 
     The class-free term psi keeps learning what any cell looks like when a class has few images
     (Miyato and Koyama 2018, arXiv:1802.05637, equation 4).
     """
 
     def __init__(
-        self, *, num_classes: int, channels: int, widths: tuple[int, ...], patch: int
+        self, *, num_classes: int, channels: int, code_dim: int, widths: tuple[int, ...], patch: int
     ) -> None:
         super().__init__()
         self.patches = WhitenedPatches(channels=channels, patch=patch)
@@ -134,7 +134,9 @@ class R3Discriminator(Discriminator):
         self.head = nn.Linear(num_inputs, HEAD_DIM)
         self.psi = nn.Linear(HEAD_DIM, 1)
         self.embedding = nn.Embedding(num_classes, HEAD_DIM)
+        self.from_code = nn.Linear(code_dim, HEAD_DIM, bias=False)
         _init(self.from_coefficients, 1.0)
+        _init(self.from_code, 1.0)
         _init(self.head, math.sqrt(2 / (1 + LEAK**2)))
         _init(self.psi, 1.0)
 
@@ -146,8 +148,8 @@ class R3Discriminator(Discriminator):
         """[N, C, H, W] in [-1, 1] -> what `forward` takes and the penalties differentiate by."""
         return self.patches.encode(images)
 
-    def forward(self, encoded: Tensor, label: Tensor) -> Tensor:
-        """Encoded images, [N] int64 -> [N] float32 logits."""
+    def forward(self, encoded: Tensor, label: Tensor, code: Tensor, /) -> Tensor:
+        """Encoded images, [N] int64, [N, M] -> [N] float32 logits."""
         h = self.from_coefficients(encoded)
         h = self.blocks[0](h)
         for transition, block in zip(self.transitions, self.blocks[1:], strict=True):
@@ -156,7 +158,8 @@ class R3Discriminator(Discriminator):
         # The spread of the input shows a collapse before any feature has learned to see it.
         h = torch.cat([h.flatten(1), group_spread(h), group_spread(encoded)], dim=1)
         h = F.leaky_relu(self.head(h), LEAK).float()
-        match = (h * self.embedding(label)).sum(dim=1) / math.sqrt(HEAD_DIM)
+        wanted = self.embedding(label) + self.from_code(code).float()
+        match = (h * wanted).sum(dim=1) / math.sqrt(HEAD_DIM)
         logits: Tensor = self.psi(h).squeeze(1).float() + match
         return logits
 

@@ -114,13 +114,18 @@ def train_step(
             generator=generator,
         )
 
+    real_code = networks.anchors.code(real, label)
+    placed = networks.anchors.place(z, real_code)
+    synthetic_code = placed[:, : networks.anchors.code_dim]
     with compute.autocast():
-        synthetic = networks.G(networks.anchors.place(z, real, label), label)
+        synthetic = networks.G(placed, label)
     statistics, real_logits = _update_discriminator(
         networks,
         move(real),
         move(synthetic.detach()),
         label,
+        real_code,
+        synthetic_code,
         penalty_scale=plan.penalty_scale,
         recipe=recipe,
         compute=compute,
@@ -133,6 +138,7 @@ def train_step(
             move,
             real,
             label,
+            synthetic_code,
             real_logits,
             reconstruction_weight=plan.reconstruction_weight,
             recipe=recipe,
@@ -147,6 +153,8 @@ def _update_discriminator(
     real: Tensor,
     synthetic: Tensor,
     label: Tensor,
+    real_code: Tensor,
+    synthetic_code: Tensor,
     *,
     penalty_scale: int,
     recipe: StepRecipe,
@@ -157,7 +165,9 @@ def _update_discriminator(
     D = networks.D.requires_grad_(True)
     encoded = D.encode(torch.cat([real, synthetic])).requires_grad_(penalty_scale > 0)
     with compute.autocast():
-        logits = _logits(D, encoded, torch.cat([label, label]))
+        logits = _logits(
+            D, encoded, torch.cat([label, label]), torch.cat([real_code, synthetic_code])
+        )
     real_logits, synthetic_logits = logits.chunk(2)
     loss = recipe.loss.discriminator(real_logits, synthetic_logits)
     statistics = {
@@ -174,7 +184,7 @@ def _update_discriminator(
         real_side, synthetic_side = encoded.detach().chunk(2)
         points = between(real_side, synthetic_side, generator).requires_grad_(True)
         with compute.autocast():
-            penalty = one_centred_penalty(D(points, label), points).mean()
+            penalty = one_centred_penalty(D(points, label, synthetic_code), points).mean()
         statistics["penalty/gradient"] = penalty
         total = total + recipe.gradient_penalty * penalty * penalty_scale
     statistics["gradient_norm/discriminator"] = _descend(
@@ -189,6 +199,7 @@ def _update_generator(
     move: Callable[[Tensor], Tensor],
     real: Tensor,
     label: Tensor,
+    code: Tensor,
     real_logits: Tensor,
     *,
     reconstruction_weight: float,
@@ -198,7 +209,7 @@ def _update_generator(
     """Statistics; the reals' logits are those of D's update, one step of D old."""
     D = networks.D.requires_grad_(False)
     with compute.autocast():
-        synthetic_logits = D(D.encode(move(synthetic)), label)
+        synthetic_logits = D(D.encode(move(synthetic)), label, code)
     adversarial = recipe.loss.generator(real_logits, synthetic_logits)
     reconstruction = networks.anchors.distance(synthetic, real)
     total = adversarial + reconstruction_weight * reconstruction
@@ -211,12 +222,12 @@ def _update_generator(
     }
 
 
-def _logits(D: Discriminator, encoded: Tensor, label: Tensor) -> Tensor:
+def _logits(D: Discriminator, encoded: Tensor, label: Tensor, code: Tensor) -> Tensor:
     """D's logits of reals, then synthetics: one pass, unless batch statistics would mix them."""
     if not D.normalises_batch:
-        return D(encoded, label)  # type: ignore[no-any-return]
-    halves = zip(encoded.chunk(2), label.chunk(2), strict=True)
-    return torch.cat([D(images, labels) for images, labels in halves])
+        return D(encoded, label, code)  # type: ignore[no-any-return]
+    halves = zip(encoded.chunk(2), label.chunk(2), code.chunk(2), strict=True)
+    return torch.cat([D(*half) for half in halves])
 
 
 def _descend(

@@ -352,7 +352,7 @@ def make_state(
         num_classes=architecture.num_classes,
         channels=architecture.channels,
         resolution=architecture.resolution,
-        code_dim=architecture.z_dim // 2,
+        code_dim=architecture.code_dim,
     )
     some = torch.cat(
         [images for images, _ in batches.look(-(-FITTED_IMAGES // len(anchors.means)))]
