@@ -18,7 +18,7 @@ from ganaug.errors import DatasetError, GanaugError
 from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json, write_text
 from ganaug.preparing.prepared import REJECTED, Prepared, read_prepared
 from ganaug.publishing.card import render_card
-from ganaug.publishing.rows import MANIFEST
+from ganaug.publishing.manifest import MANIFEST
 from ganaug.publishing.wording import points, uplift_rows
 from ganaug.records import (
     METADATA_COLUMNS,

@@ -7,9 +7,10 @@ from typing import Any
 
 from ganaug.errors import DatasetError
 from ganaug.fileio import sha256_file
-from ganaug.images import decode_png, is_marked_synthetic, pixel_id
-from ganaug.publishing.rows import MANIFEST, iter_rows, read_manifest
+from ganaug.images import pixel_id, read_png
+from ganaug.publishing.manifest import MANIFEST, read_manifest
 from ganaug.records import PROVENANCE
+from ganaug.shards import iter_rows
 
 SHOWN = 5  # problems in the error; the rest are counted
 BESIDE = {MANIFEST, "README.md"}  # files that the manifest does not list
@@ -63,7 +64,7 @@ def _row_problems(
         counts[row["split"], row["label"], row["source"]] += 1
         where = f"{path.name} row {number} ({row['image_id']})"
         try:
-            pixels, marked = decode_png(png), is_marked_synthetic(png)
+            pixels, marked = read_png(png)
         except Exception as error:
             yield f"{where}: not a readable image ({error})"
             continue
