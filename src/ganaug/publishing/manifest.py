@@ -1,4 +1,4 @@
-"""The manifest of a merged dataset: its name and what it must hold."""
+"""The manifest of a merged dataset, and the names of what lies beside the shards."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,8 @@ from ganaug.errors import DatasetError
 from ganaug.fileio import read_json
 
 MANIFEST = "manifest.json"
+CARD = "README.md"
+CLASSICAL = "classical.json"  # policy of classical augmentation, as albumentations writes it
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -16,7 +18,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         DatasetError: it is missing or is not one.
     """
     manifest: dict[str, Any] = read_json(folder / MANIFEST)
-    missing = [key for key in ("files", "classes", "counts") if key not in manifest]
+    missing = [key for key in ("files", "classes", "counts", "documents") if key not in manifest]
     if missing:
         raise DatasetError(f"{folder / MANIFEST}: lacks {', '.join(missing)}; run the stage merge")
     return manifest

@@ -13,7 +13,6 @@ from ganaug.records import PROVENANCE
 from ganaug.shards import iter_rows
 
 SHOWN = 5  # problems in the error; the rest are counted
-BESIDE = {MANIFEST, "README.md"}  # files that the manifest does not list
 
 
 def verify_dataset(folder: Path) -> dict[str, Any]:
@@ -47,12 +46,14 @@ def verify_dataset(folder: Path) -> dict[str, Any]:
 def _file_problems(folder: Path, manifest: dict[str, Any]) -> dict[str, str]:
     """What is wrong with a file, by name."""
     paths = (path for path in folder.rglob("*") if path.is_file())
-    found = {path.relative_to(folder).as_posix() for path in paths} - BESIDE
-    problems = dict.fromkeys(found - set(manifest["files"]), "is not in the manifest")
-    for name, facts in manifest["files"].items():
+    found = {path.relative_to(folder).as_posix() for path in paths} - {MANIFEST}
+    stated = {name: facts["sha256"] for name, facts in manifest["files"].items()}
+    stated |= manifest["documents"]
+    problems = dict.fromkeys(found - set(stated), "is not in the manifest")
+    for name, sha256 in stated.items():
         if name not in found:
             problems[name] = "is missing"
-        elif sha256_file(folder / name) != facts["sha256"]:
+        elif sha256_file(folder / name) != sha256:
             problems[name] = "has another sha256 than the manifest"
     return problems
 
