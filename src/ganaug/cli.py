@@ -161,6 +161,23 @@ def export(
     typer.echo(f"{number} images as {layout} -> {out}")
 
 
+@app.command()
+def release(
+    bump: Annotated[
+        str,
+        typer.Option(
+            help="patch: packed anew | minor: rows added | major: rows changed or removed"
+        ),
+    ],
+) -> None:
+    """Check the dataset, and tag this commit as its next version."""
+    from ganaug.release import make_release
+
+    tag = make_release(bump, repo=Path())
+    typer.echo(f"made the tag {tag}; hand it out: dvc push && git push origin {tag}")
+    typer.echo(f"undo: git tag -d {tag}, and where it was handed out: git push -d origin {tag}")
+
+
 def main() -> None:
     """Entry point of the console script."""
     run(app)
