@@ -1,11 +1,8 @@
 import mlcroissant
-import numpy as np
 import pytest
 
 from ganaug.fileio import read_json, write_json
-from ganaug.images import decode_png
-from ganaug.records import FIELDS, SPLITS
-from ganaug.shards import iter_rows
+from tests.consumers import check_croissant
 from tests.publishing.small_run import GENERATOR
 from tests.publishing.test_merge import merge
 
@@ -28,18 +25,7 @@ def test_it_is_valid_croissant_and_uses_the_official_context(augmented, caplog):
 
 
 def test_every_row_is_read_through_it(augmented):
-    dataset = mlcroissant.Dataset(jsonld=augmented / "croissant.json")
-    for split in SPLITS:
-        paths = sorted(augmented.glob(f"{split}-*.parquet"))
-        expected = {row["image_id"]: (row, png) for path in paths for row, png in iter_rows(path)}
-        records = list(dataset.records(f"{split}_rows"))
-        assert len(records) == len(expected)
-        for record in records:
-            assert set(record) == {f"{split}_rows/{name}" for name in FIELDS}
-            row, png = expected[record[f"{split}_rows/image_id"].decode()]
-            assert record[f"{split}_rows/label"] == row["label"]
-            image = np.asarray(record[f"{split}_rows/image"])
-            np.testing.assert_array_equal(image, decode_png(png)[:, :, 0])
+    check_croissant(augmented)
 
 
 def test_hashes_and_origins_are_those_of_the_manifest(augmented):
