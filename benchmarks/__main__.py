@@ -2,11 +2,12 @@
 
 import sys
 
-from benchmarks import generation, quality, throughput
+from benchmarks import generation, publishing, quality, throughput
 
 BENCHMARKS = {
     "generation": generation.main,
     "throughput": throughput.main,
+    "publishing": publishing.main,  # a quarter of an hour: a million rows
     "quality": quality.main,  # half an hour: it trains
 }
 

@@ -1,6 +1,7 @@
 """What consumers do with a merged dataset; for the tests, and for `make release-check`."""
 
 import contextlib
+import logging
 import os
 import re
 import shlex
@@ -172,6 +173,7 @@ def s3_bucket(name: str) -> Iterator[tuple[str, tuple[str, str]]]:
     import boto3
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:

@@ -3,6 +3,9 @@
 Works on a copy of the repository, with the run's results committed there; nothing here is changed.
 """
 
+import contextlib
+import io
+import logging
 import os
 import shutil
 import tempfile
@@ -33,6 +36,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="release-check-") as name:
         scratch = Path(name)
         os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(scratch / "hub"), "HOME": name}
+        os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+        logging.disable(logging.WARNING)
         repo = scratch / "repo"
         copy_repository(repo)
         for path in NEEDED:
@@ -64,7 +69,8 @@ def main() -> None:
 def passed(what: str, check: Callable[[], object]) -> None:
     """Run a check and say how long it took."""
     began = time.monotonic()
-    check()
+    with contextlib.redirect_stdout(io.StringIO()):
+        check()
     print(f"{what}: {time.monotonic() - began:.1f} s", flush=True)
 
 
