@@ -68,7 +68,8 @@ consume: $(VENV)/installed ## pull the dataset and the generator from the remote
 record: $(VENV)/installed ## push data, then dvc.lock and results: as a commit to this branch
 	$(BIN)/dvc push
 	git add dvc.lock results
-	git -c user.name=ganaug -c user.email=ganaug@localhost commit --message "Record the run"
+	git diff --cached --quiet || \
+		git -c user.name=ganaug -c user.email=ganaug@localhost commit --message "Record the run"
 	git push
 
 clean: ## remove caches, saved training states and build leftovers; data and results stay

@@ -29,19 +29,19 @@ AUGMENTED = "data/augmented"  # as dvc.yaml names it
 CACHE = Path.home() / ".cache" / "ganaug"
 
 
-def fetch(rev: str, *, repo: str = ".", path: str = AUGMENTED, cache: Path = CACHE) -> Path:
+def fetch(rev: str, *, repo: str = ".", path: str = AUGMENTED, cache: Path | None = None) -> Path:
     """The folder of a version, downloaded from the DVC remote unless it is there already.
 
     Args:
         rev: tag, branch or commit, say "augmented@v1.2.0".
         repo: folder or URL of the Git repository.
         path: of the dataset in it.
-        cache: where versions are kept, by their content.
+        cache: where versions are kept, by their content; ~/.cache/ganaug where it is not given.
     Raises:
         DatasetError: there is no such version, or its files can't be had.
     """
     with dvc_version(rev, repo=repo) as files:
-        folder = cache / str(files.info(path)["md5"]).removesuffix(".dir")
+        folder = (cache or CACHE) / str(files.info(path)["md5"]).removesuffix(".dir")
         if not folder.exists():
             with atomic_folder(folder) as temporary:
                 files.get(f"{path}/", str(temporary), recursive=True)
