@@ -49,6 +49,8 @@ def test_every_picture_exists():
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("pipeline")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # webdataset leaves closing to the end ...
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # ... of the object
 def test_every_snippet_and_command_of_loading_runs_on_the_result(
     finished, tmp_path, monkeypatch, capsys
 ):
