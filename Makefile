@@ -7,7 +7,7 @@ export DVC_NO_ANALYTICS := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=...")'
@@ -45,11 +45,34 @@ grids: $(VENV)/installed ## a sample grid for each family and loss on digits, to
 fresh: $(VENV)/installed ## fail if code or params changed since the committed dvc.lock
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python .ci/fresh.py
 
-compare: $(VENV)/installed ## metrics and params against another revision, as Markdown (BASE=main)
+compare: $(VENV)/installed ## metrics, params and sample images as Markdown (BASE=main IMAGES=url-of-this-tree)
 	@$(BIN)/dvc metrics diff --md $(BASE)
 	@$(BIN)/dvc params diff --md $(BASE)
+	@for image in results/evaluate/figures/examples-*.png; do echo "![$$image]($(IMAGES)$$image)"; done
+
+release-check: $(VENV)/installed ## after repro: load, export, push, clone, pull and verify data/augmented
+	@$(BIN)/python -m tests.release_check
+
+remote: $(VENV)/installed ## take DVC_REMOTE (folder, s3://, gs://, ssh://) as the remote of this checkout
+	@$(BIN)/dvc remote add --local --force --default storage "$(DVC_REMOTE)"
+
+publish: $(VENV)/installed ## what dvc.lock names, made again where the remote lacks it, to the remote
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro --pull --allow-missing
+	git diff --exit-code dvc.lock
+	$(BIN)/dvc push
+
+consume: $(VENV)/installed ## pull the dataset and the generator from the remote, and verify
+	$(BIN)/dvc pull data/augmented models/generator
+	$(BIN)/ganaug verify data/augmented
+
+record: $(VENV)/installed ## push data, then dvc.lock and results: as a commit to this branch
+	$(BIN)/dvc push
+	git add dvc.lock results
+	git diff --cached --quiet || \
+		git -c user.name=ganaug -c user.email=ganaug@localhost commit --message "Record the run"
+	git push
 
 clean: ## remove caches, saved training states and build leftovers; data and results stay
 	rm -rf .ganaug .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist dvc_plots
 
-.PHONY: help install repro check test fast bench sweep grids fresh compare clean
+.PHONY: help install repro check test fast bench sweep grids fresh compare release-check remote publish consume record clean

@@ -2,12 +2,14 @@
 
 import sys
 
-from benchmarks import generation, memory, quality, throughput
+from benchmarks import generation, memory, prepare, publishing, quality, throughput
 
 BENCHMARKS = {
     "generation": generation.main,
     "throughput": throughput.main,
     "memory": memory.main,
+    "prepare": prepare.main,
+    "publishing": publishing.main,
     "quality": quality.main,  # half an hour: it trains
 }
 

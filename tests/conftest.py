@@ -15,6 +15,8 @@ from ruamel.yaml import YAML
 from ganaug.config import Params, load_params
 from ganaug.preparing.prepare import prepare
 from ganaug.preparing.prepared import read_prepared
+from ganaug.publishing.merge import merge_dataset
+from tests.publishing.small_run import verdict, write_run
 from tests.small_pipeline import dvc, make_clone
 from tests.toy_source import CLASSES, PER_CLASS, toy_source
 
@@ -86,6 +88,27 @@ def prepared_copy(_prepared_once: Path, tmp_path: Path) -> Path:
     for file in _prepared_once.iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
     return copy
+
+
+@pytest.fixture
+def small_run(tmp_path: Path) -> Path:
+    """Folder with prepared/, synthetic/ and verdict.json: 2 classes, 8 x 8 px grey images."""
+    write_run(tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def augmented(small_run: Path) -> Path:
+    """The merged dataset of that run, synthetic rows shipped."""
+    merge_dataset(
+        prepared=small_run / "prepared",
+        synthetic=small_run / "synthetic",
+        verdict=verdict("ship"),
+        out=small_run / "augmented",
+        name="toy-augmented",
+        on_reject="real_only",
+    )
+    return small_run / "augmented"
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,12 @@ def dvc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def make_clone(folder: Path) -> None:
     """Clone, lay the working tree's files over it, and cut the params down."""
+    copy_repository(folder)
+    change_params(folder / "params.yaml", TINY)
+
+
+def copy_repository(folder: Path) -> None:
+    """Clone, and lay the working tree's files over it."""
     subprocess.run(["git", "clone", "-q", str(REPOSITORY), str(folder)], check=True)
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -54,4 +60,3 @@ def make_clone(folder: Path) -> None:
         if (REPOSITORY / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes((REPOSITORY / name).read_bytes())
-    change_params(folder / "params.yaml", TINY)

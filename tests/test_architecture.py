@@ -19,6 +19,8 @@ LAYERS = (
     ("curating",),
     ("publishing",),
     ("reporting",),
+    ("data",),
+    ("release",),
     ("pipeline", "cli"),
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
@@ -26,7 +28,8 @@ RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 FENCES = {
     "typer": {"pipeline", "cli"},
     "dvclive": {"pipeline", "cli"},
-    "dvc": {"pipeline", "cli"},
+    "dvc": {"pipeline", "cli", "data", "release"},
+    "gto": {"release"},
     "pydantic": {"config"},
     "ruamel": {"config"},
     "yaml": set(),  # PyYAML reads `1e-4` as text

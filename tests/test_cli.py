@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from PIL import Image
@@ -7,6 +9,8 @@ from ganaug.cli import app
 from ganaug.errors import GanaugError
 from ganaug.gan.architecture import Architecture, build_generator
 from ganaug.gan.snapshot import save_snapshot
+from ganaug.publishing.export import LAYOUTS
+from tests.versioned import git, make_repo
 
 
 @pytest.fixture
@@ -54,3 +58,27 @@ def test_unknown_class_names_the_known_ones(snapshot, tmp_path):
     with pytest.raises(GanaugError, match="--class ugly: not one of good, bad"):
         sample(snapshot, tmp_path / "grid.png", "--class", "ugly")
     assert not (tmp_path / "grid.png").exists()
+
+
+def test_an_unknown_format_names_the_known_ones(augmented, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["export", "--dataset", str(augmented), "--out", str(out), "--format", "zip"]
+    with pytest.raises(
+        GanaugError, match="no format 'zip'; there are imagefolder, webdataset, csv"
+    ):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert not out.exists()
+
+
+def test_help_names_every_format():
+    shown = CliRunner().invoke(app, ["export", "--help"], env={"COLUMNS": "120"}).output
+    assert all(layout in shown for layout in LAYOUTS)
+
+
+def test_release_says_how_to_take_it_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_repo(tmp_path / "repo"))
+    shown = CliRunner().invoke(app, ["release", "--bump", "minor"], catch_exceptions=False).output
+    assert "made the tag augmented@v0.1.0" in shown
+    undo = re.search(r"undo: git (tag -d \S+@v0\.1\.0)", shown)[1]
+    git(tmp_path / "repo", *undo.split())
+    assert git(tmp_path / "repo", "tag") == ""

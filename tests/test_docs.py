@@ -1,18 +1,19 @@
 """README against the repository: its paths, commands and snippets exist and run."""
 
 import re
+import shutil
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from typer.main import get_command
 
 from ganaug.cli import app
 from ganaug.config import load_params
+from tests.consumers import readme_section, run_section
+from tests.versioned import git
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 def test_the_two_commands_are_make_targets():
@@ -48,14 +49,21 @@ def test_every_picture_exists():
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("pipeline")
-def test_snippets_run_on_the_result(finished, monkeypatch, capsys):
-    """Each snippet, in the order of the page, in a clone where the pipeline has run."""
-    folder, _ = finished
-    monkeypatch.chdir(folder)
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # webdataset leaves closing to the end ...
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # ... of the object
+def test_every_snippet_and_command_of_loading_runs_on_the_result(
+    finished, tmp_path, monkeypatch, capsys
+):
+    """In a copy of a clone where the pipeline has run; the version is tagged there."""
+    folder = shutil.copytree(finished[0], tmp_path / "clone")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "Run")
+    git(folder, "tag", "-f", "augmented@v1.2.0")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    names: dict[str, object] = {"pd": pd}
-    for snippet in SNIPPETS:
-        exec(snippet, names)
+    monkeypatch.setattr("ganaug.data.CACHE", tmp_path / "cache")
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "datasets")
+    run_section(readme_section("Load the result"), folder=folder)
     output = capsys.readouterr().out
+    assert "torch.Size([1, 16, 16])" in output
     assert "(16, 16) " in output
     assert "(16, 16, 1) uint8" in output

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganaug.images import decode_png, encode_png, pixel_id, tile
+from ganaug.images import decode_png, encode_png, pixel_id, read_png, tile
 
 
 @pytest.fixture(params=[1, 3])
@@ -17,6 +17,13 @@ def test_png_gives_the_pixels_back(pixels):
     decoded = decode_png(encode_png(pixels))
     assert decoded.dtype == np.uint8
     assert np.array_equal(decoded, pixels)
+
+
+def test_the_mark_of_synthetic_media_comes_back(pixels):
+    assert [read_png(encode_png(pixels, synthetic=mark))[1] for mark in (False, True)] == [
+        False,
+        True,
+    ]
 
 
 def test_equal_pixels_give_equal_bytes_whatever_their_layout_in_memory(pixels):

@@ -1,7 +1,6 @@
 """`ganaug`: what people run by hand. The stages under pipeline/ are for DVC."""
 
 import re
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,14 +20,6 @@ ParamsFile = Annotated[Path, typer.Option(dir_okay=False)]
 GroupPattern = Annotated[
     str | None, typer.Option(help="Regular expression; its (group) stays in one split.")
 ]
-
-
-class Layout(StrEnum):
-    """What `export` writes."""
-
-    IMAGEFOLDER = "imagefolder"
-    WEBDATASET = "webdataset"
-    CSV = "csv"
 
 
 @app.callback()
@@ -157,15 +148,34 @@ def verify(
 
 @app.command()
 def export(
-    layout: Annotated[Layout, typer.Option("--format", help="What to write.")],
+    layout: Annotated[
+        str, typer.Option("--format", help="imagefolder | webdataset | csv; see above.")
+    ],
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder to write to.")],
     dataset: Annotated[Path, typer.Option(help="The merged dataset.")] = Path("data/augmented"),
 ) -> None:
     """Write the dataset as class folders, WebDataset tars, or images and a table."""
     from ganaug.publishing.export import export_dataset
 
-    number = export_dataset(dataset, out, layout=layout.value)
-    typer.echo(f"{number} images as {layout.value} -> {out}")
+    number = export_dataset(dataset, out, layout=layout)
+    typer.echo(f"{number} images as {layout} -> {out}")
+
+
+@app.command()
+def release(
+    bump: Annotated[
+        str,
+        typer.Option(
+            help="patch: packed anew | minor: rows added | major: rows changed or removed"
+        ),
+    ],
+) -> None:
+    """Check the dataset, and tag this commit as its next version."""
+    from ganaug.release import make_release
+
+    tag = make_release(bump, repo=Path())
+    typer.echo(f"made the tag {tag}; hand it out: dvc push && git push origin {tag}")
+    typer.echo(f"undo: git tag -d {tag}, and where it was handed out: git push -d origin {tag}")
 
 
 def main() -> None:

@@ -38,17 +38,17 @@ def encode_png(pixels: Pixels, *, synthetic: bool = False) -> bytes:
     return buffer.getvalue()
 
 
-def is_marked_synthetic(content: bytes) -> bool:
-    """Whether a PNG carries the mark that `encode_png` gives to synthetic images."""
+def read_png(content: bytes) -> tuple[Pixels, bool]:
+    """What `encode_png` was given: the image, [H, W, C] uint8, and whether it is synthetic."""
     with Image.open(io.BytesIO(content)) as image:
-        return SYNTHETIC_TERM in str(image.info.get(XMP_KEY, ""))
+        pixels = np.asarray(image)
+        synthetic = SYNTHETIC_TERM in str(image.info.get(XMP_KEY, ""))
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels, synthetic
 
 
 def decode_png(content: bytes) -> Pixels:
-    """Decode a PNG that `encode_png` made to [H, W, C] uint8."""
-    with Image.open(io.BytesIO(content)) as image:
-        pixels = np.asarray(image)
-    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+    """The image, [H, W, C] uint8, of a PNG that `encode_png` made."""
+    return read_png(content)[0]
 
 
 def pixel_id(pixels: Pixels) -> str:

@@ -1,7 +1,8 @@
 """Rows to Parquet shards and back, with bytes that depend on the rows alone.
 
 DVC stores and pushes whole files, so a shard is the smallest thing that is stored again when a row
-changes: real and synthetic rows never share one.
+changes: real and synthetic rows never share one, and which rows share one is told by the first
+bits of their image_id, so that a row that comes or goes touches its own shard only.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,7 +32,7 @@ def write_shards(
     stem: str,
     class_names: Sequence[str],
 ) -> list[Path]:
-    """Write rows, in the order given, to `stem-00000.parquet` and so on.
+    """Write rows to `stem-00000.parquet` and so on, in the order given within each.
 
     Args:
         rows: the metadata columns of `records`, one row an image.
@@ -47,31 +48,37 @@ def write_shards(
         {"bytes": content, "path": f"{i}.png"}
         for i, content in zip(rows["image_id"], images, strict=True)
     ]
+    first_bits = np.array([int(i[:16], 16) for i in rows["image_id"]], np.uint64)
+    sizes = np.array([len(content) for content in images], np.int64)
     schema = arrow_schema(class_names)
-    columns = {"image": structs, **{name: checked[name] for name in METADATA_COLUMNS}}
-    table = pa.table(
-        {k: pa.array(v, type=schema.field(k).type, from_pandas=True) for k, v in columns.items()},
-        schema=schema,
-    )
-    return [
-        _write_shard(table.slice(start, stop - start), folder / f"{stem}-{index:05d}.parquet")
-        for index, (start, stop) in enumerate(_cuts([len(content) for content in images]))
-    ]
+    paths: list[Path] = []
+    for part in _parts(first_bits, sizes, np.arange(len(rows)), bit=63):
+        paths.append(folder / f"{stem}-{len(paths):05d}.parquet")
+        _write_shard(checked.iloc[part], [structs[row] for row in part], paths[-1], schema)
+    return paths
 
 
-def _cuts(sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """Row ranges of about TARGET_BYTES each."""
-    if not sizes:
-        return []
-    shard_of = np.cumsum(sizes) // TARGET_BYTES
-    starts = [0, *(np.flatnonzero(np.diff(shard_of)) + 1).tolist()]
-    return list(zip(starts, [*starts[1:], len(sizes)], strict=True))
+def _parts(
+    bits: NDArray[np.uint64], sizes: NDArray[np.int64], rows: NDArray[np.int64], *, bit: int
+) -> Iterator[NDArray[np.int64]]:
+    """`rows`, halved by the first bits of their id, until each part fits a shard."""
+    if sizes[rows].sum() <= TARGET_BYTES or bit < 0:
+        if len(rows):
+            yield rows
+        return
+    upper = (bits[rows] >> np.uint64(bit)) & np.uint64(1) == 1
+    yield from _parts(bits, sizes, rows[~upper], bit=bit - 1)
+    yield from _parts(bits, sizes, rows[upper], bit=bit - 1)
 
 
-def _write_shard(table: pa.Table, path: Path) -> Path:
+def _write_shard(
+    rows: pd.DataFrame, images: list[dict[str, Any]], path: Path, schema: pa.Schema
+) -> None:
+    columns = {"image": images, **{name: rows[name] for name in METADATA_COLUMNS}}
+    arrays = [pa.array(columns[field.name], type=field.type, from_pandas=True) for field in schema]
     # PNG does not compress further; everything that decides the bytes is fixed here or pinned.
+    table = pa.Table.from_arrays(arrays, schema=schema)
     pq.write_table(table, path, compression="none", row_group_size=ROWS_PER_GROUP)
-    return path
 
 
 def read_rows(paths: Sequence[Path]) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -96,13 +103,29 @@ def read_rows(paths: Sequence[Path]) -> tuple[pd.DataFrame, tuple[str, ...]]:
     return pa.concat_tables(tables).to_pandas(), names.pop()
 
 
+def iter_rows(
+    path: Path, columns: Sequence[str] = METADATA_COLUMNS
+) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Metadata and PNG of each row of a shard, in order, one row group in memory at a time.
+
+    Args:
+        path: the shard.
+        columns: of the metadata; fewer are faster.
+    Raises:
+        DatasetError: the shard can't be read.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(ROWS_PER_GROUP, columns=["image", *columns]):
+                for row in batch.to_pylist():
+                    yield row, row.pop("image")["bytes"]
+    except (pa.ArrowException, OSError, TypeError, KeyError) as error:
+        raise DatasetError(f"{path}: not a readable shard ({error})") from None
+
+
 def iter_images(paths: Sequence[Path]) -> Iterator[Pixels]:
     """Decoded images of all rows, in row order, one row group in memory at a time."""
-    for path in paths:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(ROWS_PER_GROUP, columns=["image"]):
-                for row in batch.column("image"):
-                    yield decode_png(row["bytes"].as_py())
+    return (decode_png(png) for path in paths for _, png in iter_rows(path, columns=()))
 
 
 def read_images(paths: Sequence[Path], *, spill: Path | None = None) -> NDArray[np.uint8]:

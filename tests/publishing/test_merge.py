@@ -69,6 +69,28 @@ def test_manifest_agrees_with_the_files(small_run: Path) -> None:
     assert manifest["generator_id"] == GENERATOR
 
 
+def test_manifest_seals_what_lies_beside_the_shards(small_run: Path) -> None:
+    documents = merge(small_run)["documents"]
+    assert set(documents) == {"README.md", "croissant.json", "classical.json"}
+    for name, sha256 in documents.items():
+        assert sha256_file(small_run / "augmented" / name) == sha256
+    policy = (small_run / "augmented" / "classical.json").read_text()
+    assert "HorizontalFlip" in policy
+    assert "VerticalFlip" not in policy  # the toy images may be flipped one way only
+
+
+def test_real_rows_are_not_read(small_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def note(rows: pd.DataFrame, _classes: object, *, where: str) -> pd.DataFrame:
+        seen.append(where)
+        return rows
+
+    monkeypatch.setattr("ganaug.publishing.merge.check_rows", note)
+    merge(small_run)
+    assert [Path(where).name for where in seen] == ["train-synthetic-00000.parquet"]
+
+
 def test_a_rejected_set_leaves_only_real_images(small_run: Path) -> None:
     manifest = merge(small_run, "ship_real_only")
     rows, _ = read_rows(sorted((small_run / "augmented").glob("*.parquet")))

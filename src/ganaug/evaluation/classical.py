@@ -54,12 +54,23 @@ class ClassicalAugmentation:
             ]
         )
         self._to_dict = A.to_dict
-        self._compose.set_random_seed(derive_seed(seed, "classical") % 2**32)
+        self.reseed(seed)
 
     def __call__(self, images: Pixels) -> Pixels:
         """[N, H, W, C] uint8 -> the same shape, each image changed on its own."""
         changed = [self._compose(image=image)["image"] for image in images]
         return np.stack(changed).reshape(images.shape)
+
+    @classmethod
+    def from_dict(cls, policy: dict[str, Any]) -> "ClassicalAugmentation":
+        """The policy that `to_dict` wrote; call `reseed` before use."""
+        augmentation = cls((), seed=0)
+        augmentation._compose = _albumentations().from_dict(policy)
+        return augmentation
+
+    def reseed(self, seed: int) -> None:
+        """Start the stream again, at another place."""
+        self._compose.set_random_seed(derive_seed(seed, "classical") % 2**32)
 
     def to_dict(self) -> dict[str, Any]:
         """The policy as plain values, for metrics.json."""

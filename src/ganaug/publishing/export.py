@@ -19,8 +19,9 @@ from typing import Any
 
 from ganaug.errors import DatasetError
 from ganaug.fileio import atomic_file, read_json, sha256_file, write_json
-from ganaug.publishing.rows import MANIFEST, iter_rows, read_manifest
+from ganaug.publishing.manifest import MANIFEST, read_manifest
 from ganaug.records import METADATA_COLUMNS, SPLITS
+from ganaug.shards import iter_rows
 
 ROWS_PER_TAR = 10_000
 MARKER = ".export.json"  # which dataset, in which layout
@@ -38,8 +39,11 @@ def export_dataset(folder: Path, out: Path, *, layout: str) -> int:
     Returns:
         Number of images.
     Raises:
-        DatasetError: the dataset can't be read, or `out` holds something else.
+        DatasetError: the dataset can't be read, there is no such layout, or `out` holds
+            something else.
     """
+    if layout not in LAYOUTS:
+        raise DatasetError(f"no format {layout!r}; there are {', '.join(LAYOUTS)}")
     manifest = read_manifest(folder)
     _claim(out, {"dataset": sha256_file(folder / MANIFEST), "layout": layout})
     return LAYOUTS[layout](folder, out, manifest)

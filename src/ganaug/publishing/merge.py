@@ -1,13 +1,15 @@
 """The dataset that leaves: real shards byte for byte, synthetic ones if the verdict says so.
 
 DVC stores whole files once, so a shard that is copied unchanged costs nothing: a new generator
-version stores and pushes synthetic shards only. Memory does not grow with the number of rows.
+version stores and pushes synthetic shards only. Memory does not grow with the number of rows, and
+only synthetic rows are looked at one by one: `prepare` has checked the real ones, and their hash
+says that nothing has changed since.
 """
 
 import os
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ganaug.errors import DatasetError, GanaugError
+from ganaug.evaluation.classical import ClassicalAugmentation
 from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json, write_text
 from ganaug.preparing.prepared import REJECTED, Prepared, read_prepared
 from ganaug.publishing.card import render_card
-from ganaug.publishing.rows import MANIFEST
+from ganaug.publishing.croissant import CROISSANT, describe_dataset
+from ganaug.publishing.manifest import CARD, CLASSICAL, MANIFEST
 from ganaug.publishing.wording import points, uplift_rows
 from ganaug.records import (
     METADATA_COLUMNS,
@@ -30,10 +34,10 @@ from ganaug.records import (
 )
 from ganaug.shards import iter_images
 
-SCHEMA_VERSION = 1  # of the manifest and of the columns in the shards
+SCHEMA_VERSION = 2  # of the manifest and of the columns in the shards
 ROWS_AT_A_TIME = 65536  # metadata rows in memory, about 20 MB
 
-Counts = Counter[tuple[str, int, str]]  # images by (split, label, source)
+Files = dict[str, dict[str, Any]]  # entries of the manifest by file name
 
 
 def merge_dataset(
@@ -46,6 +50,9 @@ def merge_dataset(
     on_reject: str,
 ) -> dict[str, Any]:
     """Write the augmented dataset, or the real images alone when the verdict is no.
+
+    Beside the shards and the manifest lie the card, croissant.json, and the policy of classical
+    augmentation that the verdict compared with.
 
     Args:
         prepared: folder of `prepare`: real shards and prepared.json.
@@ -62,40 +69,44 @@ def merge_dataset(
     """
     with_synthetic = _ships_synthetic(verdict, on_reject)
     real, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
-    shape = (real.resolution, real.resolution, real.channels)
-    latent = None
-    rules: dict[str, Any] = {"classes": tuple(real.classes), "shape": shape}
     with atomic_folder(out) as folder:
-        files, counts = _add_shards(prepared, real.files, folder, "real", **rules)
+        files = _add_real(real, folder)
+        counts = Counter[int]()
         if with_synthetic:
-            rules["generator_id"] = made["generator_id"]
-            latent = {"std": made["latent_std"], "truncation": made["truncation"]}
-            more = _add_shards(synthetic, made["files"], folder, "synthetic", **rules)
-            files, counts = files | more[0], counts + more[1]
+            more, counts = _add_synthetic(synthetic, made, real, folder)
+            files |= more
         manifest = {
             "name": name,
             "schema_version": SCHEMA_VERSION,
-            **_facts(real, generator_id=rules.get("generator_id"), latent=latent),
+            **_facts(real, made if with_synthetic else None),
             "decision": verdict["decision"],
-            "counts": _by_split(counts, real.classes),
+            "counts": _by_split(real, counts),
             "files": files,
         }
+        write_text(render_card(manifest, verdict=verdict, made=made), folder / CARD)
+        write_json(describe_dataset(manifest), folder / CROISSANT)
+        policy = ClassicalAugmentation(real.symmetries, seed=0).to_dict()
+        write_json(policy, folder / CLASSICAL)
+        beside = (CARD, CROISSANT, CLASSICAL)
+        manifest["documents"] = {file: sha256_file(folder / file) for file in beside}
         write_json(manifest, folder / MANIFEST)
-        write_text(render_card(manifest, verdict=verdict, made=made), folder / "README.md")
     return manifest
 
 
-def _facts(
-    real: Prepared, *, generator_id: str | None, latent: dict[str, Any] | None
-) -> dict[str, Any]:
-    """What the manifest says about all images."""
+def _facts(real: Prepared, made: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the manifest says about all images; `made` is None where no synthetic one is shipped."""
+    law = made and {"std": made["latent_std"], "truncation": made["truncation"]}
     return {
         "classes": list(real.classes),
-        "image_shape": [real.resolution, real.resolution, real.channels],
+        "image_shape": list(_shape(real)),
         "real_images": dict(real.source),
-        "generator_id": generator_id,
-        "latent": latent,  # image = f(generator, this law, class, seed)
+        "generator_id": made and made["generator_id"],
+        "latent": law,  # image = f(generator, this law, class, seed)
     }
+
+
+def _shape(real: Prepared) -> tuple[int, int, int]:
+    return real.resolution, real.resolution, real.channels
 
 
 def _ships_synthetic(verdict: Mapping[str, Any], on_reject: str) -> bool:
@@ -114,34 +125,43 @@ def _ships_synthetic(verdict: Mapping[str, Any], on_reject: str) -> bool:
     return bool(decision == "ship")
 
 
-def _add_shards(
-    source_folder: Path,
-    listed: Mapping[str, Mapping[str, Any]],
-    folder: Path,
-    source: str,
-    **rules: Any,
-) -> tuple[dict[str, dict[str, Any]], Counts]:
-    """Copy the listed shards to `folder` and check each copy; manifest entries, images counted."""
-    stage = "prepare" if source == "real" else "generate"
-    found = {path.name for path in source_folder.glob("*.parquet")} - {REJECTED}
+def _add_real(real: Prepared, folder: Path) -> Files:
+    """Copy the real shards; their entries in the manifest."""
+    _require_listed(real.folder, real.files, stage="prepare")
+    files = {}
+    for split in SPLITS:
+        for path in real.shards(split):
+            facts = real.files[path.name]
+            copied = _copy(path, folder, sha256=facts["sha256"], stage="prepare")
+            _check_columns(copied, where=path, real=real)
+            files[path.name] = {**facts, "split": split, "source": "real"}
+    return files
+
+
+def _add_synthetic(
+    source_folder: Path, made: Mapping[str, Any], real: Prepared, folder: Path
+) -> tuple[Files, Counter[int]]:
+    """Copy the synthetic shards and check each row; their entries, and images by label."""
+    _require_listed(source_folder, made["files"], stage="generate")
+    files, counts = {}, Counter[int]()
+    for name, facts in sorted(made["files"].items()):
+        path = source_folder / name
+        copied = _copy(path, folder, sha256=facts["sha256"], stage="generate")
+        _check_columns(copied, where=path, real=real)
+        counts += _count_checked_rows(
+            copied, where=str(path), classes=real.classes, generator_id=made["generator_id"]
+        )
+        files[name] = {**facts, "split": "train", "source": "synthetic"}
+    return files, counts
+
+
+def _require_listed(folder: Path, listed: Files, *, stage: str) -> None:
+    found = {path.name for path in folder.glob("*.parquet")} - {REJECTED}
     if found != set(listed):
         names = ", ".join(sorted(found ^ set(listed)))
         raise DatasetError(
-            f"{source_folder}: shards and their list disagree on {names}; rerun the stage {stage}"
+            f"{folder}: shards and their list disagree on {names}; rerun the stage {stage}"
         )
-    entries, totals = {}, Counts()
-    for name in sorted(listed):
-        path = _copy(source_folder / name, folder, sha256=listed[name]["sha256"], stage=stage)
-        counts = _check_shard(path, source=source, where=str(source_folder / name), **rules)
-        totals += counts
-        entries[name] = {
-            "sha256": listed[name]["sha256"],
-            "bytes": path.stat().st_size,
-            "rows": counts.total(),
-            "split": next(split for split, _, _ in counts),
-            "source": source,
-        }
-    return entries, totals
 
 
 def _copy(path: Path, folder: Path, *, sha256: str, stage: str) -> Path:
@@ -161,58 +181,51 @@ def _copy(path: Path, folder: Path, *, sha256: str, stage: str) -> Path:
     return target
 
 
-def _check_shard(
-    path: Path,
-    *,
-    source: str,
-    where: str,
-    classes: tuple[str, ...],
-    shape: tuple[int, int, int],
-    generator_id: str | None = None,
-) -> Counts:
-    """Check columns, class names, image shape and every row of a shard; count the images."""
+def _check_columns(path: Path, *, where: Path, real: Prepared) -> None:
+    """Check columns, class names and image shape of a shard, by its footer and its first row."""
     try:
-        counts = _count_checked_rows(
-            path, source=source, where=where, classes=classes, generator_id=generator_id
-        )
+        schema = pq.read_schema(path)
         found = next(iter_images([path])).shape
     except (pa.ArrowException, StopIteration) as error:
         raise DatasetError(f"{where}: not a readable shard with rows ({error})") from None
-    if found != shape:
-        raise DatasetError(f"{where}: images are {found}, those of prepare {shape} (H, W, C)")
-    if len({split for split, _, _ in counts}) > 1:
-        raise DatasetError(f"{where}: one shard holds several splits")
-    return counts
+    if (names := class_names_of(schema)) != real.classes:
+        raise DatasetError(f"{where}: class names {names}, those of prepare {real.classes}")
+    if not schema.equals(arrow_schema(real.classes)):
+        raise DatasetError(f"{where}: columns differ from this version's; rerun its stage")
+    if found != _shape(real):
+        raise DatasetError(
+            f"{where}: images are {found}, those of prepare {_shape(real)} (H, W, C)"
+        )
 
 
 def _count_checked_rows(
-    path: Path, *, source: str, where: str, classes: tuple[str, ...], generator_id: str | None
-) -> Counts:
-    counts = Counts()
+    path: Path, *, where: str, classes: tuple[str, ...], generator_id: str
+) -> Counter[int]:
+    """Images by label, all of them synthetic and by this generator."""
+    counts = Counter[int]()
     with pq.ParquetFile(path) as file:
-        if (found := class_names_of(file.schema_arrow)) != classes:
-            raise DatasetError(f"{where}: class names {found}, those of prepare {classes}")
-        if not file.schema_arrow.equals(arrow_schema(classes)):
-            raise DatasetError(f"{where}: columns differ from this version's; rerun its stage")
         for batch in file.iter_batches(ROWS_AT_A_TIME, columns=METADATA_COLUMNS):
             rows = check_rows(batch.to_pandas(), classes, where=where)
-            if not (rows["source"] == source).all():
-                raise DatasetError(f"{where}: holds rows that are not {source}")
-            if not (rows["generator_id"].dropna() == generator_id).all():
+            if not (rows["source"] == "synthetic").all():
+                raise DatasetError(f"{where}: holds rows that are not synthetic")
+            if not (rows["generator_id"] == generator_id).all():
                 raise DatasetError(
                     f"{where}: rows of another generator than synthetic.json's {generator_id}; "
                     "rerun the stage generate"
                 )
-            counts.update(zip(rows["split"], rows["label"], rows["source"], strict=True))
+            counts.update(rows["label"])
     return counts
 
 
-def _by_split(counts: Counts, classes: Sequence[str]) -> dict[str, Any]:
+def _by_split(real: Prepared, synthetic: Counter[int]) -> dict[str, Any]:
     """{split: {class: {source: images}}}, every split, class and source named."""
     return {
         split: {
-            name: {source: counts[split, label, source] for source in SOURCES}
-            for label, name in enumerate(classes)
+            name: {
+                "real": real.counts[split][name],
+                "synthetic": synthetic[label] if split == "train" else 0,
+            }
+            for label, name in enumerate(real.classes)
         }
         for split in SPLITS
     }

@@ -7,12 +7,12 @@ from typing import Any
 
 from ganaug.errors import DatasetError
 from ganaug.fileio import sha256_file
-from ganaug.images import decode_png, is_marked_synthetic, pixel_id
-from ganaug.publishing.rows import MANIFEST, iter_rows, read_manifest
+from ganaug.images import pixel_id, read_png
+from ganaug.publishing.manifest import MANIFEST, read_manifest
 from ganaug.records import PROVENANCE
+from ganaug.shards import iter_rows
 
 SHOWN = 5  # problems in the error; the rest are counted
-BESIDE = {MANIFEST, "README.md"}  # files that the manifest does not list
 
 
 def verify_dataset(folder: Path) -> dict[str, Any]:
@@ -46,12 +46,14 @@ def verify_dataset(folder: Path) -> dict[str, Any]:
 def _file_problems(folder: Path, manifest: dict[str, Any]) -> dict[str, str]:
     """What is wrong with a file, by name."""
     paths = (path for path in folder.rglob("*") if path.is_file())
-    found = {path.relative_to(folder).as_posix() for path in paths} - BESIDE
-    problems = dict.fromkeys(found - set(manifest["files"]), "is not in the manifest")
-    for name, facts in manifest["files"].items():
+    found = {path.relative_to(folder).as_posix() for path in paths} - {MANIFEST}
+    stated = {name: facts["sha256"] for name, facts in manifest["files"].items()}
+    stated |= manifest["documents"]
+    problems = dict.fromkeys(found - set(stated), "is not in the manifest")
+    for name, sha256 in stated.items():
         if name not in found:
             problems[name] = "is missing"
-        elif sha256_file(folder / name) != facts["sha256"]:
+        elif sha256_file(folder / name) != sha256:
             problems[name] = "has another sha256 than the manifest"
     return problems
 
@@ -63,7 +65,7 @@ def _row_problems(
         counts[row["split"], row["label"], row["source"]] += 1
         where = f"{path.name} row {number} ({row['image_id']})"
         try:
-            pixels, marked = decode_png(png), is_marked_synthetic(png)
+            pixels, marked = read_png(png)
         except Exception as error:
             yield f"{where}: not a readable image ({error})"
             continue

@@ -1,0 +1,128 @@
+"""A version of the dataset: an annotated tag in GTO's format, once every promise is checked.
+
+What a version number must say is Croissant's rule: the same rows packed anew are a patch, new rows
+beside the old ones a minor version, old rows changed or gone a major one.
+"""
+
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ganaug.data import AUGMENTED, dvc_version
+from ganaug.errors import DatasetError, GanaugError
+from ganaug.fileio import read_json
+from ganaug.publishing.manifest import MANIFEST
+from ganaug.publishing.verify import verify_dataset
+from ganaug.shards import read_rows
+
+ARTIFACT = "augmented"  # as dvc.yaml names it
+FIRST = {"patch": "v0.0.1", "minor": "v0.1.0", "major": "v1.0.0"}  # and the bumps, in order
+VERDICT = "results/evaluate/verdict.json"
+
+
+def make_release(bump: str, *, repo: Path) -> str:
+    """Tag the commit that is checked out as the next version of the dataset.
+
+    Args:
+        bump: patch, minor or major.
+        repo: root of the repository.
+    Returns:
+        The tag, say "augmented@v1.2.0".
+    Raises:
+        GanaugError: uncommitted changes, nothing new since the last version, or too small a bump.
+        DatasetError: the dataset is not the committed one, not verified, or without its verdict.
+    """
+    import gto.api
+    from gto.exceptions import ArtifactNotFound
+
+    if bump not in FIRST:
+        raise GanaugError(f"--bump {bump}: not one of {', '.join(FIRST)}")
+    _require_committed(repo)
+    manifest = verify_dataset(repo / AUGMENTED)
+    if read_json(repo / VERDICT).get("decision") != manifest["decision"]:
+        raise DatasetError(f"{VERDICT} is not the verdict of {AUGMENTED}; run `make repro`")
+    version: dict[str, Any] = {"version": FIRST[bump]}
+    with suppress(ArtifactNotFound):
+        last = gto.api.find_latest_version(str(repo), ARTIFACT)
+        version = {f"bump_{bump}": True}
+        _require_enough(bump, repo, manifest, tag=f"{ARTIFACT}@{last.version}")
+    message = f"{manifest['name']}: {_count(manifest)}, {manifest['decision']}"
+    made = gto.api.register(str(repo), ARTIFACT, "HEAD", message=message, **version)
+    return str(made.tag)
+
+
+def _require_committed(repo: Path) -> None:
+    """Raises unless the commit that is checked out is what lies there, the dataset included."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    git = ["git", "status", "--porcelain"]
+    shown = subprocess.run(git, cwd=repo, capture_output=True, text=True, check=False)
+    if shown.returncode or shown.stdout:
+        what = (shown.stdout or shown.stderr).splitlines()[0].strip()
+        raise GanaugError(f"{repo}: commit first ({what})")
+    try:
+        with Repo(str(repo)) as tracked:
+            status = tracked.status(targets=[str(repo / AUGMENTED)])
+    except DvcException as error:
+        raise DatasetError(f"{AUGMENTED}: {error}") from None
+    notes = [entry for entries in status.values() for entry in entries if isinstance(entry, dict)]
+    if any("changed outs" in entry for entry in notes):
+        raise DatasetError(f"{AUGMENTED} is not what dvc.lock says; run `make repro` and commit")
+
+
+def _require_enough(bump: str, repo: Path, manifest: dict[str, Any], *, tag: str) -> None:
+    with dvc_version(tag, repo=str(repo)) as files, TemporaryDirectory() as scratch:
+        files.get_file(f"{AUGMENTED}/{MANIFEST}", f"{scratch}/{MANIFEST}")
+        before = read_json(Path(scratch) / MANIFEST)
+        if before == manifest:
+            raise GanaugError(f"nothing has changed since {tag}")
+        old, new = _not_shared(before, manifest), _not_shared(manifest, before)
+        for name in old:
+            files.get_file(f"{AUGMENTED}/{name}", f"{scratch}/{name}")
+        needed, reason = needed_bump(
+            [Path(scratch) / name for name in old], [repo / AUGMENTED / name for name in new]
+        )
+    bumps = list(FIRST)
+    if bumps.index(bump) < bumps.index(needed):
+        raise GanaugError(f"since {tag} {reason}: that takes --bump {needed}")
+
+
+def _not_shared(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """Shards of one manifest whose content the other lacks."""
+    known = {facts["sha256"] for facts in other["files"].values()}
+    return [name for name, facts in one["files"].items() if facts["sha256"] not in known]
+
+
+def needed_bump(before: Sequence[Path], after: Sequence[Path]) -> tuple[str, str]:
+    """The smallest bump between two sets of shards, and why."""
+    old, new = _row_hashes(before), _row_hashes(after)
+    if gone := len(np.setdiff1d(old, new)):
+        return "major", f"{gone} rows were changed or removed"
+    if added := len(np.setdiff1d(new, old)):
+        return "minor", f"{added} rows were added"
+    return "patch", "the rows are the same"
+
+
+def _row_hashes(paths: Sequence[Path]) -> NDArray[np.uint64]:
+    """A number for each row: its pixels by image_id, its class by place and name, all columns."""
+    hashes = [np.empty(0, np.uint64)]
+    for path in paths:  # one by one: columns without a null have other types
+        rows, classes = read_rows([path])
+        rows = rows.assign(class_name=np.array(classes)[rows["label"]])
+        hashes.append(np.asarray(pd.util.hash_pandas_object(rows, index=False), np.uint64))
+    return np.concatenate(hashes)
+
+
+def _count(manifest: dict[str, Any]) -> str:
+    rows = {"real": 0, "synthetic": 0}
+    for facts in manifest["files"].values():
+        rows[facts["source"]] += facts["rows"]
+    return f"{rows['real']} real and {rows['synthetic']} synthetic images"

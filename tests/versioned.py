@@ -1,0 +1,64 @@
+"""A small repository under git and DVC, with a merged dataset at data/augmented."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from dvc.repo import Repo
+
+from ganaug.fileio import write_json
+from ganaug.publishing.merge import merge_dataset
+from tests.publishing.small_run import verdict, write_run
+
+AUGMENTED = "data/augmented"
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+    command = ["git", *who, *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def make_repo(folder: Path, decision: str = "ship") -> Path:
+    """The repository, its dataset added to DVC and committed."""
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    git(folder, "config", "user.name", "test")
+    git(folder, "config", "user.email", "test@localhost")
+    with Repo.init(str(folder)) as repo, repo.config.edit() as config:
+        config["core"]["analytics"] = False
+    (folder / ".gitignore").write_text("/run\n")
+    write_run(folder / "run", decision)
+    merge_again(folder, decision)
+    return folder
+
+
+def merge_again(folder: Path, decision: str = "ship") -> None:
+    """Merge what lies in run/, and commit it."""
+    run = folder / "run"
+    merge_dataset(
+        prepared=run / "prepared",
+        synthetic=run / "synthetic",
+        verdict=verdict(decision),
+        out=folder / AUGMENTED,
+        name="toy-augmented",
+        on_reject="real_only",
+    )
+    write_json(verdict(decision), folder / "results" / "evaluate" / "verdict.json")
+    commit(folder)
+
+
+def commit(folder: Path) -> None:
+    """Add the dataset to DVC, and commit everything."""
+    with Repo(str(folder)) as repo:
+        repo.add([str(folder / AUGMENTED)])
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "Merge")
+
+
+def forget_data(folder: Path) -> None:
+    """Remove the dataset and DVC's cache of it, as in a fresh clone."""
+    shutil.rmtree(folder / AUGMENTED)
+    shutil.rmtree(folder / ".dvc" / "cache")
