@@ -31,6 +31,7 @@ OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+MOST_PIXELS = 89_478_485  # above it Pillow itself takes a file for a decompression bomb
 
 
 class _Section(BaseModel):
@@ -86,6 +87,8 @@ class PrepareParams(_Section):
     val_fraction: OpenFraction
     test_fraction: OpenFraction
     max_reject_fraction: Fraction
+    near_duplicate_distance: Annotated[float, Field(ge=0, le=0.5)]
+    max_pixels: Annotated[int, Field(ge=1, le=MOST_PIXELS)]
     elpv: ElpvParams
     files: FilesParams
     table: TableParams

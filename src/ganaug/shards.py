@@ -35,7 +35,7 @@ def write_shards(
 
     Args:
         rows: the metadata columns of `records`, one row an image.
-        images: PNG bytes, one a row.
+        images: PNG bytes, one a row; drawn one shard at a time.
         folder: must exist.
         stem: say "train-real"; names what the shard holds.
         class_names: what `label` indexes.
@@ -43,20 +43,20 @@ def write_shards(
         The files written; none for no rows.
     """
     checked = check_rows(rows.reset_index(drop=True), class_names, where=stem)
-    structs = [
-        {"bytes": content, "path": f"{i}.png"}
-        for i, content in zip(rows["image_id"], images, strict=True)
-    ]
     schema = arrow_schema(class_names)
-    columns = {"image": structs, **{name: checked[name] for name in METADATA_COLUMNS}}
-    table = pa.table(
-        {k: pa.array(v, type=schema.field(k).type, from_pandas=True) for k, v in columns.items()},
-        schema=schema,
-    )
-    return [
-        _write_shard(table.slice(start, stop - start), folder / f"{stem}-{index:05d}.parquet")
-        for index, (start, stop) in enumerate(_cuts([len(content) for content in images]))
-    ]
+    paths = []
+    sizes = [len(content) for _, content in zip(checked["image_id"], images, strict=True)]
+    for index, (start, stop) in enumerate(_cuts(sizes)):
+        part = checked.iloc[start:stop]
+        structs = [
+            {"bytes": images[start + row], "path": f"{image_id}.png"}
+            for row, image_id in enumerate(part["image_id"])
+        ]
+        columns = {"image": structs, **{name: part[name] for name in METADATA_COLUMNS}}
+        arrays = [pa.array(columns[f.name], type=f.type, from_pandas=True) for f in schema]
+        path = folder / f"{stem}-{index:05d}.parquet"
+        paths.append(_write_shard(pa.Table.from_arrays(arrays, schema=schema), path))
+    return paths
 
 
 def _cuts(sizes: Sequence[int]) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import statistics
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,10 +18,11 @@ from ganaug.config import PrepareParams
 from ganaug.errors import DatasetError, SourceError
 from ganaug.images import decode_png, encode_png, tile
 from ganaug.preparing.checks import Candidate, Rejection, run_checks
+from ganaug.preparing.decode import Form
 from ganaug.preparing.prepare import split_candidates
 from ganaug.preparing.reading import read_candidates
 from ganaug.preparing.rules import require_enough, require_few_rejected
-from ganaug.sources.base import Source, SourceImage
+from ganaug.sources.base import Refused, Source, SourceImage
 from ganaug.sources.registry import load_source
 
 RESOLUTIONS = (16, 32, 64, 128, 256)
@@ -84,10 +86,15 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
     Raises:
         SourceError: the source can't be read or could be misread.
     """
-    source = load_source(params)
+    with tempfile.TemporaryDirectory() as scratch:
+        return _survey(load_source(params), params, Path(scratch), seed=seed)
+
+
+def _survey(source: Source, params: PrepareParams, scratch: Path, *, seed: int) -> Survey:
     headers = _Headers()
     images = (headers.note(image) for image in source.images)
-    candidates, rejections = read_candidates(images, resolution=LOOK, channels=3)
+    form = Form(LOOK, 3, params.max_pixels)
+    candidates, rejections = read_candidates(images, form, scratch=scratch)
     candidates, found = run_checks(candidates)
     rejections += found
     problems, notes = _hold_against_rules(candidates, rejections, source, params, seed=seed)
@@ -105,7 +112,7 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
         problems=problems,
         notes=[*notes, *_notes(source, len(groups), resolution, headers.sizes)],
         resolution=resolution,
-        channels=1 if all(_is_grey(c.png) for c in candidates) else 3,
+        channels=1 if all(_is_grey(c.png.read()) for c in candidates) else 3,
         sheets={name: _sheet(candidates, name) for name in counts},
     )
 
@@ -118,9 +125,13 @@ class _Headers:
 
     def note(self, image: SourceImage) -> SourceImage:
         content = image.content
-        file = content if isinstance(content, Path) else io.BytesIO(content)
+        if isinstance(content, Refused):
+            return image
         # What can't be opened is among the rejected later, with its reason.
-        with suppress(Exception), Image.open(file) as header:
+        with (
+            suppress(Exception),
+            Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as header,
+        ):
             self.sizes[header.size] += 1
             self.modes[header.mode] += 1
         return image
@@ -141,7 +152,7 @@ def _hold_against_rules(
         require_few_rejected(rejections, num_read=num_read, most=params.max_reject_fraction)
     with _collected(problems):
         notes += require_enough(candidates, source.facts)
-        _, more = split_candidates(candidates, params, seed=seed)
+        _, _, more = split_candidates(candidates, params, seed=seed)
         notes += more
     return problems, notes
 
@@ -194,7 +205,7 @@ def _sheet(candidates: Sequence[Candidate], name: str) -> bytes:
     """Images of a class, evenly spread."""
     own = [candidate for candidate in candidates if candidate.class_name == name]
     shown = own[:: max(1, len(own) // (2 * SHEET_COLUMNS))][: 2 * SHEET_COLUMNS]
-    images = np.stack([decode_png(candidate.png) for candidate in shown])
+    images = np.stack([decode_png(candidate.png.read()) for candidate in shown])
     return encode_png(tile(images, columns=min(SHEET_COLUMNS, len(shown))))
 
 
