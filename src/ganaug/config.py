@@ -48,6 +48,7 @@ class FilesParams(_Section):
     """Images of your own: where they lie and what is known of them."""
 
     path: Annotated[str, Field(min_length=1)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
     name: Annotated[str, Field(min_length=1)]
     license: Annotated[str, Field(min_length=1)]
     citation: str
@@ -81,7 +82,7 @@ class TableParams(_Section):
 class PrepareParams(_Section):
     """Which real images, at what size, split how."""
 
-    source: Literal["elpv", "digits", "folder", "table", "parquet"]
+    source: Literal["elpv", "digits", "folder", "table", "parquet", "webdataset", "archive"]
     resolution: Literal[16, 32, 64, 128, 256]
     channels: Literal[1, 3]
     val_fraction: OpenFraction

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from ganaug.config import PrepareParams
-from ganaug.errors import DatasetError, SourceError
+from ganaug.errors import DatasetError
 from ganaug.images import decode_png, encode_png, tile
 from ganaug.preparing.checks import Candidate, Rejection, run_checks
 from ganaug.preparing.decode import Form
@@ -36,7 +36,7 @@ class Survey:
     """What was found.
 
     Args:
-        source: folder | table | parquet.
+        source: name of the source that read it.
         path: where it was read from.
         counts: distinct usable images by class.
         num_groups: distinct groups, 0 when the source names none.
@@ -50,7 +50,7 @@ class Survey:
     """
 
     source: str
-    path: Path
+    path: str
     counts: dict[str, int]
     num_groups: int
     sizes: list[tuple[tuple[int, int], int]]
@@ -61,23 +61,6 @@ class Survey:
     resolution: int
     channels: int
     sheets: dict[str, bytes]
-
-
-def recognise(path: Path) -> str:
-    """Name of the source that reads a path: folder | table | parquet.
-
-    Raises:
-        SourceError: none does.
-    """
-    if not path.exists():
-        raise SourceError(f"{path} does not exist; give a folder, a .csv or a .parquet file")
-    if path.is_dir():
-        return "parquet" if any(path.rglob("*.parquet")) else "folder"
-    if path.suffix.lower() == ".csv":
-        return "table"
-    if path.suffix.lower() == ".parquet":
-        return "parquet"
-    raise SourceError(f"{path}: expected a folder, a .csv or a .parquet file")
 
 
 def survey(params: PrepareParams, *, seed: int) -> Survey:
@@ -103,7 +86,7 @@ def _survey(source: Source, params: PrepareParams, scratch: Path, *, seed: int) 
     resolution = _suggest_resolution(headers.sizes)
     return Survey(
         source=params.source,
-        path=Path(params.files.path),
+        path=params.files.path,
         counts={name: counts[name] for name in source.facts.classes},
         num_groups=len(groups),
         sizes=headers.sizes.most_common(),
