@@ -2,9 +2,10 @@
 
 import sys
 
-from benchmarks import generation, quality, throughput
+from benchmarks import generation, prepare, quality, throughput
 
 BENCHMARKS = {
+    "prepare": prepare.main,
     "generation": generation.main,
     "throughput": throughput.main,
     "quality": quality.main,  # half an hour: it trains

@@ -88,6 +88,7 @@ class PrepareParams(_Section):
     val_fraction: OpenFraction
     test_fraction: OpenFraction
     max_reject_fraction: Fraction
+    keep_splits: Annotated[str, Field(min_length=1)] | None
     near_duplicate_distance: Annotated[float, Field(ge=0, le=0.5)]
     max_pixels: Annotated[int, Field(ge=1, le=MOST_PIXELS)]
     elpv: ElpvParams

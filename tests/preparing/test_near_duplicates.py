@@ -104,6 +104,17 @@ def test_given_splits_stay_and_a_note_tells_of_pairs_across_them():
     assert "a and b" in notes[0]
 
 
+def test_a_new_image_near_two_splits_joins_one_of_them():
+    a, near, nearer = small(picture(0)), COPIES["dimmed"](picture(0)), COPIES["noisy"](picture(0))
+    groups, notes = joined(
+        candidate("a", a, split="train"),
+        candidate("b", near, split="test"),
+        candidate("new", nearer),
+    )
+    assert groups == ["id-a", "id-b", "id-a"]
+    assert [note.split()[0] for note in notes] == ["2", "1"]
+
+
 def test_nothing_near_changes_nothing_and_zero_joins_none():
     alone = [candidate(str(seed), small(picture(seed))) for seed in range(9)]
     assert join_near_duplicates(alone, distance=DISTANCE) == (alone, [])

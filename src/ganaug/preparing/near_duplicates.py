@@ -11,8 +11,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from ganaug.preparing.checks import Candidate
@@ -33,31 +31,31 @@ def join_near_duplicates(
         distance: between standardised thumbnails, root mean square, from which on two images are
             different ones; 0 joins none.
     Returns:
-        The candidates in their order, and what was done, one sentence each. Images that the source
-        puts in two splits stay where they are, and a note says so.
+        The candidates in their order, and what was done, one sentence each. Images that are given
+        two splits stay where they are, and a note says so.
     """
-    pairs = find_near_pairs([c.thumbnail for c in candidates], distance=distance)
-    split = np.array([c.split or "" for c in candidates])
-    first, second = split[pairs].T if len(pairs) else (np.empty(0), np.empty(0))
-    torn = (first != second) & (first != "") & (second != "")
+    pairs = find_near_pairs([c.thumbnail for c in candidates], distance=distance).tolist()
+    groups = _Groups(candidates)
+    torn = [pair for pair in pairs if not groups.join(*pair)]
     notes = []
-    if torn.any():
-        names = " and ".join(candidates[i].name for i in pairs[torn][0])
+    if torn:
+        first = " and ".join(candidates[i].name for i in torn[0])
         notes.append(
-            f"{torn.sum()} pairs of near-duplicates lie in two of the splits that the source "
-            f"gives, say {names}; results on them will flatter"
+            f"{len(torn)} pairs of near-duplicates lie in two of the splits that are given, say "
+            f"{first}; results on them will flatter"
         )
-    groups = [c.image_id if c.group is None else c.group for c in candidates]
-    joined = _join(groups, pairs[~torn])
-    moved = sum(a != b for a, b in zip(groups, joined, strict=True))
-    if moved:
-        name, most = Counter(joined).most_common(1)[0]
+    if len(pairs) > len(torn):
+        sizes = Counter(groups.name(i) for i in range(len(candidates)))
+        name, most = sizes.most_common(1)[0]
         notes.append(
-            f"{len(pairs) - torn.sum()} pairs of near-duplicates are kept together; the largest "
+            f"{len(pairs) - len(torn)} pairs of near-duplicates are kept together; the largest "
             f"group, {name}, has {most} images"
         )
-    kept = zip(candidates, groups, joined, strict=True)
-    return [c if old == new else replace(c, group=new) for c, old, new in kept], notes
+    names = [groups.name(i) for i in range(len(candidates))]
+    kept = zip(candidates, names, strict=True)
+    return [
+        c if name in (c.group, c.image_id) else replace(c, group=name) for c, name in kept
+    ], notes
 
 
 def find_near_pairs(thumbnails: Sequence[bytes], *, distance: float) -> NDArray[np.intp]:
@@ -72,12 +70,7 @@ def find_near_pairs(thumbnails: Sequence[bytes], *, distance: float) -> NDArray[
     close = (neighbour < len(few)) & (image != neighbour)  # where there is none, its index is N
     pairs = np.unique(np.sort(np.stack([image, neighbour], axis=1)[close], axis=1), axis=0)
     near = [
-        np.sqrt(
-            (
-                (_standardise(thumbnails, part[:, 0]) - _standardise(thumbnails, part[:, 1])) ** 2
-            ).mean(axis=1)
-        )
-        < distance
+        _distance(*(_standardise(thumbnails, side) for side in part.T)) < distance
         for part in _batches(pairs)
     ]
     return pairs[np.concatenate(near)] if near else pairs
@@ -96,6 +89,12 @@ def _project(thumbnails: Sequence[bytes]) -> NDArray[np.float32]:
     return np.concatenate(list(parts)).astype(np.float32)
 
 
+def _distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Root mean square of the difference of each pair of rows."""
+    squares: NDArray[np.float32] = ((a - b) ** 2).mean(axis=1)
+    return np.sqrt(squares)
+
+
 def _batches(rows: NDArray[np.intp]) -> list[NDArray[np.intp]]:
     return [rows[i : i + ROWS_AT_A_TIME] for i in range(0, len(rows), ROWS_AT_A_TIME)]
 
@@ -108,13 +107,32 @@ def _standardise(thumbnails: Sequence[bytes], rows: NDArray[np.intp]) -> NDArray
     return flat
 
 
-def _join(groups: Sequence[str], pairs: NDArray[np.intp]) -> list[str]:
-    """The group of each image, joined ones under the name that comes first."""
-    names, number = np.unique(np.array(groups, dtype=object).astype(str), return_inverse=True)
-    left, right = number[pairs].T if len(pairs) else (number[:0], number[:0])
-    links = coo_array((np.ones(len(left)), (left, right)), shape=(len(names), len(names)))
-    _, part = connected_components(links, directed=False)
-    first_of_part: dict[int, str] = {}
-    for group, own in zip(groups, part[number].tolist(), strict=True):
-        first_of_part.setdefault(own, group)
-    return [first_of_part[own] for own in part[number].tolist()]
+class _Groups:
+    """Which groups are one; each knows the first of its images and the split it was given."""
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self._names = [c.image_id if c.group is None else c.group for c in candidates]
+        self._above = {name: name for name in self._names}
+        self._first = {name: i for i, name in reversed(list(enumerate(self._names)))}
+        self._split = {
+            name: c.split for name, c in zip(self._names, candidates, strict=True) if c.split
+        }
+
+    def name(self, image: int) -> str:
+        """Of an image's group."""
+        name = self._names[image]
+        while self._above[name] != name:
+            self._above[name] = self._above[self._above[name]]
+            name = self._above[name]
+        return name
+
+    def join(self, one: int, other: int) -> bool:
+        """Make the groups of two images one, unless they were given two splits."""
+        first, later = sorted((self.name(one), self.name(other)), key=self._first.__getitem__)
+        given = {self._split[name] for name in (first, later) if name in self._split}
+        if len(given) > 1:
+            return False
+        if first != later:
+            self._above[later] = first
+            self._split.update((first, split) for split in given)
+        return True

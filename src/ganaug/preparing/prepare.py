@@ -15,6 +15,7 @@ from ganaug.config import PrepareParams
 from ganaug.fileio import Span, atomic_folder, write_json
 from ganaug.preparing.checks import Candidate, Rejection, run_checks
 from ganaug.preparing.decode import Form
+from ganaug.preparing.earlier import keep_splits
 from ganaug.preparing.near_duplicates import join_near_duplicates
 from ganaug.preparing.prepared import DOCUMENT, REJECTED, STEMS, Prepared, read_prepared
 from ganaug.preparing.reading import read_candidates, scratch_folder
@@ -106,7 +107,7 @@ def _split(
 def split_candidates(
     candidates: Sequence[Candidate], params: PrepareParams, *, seed: int
 ) -> tuple[pd.DataFrame, dict[str, int], list[str]]:
-    """Keep near-duplicates together and give every image a split.
+    """Keep splits of an earlier version, near-duplicates together, and split the rest.
 
     Returns:
         A row an image, in the order given: `class_name`, `group`, `split`, `image_id`, `png` (a
@@ -114,6 +115,8 @@ def split_candidates(
     Raises:
         DatasetError: they can't be split as wanted.
     """
+    if params.keep_splits is not None:
+        candidates = keep_splits(candidates, Path(params.keep_splits))
     joined, notes = join_near_duplicates(candidates, distance=params.near_duplicate_distance)
     images = _table_of(joined)
     val, test = params.val_fraction, params.test_fraction
