@@ -73,7 +73,7 @@ def write_images(folder: Path, number: int, *, size: tuple[int, int], suffix: st
     for i in range(number):
         coarse = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
         image = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
-        noise = rng.integers(0, 9, size, dtype=np.uint8)[..., None]
+        noise = rng.integers(0, 9, image.shape, dtype=np.uint8)
         cv2.imwrite(str(folder / "ab"[i % 2] / f"{i:06d}{suffix}"), cv2.add(image, noise))
 
 

@@ -48,14 +48,16 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Bytes inside a file: what knows of many need not hold their content."""
+    """Bytes inside a file, read by `bytes(span)`: who knows of many need not hold them."""
 
     path: Path
     start: int
     length: int
 
-    def read(self) -> bytes:
-        """The bytes."""
+    def __len__(self) -> int:
+        return self.length
+
+    def __bytes__(self) -> bytes:
         with self.path.open("rb") as file:
             file.seek(self.start)
             return file.read(self.length)

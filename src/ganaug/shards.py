@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ganaug.errors import DatasetError
-from ganaug.fileio import sha256_file
+from ganaug.fileio import Span, sha256_file
 from ganaug.images import Pixels, decode_png
 from ganaug.records import METADATA_COLUMNS, arrow_schema, check_rows, class_names_of
 
@@ -25,7 +25,7 @@ ROWS_PER_GROUP = 1024  # what a streaming reader holds at a time
 
 def write_shards(
     rows: pd.DataFrame,
-    images: Sequence[bytes],
+    images: Sequence[bytes | Span],
     *,
     folder: Path,
     stem: str,
@@ -35,7 +35,7 @@ def write_shards(
 
     Args:
         rows: the metadata columns of `records`, one row an image.
-        images: PNG bytes, one a row; drawn one shard at a time.
+        images: PNG bytes, one a row; those that lie in a file are read one shard at a time.
         folder: must exist.
         stem: say "train-real"; names what the shard holds.
         class_names: what `label` indexes.
@@ -49,7 +49,7 @@ def write_shards(
     for index, (start, stop) in enumerate(_cuts(sizes)):
         part = checked.iloc[start:stop]
         structs = [
-            {"bytes": images[start + row], "path": f"{image_id}.png"}
+            {"bytes": bytes(images[start + row]), "path": f"{image_id}.png"}
             for row, image_id in enumerate(part["image_id"])
         ]
         columns = {"image": structs, **{name: part[name] for name in METADATA_COLUMNS}}

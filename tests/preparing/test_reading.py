@@ -34,18 +34,18 @@ def test_candidates_keep_the_sources_order_and_facts(read, small_shards):
     for image, candidate in zip(images, candidates, strict=True):
         assert (candidate.name, candidate.class_name) == (image.name, image.class_name)
         assert (candidate.group, candidate.split) == (image.group, image.split)
-        assert candidate.image_id == pixel_id(decode_png(candidate.png.read()))
+        assert candidate.image_id == pixel_id(decode_png(bytes(candidate.png)))
 
 
 def test_the_number_of_workers_and_a_second_run_change_nothing(read, small_shards):
     images = list(toy_source().images)
     one = read(images, resolution=32, channels=3)
-    pngs = [candidate.png.read() for candidate in one[0]]
+    pngs = [bytes(candidate.png) for candidate in one[0]]
     for number in (1, 3):
         assert read(images, resolution=32, channels=3, num_workers=number) == one
-        assert [candidate.png.read() for candidate in one[0]] == pngs
+        assert [bytes(candidate.png) for candidate in one[0]] == pngs
     other = read(images, resolution=32, channels=3, num_workers=3, scratch="fresh")[0]
-    assert [candidate.png.read() for candidate in other] == pngs
+    assert [bytes(candidate.png) for candidate in other] == pngs
 
 
 def test_what_a_killed_run_finished_is_not_read_again(read, small_shards, monkeypatch):

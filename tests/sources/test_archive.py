@@ -145,7 +145,7 @@ def test_what_would_fill_the_disk_is_refused_before_it_is_unpacked(tmp_path, loa
     path = write_zip(tmp_path / "x.zip", content_of(FILES))
     usage = type("Usage", (), {"free": 10})
     monkeypatch.setattr("ganaug.sources.archive.shutil.disk_usage", lambda _: usage)
-    with pytest.raises(SourceError, match=r"unpacks to \d+ bytes, and .* has 10 free"):
+    with pytest.raises(SourceError, match=r"unpacks to \d+ bytes; .* has 10 free"):
         load("archive", path)
 
 

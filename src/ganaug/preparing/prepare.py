@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import pandas as pd
 
@@ -139,29 +139,11 @@ def _table_of(candidates: Sequence[Candidate]) -> pd.DataFrame:
     )
 
 
-class _Images(Sequence[bytes]):
-    """PNGs that are read when they are asked for."""
-
-    def __init__(self, spans: Sequence[Span]) -> None:
-        self._spans = spans
-
-    def __len__(self) -> int:
-        return len(self._spans)
-
-    @overload
-    def __getitem__(self, index: int) -> bytes: ...
-    @overload
-    def __getitem__(self, index: slice) -> "_Images": ...
-    def __getitem__(self, index: int | slice) -> "bytes | _Images":
-        found = self._spans[index]
-        return found.read() if isinstance(found, Span) else _Images(found)
-
-
 def _write_shards(accepted: Accepted, folder: Path, classes: Sequence[str]) -> list[Path]:
     paths: list[Path] = []
     for split in SPLITS:
         rows = accepted.rows[accepted.rows["split"] == split]
-        images = _Images([accepted.images[row] for row in rows.index])
+        images = [accepted.images[row] for row in rows.index]
         paths += write_shards(rows, images, folder=folder, stem=STEMS[split], class_names=classes)
     return paths
 

@@ -95,7 +95,7 @@ def _survey(source: Source, params: PrepareParams, scratch: Path, *, seed: int) 
         problems=problems,
         notes=[*notes, *_notes(source, len(groups), resolution, headers.sizes)],
         resolution=resolution,
-        channels=1 if all(_is_grey(c.png.read()) for c in candidates) else 3,
+        channels=1 if all(_is_grey(bytes(c.png)) for c in candidates) else 3,
         sheets={name: _sheet(candidates, name) for name in counts},
     )
 
@@ -188,7 +188,7 @@ def _sheet(candidates: Sequence[Candidate], name: str) -> bytes:
     """Images of a class, evenly spread."""
     own = [candidate for candidate in candidates if candidate.class_name == name]
     shown = own[:: max(1, len(own) // (2 * SHEET_COLUMNS))][: 2 * SHEET_COLUMNS]
-    images = np.stack([decode_png(candidate.png.read()) for candidate in shown])
+    images = np.stack([decode_png(bytes(candidate.png)) for candidate in shown])
     return encode_png(tile(images, columns=min(SHEET_COLUMNS, len(shown))))
 
 

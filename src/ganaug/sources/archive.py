@@ -9,6 +9,8 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from ganaug.config import PrepareParams
@@ -28,7 +30,16 @@ LAYOUTS: dict[str, Callable[[PrepareParams], Source]] = {
     "webdataset": load_webdataset,
 }
 LINK, FILE_TYPE = 0o120000, 0o170000  # in the upper half of a zip member's attributes
+LEFT_OUT = ("__MACOSX", "._")  # what macOS adds
 BROKEN = (OSError, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class _Member:
+    name: str
+    size: int  # bytes, unpacked
+    is_plain: bool  # a file or folder
+    extract: Callable[[Path], object]  # to a folder
 
 
 def load_archive(params: PrepareParams) -> Source:
@@ -73,54 +84,42 @@ def _images(
         content = image.content
         outside = isinstance(content, Path) and not content.resolve().is_relative_to(root)
         why = Refused("outside", "a table's path that leads out of the archive")
-        yield SourceImage(
-            image.name, image.class_name, image.group, image.split, why if outside else content
-        )
+        yield replace(image, content=why) if outside else image
 
 
 def _unpack(archive: Path, folder: Path) -> Iterator[tuple[str, Refused]]:
     """Unpack what is safe; names of the other members, with the reason."""
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as whole:
-            members = whole.infolist()
-            _require_space(sum(member.file_size for member in members), folder)
-            for member in members:
-                why = _why_not(member.filename, folder)
-                if why is None and (member.external_attr >> 16) & FILE_TYPE == LINK:
-                    why = Refused("link", "a link in the archive; pack what it points to")
-                if why:
-                    yield member.filename, why
-                elif _is_wanted(member.filename):
-                    whole.extract(member, folder)
-        return
-    with tarfile.open(archive) as tar:
-        entries = tar.getmembers()
-        _require_space(sum(entry.size for entry in entries), folder)
-        for entry in entries:
-            why = _why_not(entry.name, folder)
-            if why is None and not (entry.isfile() or entry.isdir()):
-                kind = "link" if entry.issym() or entry.islnk() else "device"
-                why = Refused("link", f"a {kind} in the archive; pack files only")
+    with (
+        zipfile.ZipFile(archive) if zipfile.is_zipfile(archive) else tarfile.open(archive) as whole
+    ):
+        members = list(_members(whole))
+        size, free = sum(m.size for m in members), shutil.disk_usage(folder).free
+        if size > free:
+            raise SourceError(f"{archive} unpacks to {size} bytes; {folder} has {free} free")
+        for member in members:
+            why = _why_not(member, folder)
             if why:
-                yield entry.name, why
-            elif _is_wanted(entry.name):
-                tar.extract(entry, folder, filter="data")
+                yield member.name, why
+            elif not any(part.startswith(LEFT_OUT) for part in Path(member.name).parts):
+                member.extract(folder)
 
 
-def _why_not(name: str, folder: Path) -> Refused | None:
+def _members(whole: zipfile.ZipFile | tarfile.TarFile) -> Iterator[_Member]:
+    if isinstance(whole, zipfile.ZipFile):
+        for info in whole.infolist():
+            is_plain = (info.external_attr >> 16) & FILE_TYPE != LINK
+            yield _Member(info.filename, info.file_size, is_plain, partial(whole.extract, info))
+        return
+    for entry in whole:
+        extract = partial(whole.extract, entry, filter="data")
+        yield _Member(entry.name, entry.size, entry.isfile() or entry.isdir(), extract)
+
+
+def _why_not(member: _Member, folder: Path) -> Refused | None:
     root = folder.resolve()
-    place = (root / name.replace("\\", "/")).resolve()
+    place = (root / member.name.replace("\\", "/")).resolve()
     if not place.is_relative_to(root):
         return Refused("outside", "a path that leads out of the archive")
+    if not member.is_plain:
+        return Refused("link", "a link or device in the archive; pack files only")
     return Refused("name_twice", "the archive has it twice") if place.is_file() else None
-
-
-def _is_wanted(name: str) -> bool:
-    """What macOS and editors add is left in the archive."""
-    return not any(part == "__MACOSX" or part.startswith("._") for part in Path(name).parts)
-
-
-def _require_space(size: int, folder: Path) -> None:
-    free = shutil.disk_usage(folder).free
-    if size > free:
-        raise SourceError(f"the archive unpacks to {size} bytes, and {folder} has {free} free")
