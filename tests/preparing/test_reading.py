@@ -64,6 +64,18 @@ def test_what_a_killed_run_finished_is_not_read_again(read, small_shards, monkey
     assert len(calls) == 3 * len(images) - 21
 
 
+@pytest.mark.parametrize(("error", "stays"), [(KeyboardInterrupt, True), (SourceError, False)])
+def test_the_scratch_folder_outlives_a_stop_but_not_a_refusal(tmp_path, error, stays):
+    def read():
+        with reading.scratch_folder(tmp_path / "scratch") as folder:
+            folder.mkdir()
+            raise error
+
+    with pytest.raises(error):
+        read()
+    assert (tmp_path / "scratch").exists() == stays
+
+
 def test_a_source_that_fails_on_the_way_ends_the_run(read, small_shards):
     def failing():
         yield from toy_source().images

@@ -21,7 +21,7 @@ import PIL
 from rich.console import Console
 from rich.progress import track
 
-from ganaug.errors import DatasetError, SourceError
+from ganaug.errors import DatasetError, GanaugError, SourceError
 from ganaug.fileio import Span, atomic_file, read_json, sha256_file, write_json
 from ganaug.images import Pixels, encode_png, pixel_id
 from ganaug.parallel import map_unordered
@@ -76,11 +76,13 @@ def read_candidates(
 
 @contextmanager
 def scratch_folder(path: Path) -> Iterator[Path]:
-    """A folder that goes when the work is done or is refused; only a killed run leaves it."""
+    """A folder that goes when the work is done or refused; a run that was stopped leaves it."""
     try:
         yield path
-    finally:
+    except GanaugError:
         shutil.rmtree(path, ignore_errors=True)
+        raise
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _cut(images: Iterable[SourceImage], scratch: Path, form: Form) -> Iterator[_Shard]:
@@ -102,6 +104,7 @@ def _read_shard(shard: _Shard) -> tuple[int, list[Candidate | Rejection]]:
         known = read_json(facts)
         if known["key"] == key:
             return shard.number, list(_outcomes(shard, known["images"]))
+    facts.unlink(missing_ok=True)
     with atomic_file(shard.path) as temporary, temporary.open("wb") as file:
         found = [_read_one(image, shard.form) for image in shard.images]
         file.writelines(png for _, _, png in found)
