@@ -4,12 +4,12 @@ The rival decodes and resizes the same files on all cores, and does nothing else
 hashes, no PNG, no near-duplicates, no shards.
 """
 
-import multiprocessing
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -53,12 +53,12 @@ def compare_rates(folder: Path, *, num_photos: int) -> None:
 
 def measure_growth(folder: Path, numbers: tuple[int, ...]) -> None:
     """Seconds and peak memory for each number of small images, each in a process of its own."""
-    context = multiprocessing.get_context("spawn")
     for number in numbers:
         images = folder / f"small-{number}"
         write_images(images, number, size=(SMALL, SMALL), suffix=".png")
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            seconds, peak = pool.submit(_measure, images, folder / "out").result()
+        command = [sys.executable, "-m", "benchmarks.prepare", str(images), str(folder / "out")]
+        shown = subprocess.run(command, check=True, capture_output=True, text=True)
+        seconds, peak = map(float, shown.stdout.split())
         print(
             f"prepare: {number} images of {SMALL} px in {seconds:.1f} s, "
             f"{1000 * seconds / number:.2f} ms each; peak memory {peak / MIB:.0f} MiB"
@@ -101,3 +101,7 @@ def _seconds(work: Callable[[], None]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
+
+
+if __name__ == "__main__":  # one measurement, in the process that `measure_growth` starts
+    print(*_measure(*map(Path, sys.argv[1:])))
