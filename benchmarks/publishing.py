@@ -107,7 +107,7 @@ def _write_prepared(folder: Path, num_rows: int) -> None:
         stem = "train-real" if split == "train" else split
         paths += _write_blocks(folder, stem, sizes[split], first, split=split, group_id=split)
         first += sizes[split]
-    document = {
+    document: dict[str, Any] = {
         "source": SOURCE,
         "classes": CLASSES,
         "resolution": SIDE,
@@ -126,7 +126,7 @@ def _write_synthetic(folder: Path, num_rows: int, *, first: int) -> None:
     provenance |= {"nearest_id": "0" * 32, "nearest_distance": 2.5, "source": "synthetic"}
     paths = _write_blocks(folder, "train-synthetic", num_rows, first, split="train", **provenance)
     counts = _counts(num_rows)
-    document = {
+    document: dict[str, Any] = {
         "generator_id": GENERATOR,
         "strategy": "ratio",
         "amount": 1.0,

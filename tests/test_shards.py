@@ -121,7 +121,7 @@ def test_bad_rows_are_refused_before_anything_is_written(rows, images, tmp_path)
 
 
 def test_rows_and_images_must_match_in_number(rows, images, tmp_path):
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="12 rows, 11 images"):
         write(rows, images[:-1], tmp_path)
 
 

@@ -77,7 +77,7 @@ def sample(
 
 @app.command()
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A folder, a .csv or a .parquet file.")],
+    path: Annotated[str, typer.Argument(help="Folder, table, Parquet, tar or zip; or a URL.")],
     group_pattern: GroupPattern = None,
     sheet: Annotated[
         Path | None, typer.Option(dir_okay=False, help="HTML page with contact sheets.")
@@ -85,11 +85,12 @@ def inspect(
     params: ParamsFile = PARAMS,
 ) -> None:
     """Show what the pipeline would see in images of your own, before anything runs."""
-    from ganaug.preparing.survey import as_html, as_text, recognise, survey
+    from ganaug.preparing.survey import as_html, as_text, survey
+    from ganaug.sources.recognise import recognise
 
     changes = {
         "prepare.source": recognise(path),
-        "prepare.files.path": str(path),
+        "prepare.files.path": path,
         "prepare.files.group_pattern": group_pattern,
     }
     p = load_params(params, changes)
@@ -103,9 +104,9 @@ def inspect(
 
 @app.command()
 def init(
-    path: Annotated[Path, typer.Option(help="A folder, a .csv or a .parquet file.")],
+    path: Annotated[str, typer.Option(help="Folder, table, Parquet, tar or zip; or a URL.")],
     source: Annotated[
-        str | None, typer.Option(help="folder | table | parquet; without it, recognised.")
+        str | None, typer.Option(help="As prepare.source in params.yaml; without it, recognised.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="What to call the dataset.")] = None,
     flips: Annotated[str, typer.Option(help="Flips that keep labels: hflip,vflip")] = "",
@@ -113,13 +114,14 @@ def init(
     params: ParamsFile = PARAMS,
 ) -> None:
     """Write params.yaml for images of your own, so that `make repro` is the next command."""
-    from ganaug.preparing.survey import as_text, recognise, survey
+    from ganaug.preparing.survey import as_text, survey
+    from ganaug.sources.recognise import recognise
 
-    slug = re.sub(r"[^a-z0-9]+", "-", (name or path.stem).lower()).strip("-") or "my-images"
+    slug = re.sub(r"[^a-z0-9]+", "-", (name or Path(path).stem).lower()).strip("-") or "my-images"
     changes: dict[str, object] = {
         "prepare.source": source or recognise(path),
-        "prepare.files.path": path.as_posix(),
-        "prepare.files.name": name or path.stem,
+        "prepare.files.path": path,
+        "prepare.files.name": name or Path(path).stem,
         "prepare.files.flips": [flip for flip in flips.split(",") if flip],
         "prepare.files.group_pattern": group_pattern,
         "merge.name": f"{slug if slug[0].isalpha() else f'd-{slug}'}-augmented",

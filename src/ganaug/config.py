@@ -31,6 +31,7 @@ OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+MOST_PIXELS = 89_478_485  # above it Pillow itself takes a file for a decompression bomb
 
 
 class _Section(BaseModel):
@@ -47,6 +48,7 @@ class FilesParams(_Section):
     """Images of your own: where they lie and what is known of them."""
 
     path: Annotated[str, Field(min_length=1)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
     name: Annotated[str, Field(min_length=1)]
     license: Annotated[str, Field(min_length=1)]
     citation: str
@@ -80,12 +82,15 @@ class TableParams(_Section):
 class PrepareParams(_Section):
     """Which real images, at what size, split how."""
 
-    source: Literal["elpv", "digits", "folder", "table", "parquet"]
+    source: Literal["elpv", "digits", "folder", "table", "parquet", "webdataset", "archive"]
     resolution: Literal[16, 32, 64, 128, 256]
     channels: Literal[1, 3]
     val_fraction: OpenFraction
     test_fraction: OpenFraction
     max_reject_fraction: Fraction
+    keep_splits: Annotated[str, Field(min_length=1)] | None
+    near_duplicate_distance: Annotated[float, Field(ge=0, le=0.5)]
+    max_pixels: Annotated[int, Field(ge=1, le=MOST_PIXELS)]
     elpv: ElpvParams
     files: FilesParams
     table: TableParams

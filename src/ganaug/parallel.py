@@ -24,12 +24,25 @@ def map_unordered(
         function: must be importable in a worker; memory-mapped arrays in a task are not copied.
         tasks: one argument each.
         num_workers: processes; 1 runs here, -1 takes every core.
+    Raises:
+        Exception: what `tasks` or `function` raised.
     """
+    failures: list[Exception] = []
+
+    def until_failure() -> Iterator[Task]:
+        # joblib draws from a thread of its own, where an error would be lost and the run hang.
+        try:
+            yield from tasks
+        except Exception as error:
+            failures.append(error)
+
     parallel = joblib.Parallel(n_jobs=num_workers, return_as="generator_unordered")
     results: Iterator[Result] = parallel(
-        joblib.delayed(_guarded)(os.getpid(), function, task) for task in tasks
+        joblib.delayed(_guarded)(os.getpid(), function, task) for task in until_failure()
     )
-    return results
+    yield from results
+    if failures:
+        raise failures[0]
 
 
 def _guarded(parent: int, function: Callable[[Any], Result], task: Any) -> Result:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ganaug.errors import DatasetError
-from ganaug.fileio import sha256_file
+from ganaug.fileio import Span, sha256_file
 from ganaug.images import Pixels, decode_png
 from ganaug.records import METADATA_COLUMNS, arrow_schema, check_rows, class_names_of
 
@@ -26,7 +26,7 @@ ROWS_PER_GROUP = 1024  # what a streaming reader holds at a time
 
 def write_shards(
     rows: pd.DataFrame,
-    images: Sequence[bytes],
+    images: Sequence[bytes | Span],
     *,
     folder: Path,
     stem: str,
@@ -36,7 +36,7 @@ def write_shards(
 
     Args:
         rows: the metadata columns of `records`, one row an image.
-        images: PNG bytes, one a row.
+        images: PNG bytes, one a row; those that lie in a file are read one shard at a time.
         folder: must exist.
         stem: say "train-real"; names what the shard holds.
         class_names: what `label` indexes.
@@ -44,17 +44,15 @@ def write_shards(
         The files written; none for no rows.
     """
     checked = check_rows(rows.reset_index(drop=True), class_names, where=stem)
-    structs = [
-        {"bytes": content, "path": f"{i}.png"}
-        for i, content in zip(rows["image_id"], images, strict=True)
-    ]
-    first_bits = np.array([int(i[:16], 16) for i in rows["image_id"]], np.uint64)
+    if len(images) != len(rows):
+        raise ValueError(f"{stem}: {len(rows)} rows, {len(images)} images")
+    first_bits = np.array([int(i[:16], 16) for i in checked["image_id"]], np.uint64)
     sizes = np.array([len(content) for content in images], np.int64)
     schema = arrow_schema(class_names)
     paths: list[Path] = []
     for part in _parts(first_bits, sizes, np.arange(len(rows)), bit=63):
         paths.append(folder / f"{stem}-{len(paths):05d}.parquet")
-        _write_shard(checked.iloc[part], [structs[row] for row in part], paths[-1], schema)
+        _write_shard(checked.iloc[part], [bytes(images[row]) for row in part], paths[-1], schema)
     return paths
 
 
@@ -71,10 +69,11 @@ def _parts(
     yield from _parts(bits, sizes, rows[upper], bit=bit - 1)
 
 
-def _write_shard(
-    rows: pd.DataFrame, images: list[dict[str, Any]], path: Path, schema: pa.Schema
-) -> None:
-    columns = {"image": images, **{name: rows[name] for name in METADATA_COLUMNS}}
+def _write_shard(rows: pd.DataFrame, pngs: list[bytes], path: Path, schema: pa.Schema) -> None:
+    structs = [
+        {"bytes": png, "path": f"{i}.png"} for png, i in zip(pngs, rows["image_id"], strict=True)
+    ]
+    columns = {"image": structs, **{name: rows[name] for name in METADATA_COLUMNS}}
     arrays = [pa.array(columns[field.name], type=field.type, from_pandas=True) for field in schema]
     # PNG does not compress further; everything that decides the bytes is fixed here or pinned.
     table = pa.Table.from_arrays(arrays, schema=schema)

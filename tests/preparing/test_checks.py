@@ -2,7 +2,9 @@ from ganaug.preparing.checks import Candidate, Rejection, duplicates, label_conf
 
 
 def candidate(name, pixels, class_name="cat"):
-    return Candidate(name, class_name, group=None, split=None, image_id=pixels, png=b"")
+    return Candidate(
+        name, class_name, group=None, split=None, image_id=pixels, thumbnail=b"", png=None
+    )
 
 
 def test_of_equal_pixels_in_a_class_the_first_stays():

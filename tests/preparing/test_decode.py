@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganaug.preparing.decode import UnusableImage, decode_image
+from ganaug.preparing.decode import Form, UnusableImage, decode_image
 
 GRADIENT = np.add.outer(np.arange(16), np.arange(16)).astype(np.uint8) * 8  # [16, 16]
 
@@ -16,16 +16,16 @@ def encoded(image, file_format="PNG", **options):
     return buffer.getvalue()
 
 
-def decode(content, *, resolution=16, channels=1):
-    pixels = decode_image(content, resolution=resolution, channels=channels)
+def decode(content, *, resolution=16, channels=1, max_pixels=2**26):
+    pixels = decode_image(content, Form(resolution, channels, max_pixels))
     assert pixels.dtype == np.uint8
     assert pixels.shape == (resolution, resolution, channels)
     return pixels
 
 
-def reason_of(content):
+def reason_of(content, **options):
     with pytest.raises(UnusableImage) as caught:
-        decode(content)
+        decode(content, **options)
     assert "\n" not in caught.value.detail
     assert caught.value.detail
     return caught.value.reason
@@ -149,10 +149,28 @@ def test_a_missing_file_is_rejected(tmp_path):
     assert reason_of(tmp_path / "absent.png") == "unreadable"
 
 
-def test_a_size_that_memory_may_not_hold_is_rejected(monkeypatch):
-    monkeypatch.setattr("ganaug.preparing.decode.MOST_PIXELS", 100)
-    assert reason_of(encoded(Image.new("L", (10, 11)))) == "too_large"
-    decode(encoded(Image.new("L", (10, 10))))
+def test_a_size_that_memory_may_not_hold_is_rejected():
+    assert reason_of(encoded(Image.new("L", (10, 11))), max_pixels=100) == "too_large"
+    decode(encoded(Image.new("L", (10, 10))), max_pixels=100)
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_several_frames_or_pages_are_rejected(file_format):
+    frames = [Image.fromarray(GRADIENT + shift) for shift in (0, 9)]
+    more = {"save_all": True, "append_images": frames[1:]}
+    assert reason_of(encoded(frames[0], file_format, **more)) == "animated"
+    decode(encoded(frames[0], file_format))
+
+
+def test_a_large_photo_scales_in_steps_to_almost_the_same():
+    rng = np.random.default_rng(0)
+    photo = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+    photo = photo.resize((640, 480), Image.Resampling.BICUBIC)
+    plain = np.asarray(photo.convert("L").resize((16, 16), Image.Resampling.LANCZOS), int)
+    for content in (encoded(photo), encoded(photo, "JPEG", quality=95)):
+        difference = np.abs(decode(content)[:, :, 0] - plain)
+        assert difference.mean() <= 1
+        assert difference.max() <= 8  # at the border
 
 
 def test_a_strip_is_rejected_before_it_is_squeezed():
@@ -176,5 +194,5 @@ def test_broken_bytes_never_crash():
                 outcomes.add("usable")
             except UnusableImage as unusable:
                 outcomes.add(unusable.reason)
-    assert outcomes <= {"usable", "unreadable", "value_range", "too_large", "elongated"}
+    assert outcomes <= {"usable", "unreadable", "value_range", "too_large", "elongated", "animated"}
     assert "unreadable" in outcomes

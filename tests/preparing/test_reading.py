@@ -5,46 +5,104 @@ import pytest
 
 from ganaug.errors import SourceError
 from ganaug.images import decode_png, encode_png, pixel_id
+from ganaug.preparing import reading
+from ganaug.preparing.decode import Form
 from ganaug.preparing.reading import read_candidates
 from tests.toy_source import toy_source
 
 
-def test_candidates_keep_the_sources_order_and_facts():
+@pytest.fixture
+def read(tmp_path):
+    """Read images into a scratch folder of their own."""
+
+    def read(images, *, resolution=16, channels=1, num_workers=1, scratch="scratch"):
+        form = Form(resolution, channels, 2**26)
+        return read_candidates(images, form, scratch=tmp_path / scratch, num_workers=num_workers)
+
+    return read
+
+
+@pytest.fixture
+def small_shards(monkeypatch):
+    monkeypatch.setattr("ganaug.preparing.reading.IMAGES_PER_SHARD", 10)
+
+
+def test_candidates_keep_the_sources_order_and_facts(read, small_shards):
     images = list(toy_source().images)
-    candidates, rejections = read_candidates(images, resolution=16, channels=1, num_workers=2)
+    candidates, rejections = read(images, num_workers=2)
     assert rejections == []
     for image, candidate in zip(images, candidates, strict=True):
         assert (candidate.name, candidate.class_name) == (image.name, image.class_name)
         assert (candidate.group, candidate.split) == (image.group, image.split)
-        assert candidate.image_id == pixel_id(decode_png(candidate.png))
+        assert candidate.image_id == pixel_id(decode_png(bytes(candidate.png)))
 
 
-def test_the_number_of_workers_changes_nothing():
-    one, other = (
-        read_candidates(toy_source().images, resolution=32, channels=3, num_workers=number)
-        for number in (1, 3)
-    )
-    assert one == other
+def test_the_number_of_workers_and_a_second_run_change_nothing(read, small_shards):
+    images = list(toy_source().images)
+    one = read(images, resolution=32, channels=3)
+    pngs = [bytes(candidate.png) for candidate in one[0]]
+    for number in (1, 3):
+        assert read(images, resolution=32, channels=3, num_workers=number) == one
+        assert [bytes(candidate.png) for candidate in one[0]] == pngs
+    other = read(images, resolution=32, channels=3, num_workers=3, scratch="fresh")[0]
+    assert [bytes(candidate.png) for candidate in other] == pngs
 
 
-def test_unusable_images_are_rejected_by_name_with_their_reason():
+def test_what_a_killed_run_finished_is_not_read_again(read, small_shards, monkeypatch):
+    images = list(toy_source().images)
+    read(images[:20])  # two whole shards
+    calls = []
+    whole = reading._read_one
+    monkeypatch.setattr(reading, "_read_one", lambda *a: calls.append(a) or whole(*a))
+    candidates, _ = read(images)
+    assert len(calls) == len(images) - 20
+    assert [c.name for c in candidates] == [i.name for i in images]
+    images[3] = replace(images[3], content=images[4].content)
+    read(images, resolution=32)
+    assert len(calls) == 2 * len(images) - 20  # another form: nothing serves
+    read(images[:3] + images[4:], resolution=32)
+    assert len(calls) == 3 * len(images) - 21
+
+
+@pytest.mark.parametrize(("error", "stays"), [(KeyboardInterrupt, True), (SourceError, False)])
+def test_the_scratch_folder_outlives_a_stop_but_not_a_refusal(tmp_path, error, stays):
+    def read():
+        with reading.scratch_folder(tmp_path / "scratch") as folder:
+            folder.mkdir()
+            raise error
+
+    with pytest.raises(error):
+        read()
+    assert (tmp_path / "scratch").exists() == stays
+
+
+def test_a_source_that_fails_on_the_way_ends_the_run(read, small_shards):
+    def failing():
+        yield from toy_source().images
+        raise SourceError("the disk is gone")
+
+    with pytest.raises(SourceError, match="the disk is gone"):
+        read(failing(), num_workers=2)
+
+
+def test_unusable_images_are_rejected_by_name_with_their_reason(read):
     first, second, *rest = toy_source().images
     images = [first, replace(second, content=b"broken"), *rest]
-    candidates, (rejection,) = read_candidates(images, resolution=16, channels=1, num_workers=1)
+    candidates, (rejection,) = read(images)
     assert (rejection.file, rejection.reason) == (second.name, "unreadable")
     assert len(candidates) + 1 == len(images)
 
 
-def test_image_of_one_colour_is_rejected():
+def test_image_of_one_colour_is_rejected(read):
     first, second, *rest = toy_source().images
     flat = encode_png(np.full((16, 16, 1), 7, np.uint8))
     images = [first, replace(second, content=flat), *rest]
-    _, (rejection,) = read_candidates(images, resolution=16, channels=1, num_workers=1)
+    _, (rejection,) = read(images)
     assert (rejection.file, rejection.reason) == (second.name, "constant")
     assert rejection.detail == "every pixel is 7"
 
 
-def test_two_images_of_one_name_are_refused():
+def test_two_images_of_one_name_are_refused(read, small_shards):
     first, *rest = toy_source().images
     with pytest.raises(SourceError, match=f"two images named '{first.name}'"):
-        read_candidates([first, *rest, first], resolution=16, channels=1, num_workers=1)
+        read([first, *rest, first], num_workers=2)

@@ -12,7 +12,15 @@ FACTS = toy_source().facts
 
 def candidates(**numbers):
     return [
-        Candidate(f"{name}-{i}", name, group=None, split=None, image_id=f"{name}{i}", png=b"")
+        Candidate(
+            f"{name}-{i}",
+            name,
+            group=None,
+            split=None,
+            image_id=f"{name}{i}",
+            thumbnail=b"",
+            png=None,
+        )
         for name, number in numbers.items()
         for i in range(number)
     ]

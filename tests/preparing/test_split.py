@@ -67,6 +67,23 @@ def test_neither_row_order_nor_a_second_run_moves_an_image(images, seed):
     assert split(shuffled, seed=seed).sort_index().equals(splits)
 
 
+@settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    images=grouped_images(), seed=st.integers(0, 5), kept=st.floats(0.5, 1), order=st.integers(0)
+)
+def test_insertion_moves_no_image_whose_split_is_kept(images, seed, kept, order):
+    old = images.sample(frac=kept, random_state=order % 2**32)
+    try:
+        before = split(old, seed=seed)
+    except DatasetError:  # too few groups are left
+        return
+    more = images.assign(split=before.reindex(images.index).astype("object"))
+    after = split(more, seed=seed)
+    assert after.loc[old.index].equals(before)
+    assert after.groupby(images["group"]).nunique().max() == 1
+    assert (pd.crosstab(after, images["class_name"]) > 0).all(axis=None)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_shares_lie_within_a_quarter_of_the_wanted_ones_where_groups_allow(seed):
     images = singles([400, 120, 60])

@@ -7,8 +7,9 @@ from typer.testing import CliRunner
 
 from ganaug.cli import app
 from ganaug.config import load_params
-from ganaug.errors import DatasetError, ParamsError, SourceError
-from ganaug.preparing.survey import as_html, as_text, recognise, survey
+from ganaug.errors import DatasetError, ParamsError
+from ganaug.preparing.survey import as_html, as_text, survey
+from ganaug.sources.recognise import recognise
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def look(shipped_params):
     def look(path, **files):
         params = shipped_params.prepare
         files = params.files.model_copy(update={"path": str(path)} | files)
-        params = params.model_copy(update={"source": recognise(path), "files": files})
+        params = params.model_copy(update={"source": recognise(str(path)), "files": files})
         return survey(params, seed=0)
 
     return look
@@ -92,14 +93,6 @@ def test_resolution_follows_the_usual_size_not_the_first(tmp_path, look):
             pixels = rng.integers(0, 256, (side, side), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / name / f"{i:02d}.png")
     assert look(tmp_path).resolution == 64
-
-
-def test_what_no_source_reads_is_refused(tmp_path):
-    (tmp_path / "notes.txt").write_text("")
-    with pytest.raises(SourceError, match=r"expected a folder, a \.csv or a \.parquet file"):
-        recognise(tmp_path / "notes.txt")
-    with pytest.raises(SourceError, match="nosuch does not exist"):
-        recognise(tmp_path / "nosuch")
 
 
 def test_inspect_prints_and_writes_the_sheet(photos, tmp_path, repository):

@@ -25,22 +25,6 @@ def write_images(root, names):
     return pixels
 
 
-@pytest.fixture
-def load(shipped_params):
-    """Load a source at a path with changes to the sections files and table."""
-
-    def load(source, path, table=None, **files):
-        prepare_params = shipped_params.prepare
-        changes = {
-            "source": source,
-            "files": prepare_params.files.model_copy(update={"path": str(path)} | files),
-            "table": prepare_params.table.model_copy(update=table or {}),
-        }
-        return load_source(prepare_params.model_copy(update=changes))
-
-    return load
-
-
 def listed(source):
     return [(i.name, i.class_name, i.group, i.split) for i in source.images]
 

@@ -25,5 +25,5 @@ def test_every_packaged_source_states_its_facts_and_keeps_its_word(shipped_param
 
 def test_an_unknown_source_names_those_there_are(shipped_params):
     params = shipped_params.prepare.model_copy(update={"source": "mnist"})
-    with pytest.raises(SourceError, match=r"no source 'mnist'; there are digits, elpv"):
+    with pytest.raises(SourceError, match=r"no source 'mnist'; there are archive, digits, elpv"):
         load_source(params)

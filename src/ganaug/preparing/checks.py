@@ -7,8 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from ganaug.fileio import Span
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A decoded image that may enter the dataset."""
 
@@ -17,7 +19,8 @@ class Candidate:
     group: str | None
     split: str | None
     image_id: str  # equal exactly when the pixels are equal
-    png: bytes
+    thumbnail: bytes  # 16 x 16 px, to be held against others
+    png: Span
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """An encoded image file to square 8-bit pixels, or the reason why not.
 
-Rules, so that nothing is clipped or guessed: EXIF rotation is applied; the first frame counts;
-16-bit values are divided by 257; transparency is laid over black; colour becomes grey by
-0.299 R + 0.587 G + 0.114 B; sides are scaled without keeping their ratio, with Lanczos down and
-bicubic up, in Pillow's integer arithmetic, which gives the same bytes on every machine.
+Rules, so that nothing is clipped or guessed: EXIF rotation is applied; animations and stacks of
+pages are refused; 16-bit values are divided by 257; transparency is laid over black; colour becomes
+grey by 0.299 R + 0.587 G + 0.114 B; sides are scaled without keeping their ratio, with Lanczos down
+(after a box filter to about three times the size) and bicubic up, in Pillow's integer arithmetic,
+which gives the same bytes on every machine.
 """
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,21 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ganaug.images import Pixels
 
-MOST_PIXELS = 2**26  # of an image file; a broken header may claim more than memory holds
+ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # phones' MPO holds one photo and more
+REDUCING_GAP = 3.0  # the box filter leaves this many times the size; Pillow calls 3 near lossless
 MOST_ELONGATED = 8  # longer to shorter side; a strip squeezed into a square shows nothing
 LARGEST_16_BIT = 65535
 WIDE_MODES = ("I", "F")  # and I;16 in its byte orders: more than 8 bits a pixel
 GREY_MODES = ("1", "L")
+
+
+@dataclass(frozen=True)
+class Form:
+    """What every image becomes, and how large its file's image may be."""
+
+    resolution: int  # pixels per side
+    channels: int  # 1 grey | 3 RGB
+    max_pixels: int  # of the file; a broken or hostile header may claim more than memory holds
 
 
 class UnusableImage(Exception):
@@ -31,55 +43,72 @@ class UnusableImage(Exception):
         self.detail = detail
 
 
-def decode_image(content: bytes | Path, *, resolution: int, channels: int) -> Pixels:
+def decode_image(content: bytes | Path, form: Form) -> Pixels:
     """Decode an image file to pixels.
 
     Args:
         content: the file's bytes, or its path.
-        resolution: pixels per side of the result.
-        channels: 1 grey | 3 RGB.
+        form: what to make of it.
     Returns:
         [resolution, resolution, channels] uint8.
     Raises:
-        UnusableImage: the content is no image, is cut short, or has values out of range.
+        UnusableImage: the content is no image, is cut short, has several frames, too many pixels
+            or values out of range.
     """
     try:
-        raw = content.read_bytes() if isinstance(content, Path) else content
-        image = open_image(raw)
+        raw = _read(content) if isinstance(content, Path) else content
+        image = open_image(raw, form)
         image = to_eight_bits(image)
         image = flatten_alpha(image)
-        image = image.convert("L" if channels == 1 else "RGB")
-        image = resize(image, resolution)
+        image = image.convert(_mode(form)) if image.mode != _mode(form) else image
+        image = resize(image, form.resolution)
     except UnusableImage:
         raise
+    except Image.DecompressionBombError as error:  # of many times what Pillow takes for sane
+        raise UnusableImage("too_large", _one_line(error)) from error
     except UnidentifiedImageError as error:  # whose text holds a memory address
         raise UnusableImage("unreadable", "not an image file") from error
     # Pillow's readers raise nearly anything on broken bytes; one bad file must not end the stage.
     except Exception as error:
         raise UnusableImage("unreadable", _one_line(error)) from error
     pixels = np.asarray(image)
-    return pixels[:, :, None] if channels == 1 else pixels
+    return pixels[:, :, None] if form.channels == 1 else pixels
 
 
-def open_image(raw: bytes) -> Image.Image:
-    """Decode all pixels of the first frame and turn them upright.
+def _mode(form: Form) -> str:
+    return "L" if form.channels == 1 else "RGB"
+
+
+def _read(path: Path) -> bytes:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise UnusableImage("unreadable", "not a regular file")
+    return path.read_bytes()
+
+
+def open_image(raw: bytes, form: Form) -> Image.Image:
+    """Decode all pixels and turn them upright; JPEG already near the size and mode wanted.
 
     Raises:
-        UnusableImage: the content is empty, too large to decode, or a strip.
+        UnusableImage: the content is empty, animated, too large to decode, or a strip.
     """
     if not raw:
         raise UnusableImage("unreadable", "the file is empty")
     image = Image.open(io.BytesIO(raw))
-    if image.width * image.height > MOST_PIXELS:
-        raise UnusableImage(
-            "too_large", f"{image.width} x {image.height} pixels; at most {MOST_PIXELS} are read"
-        )
+    if image.width * image.height > form.max_pixels:
+        size = f"{image.width} x {image.height} pixels"
+        raise UnusableImage("too_large", f"{size}; prepare.max_pixels is {form.max_pixels}")
     if max(image.size) > MOST_ELONGATED * min(image.size):
         raise UnusableImage(
             "elongated", f"{image.width} x {image.height} pixels; at most {MOST_ELONGATED} to 1"
         )
+    num_frames = getattr(image, "n_frames", 1)
+    if num_frames > 1 and image.format in ANIMATED_FORMATS:
+        raise UnusableImage("animated", f"{num_frames} frames or pages; store each as a file")
+    side = int(form.resolution * REDUCING_GAP)
+    image.draft(_mode(form), (side, side))  # nothing but JPEG can
     image.load()
-    return ImageOps.exif_transpose(image)
+    ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def to_eight_bits(image: Image.Image) -> Image.Image:
@@ -108,16 +137,17 @@ def flatten_alpha(image: Image.Image) -> Image.Image:
         return Image.alpha_composite(Image.new("RGBA", overlay.size, "black"), overlay).convert(
             "RGB"
         )
-    return image if image.mode in GREY_MODES else image.convert("RGB")
+    return image if image.mode in (*GREY_MODES, "RGB") else image.convert("RGB")
 
 
 def resize(image: Image.Image, resolution: int) -> Image.Image:
     """Scale both sides to `resolution`: longer ones down with Lanczos, shorter ones up bicubic."""
     width, height = image.size
     smaller = (min(width, resolution), min(height, resolution))
-    image = image.resize(smaller, Image.Resampling.LANCZOS)
+    image = image.resize(smaller, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
     return image.resize((resolution, resolution), Image.Resampling.BICUBIC)
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.encode(errors="replace").decode()  # a file's name may be no text

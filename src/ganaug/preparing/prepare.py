@@ -12,10 +12,13 @@ from typing import Any
 import pandas as pd
 
 from ganaug.config import PrepareParams
-from ganaug.fileio import atomic_folder, write_json
+from ganaug.fileio import Span, atomic_folder, write_json
 from ganaug.preparing.checks import Candidate, Rejection, run_checks
+from ganaug.preparing.decode import Form
+from ganaug.preparing.earlier import keep_splits
+from ganaug.preparing.near_duplicates import join_near_duplicates
 from ganaug.preparing.prepared import DOCUMENT, REJECTED, STEMS, Prepared, read_prepared
-from ganaug.preparing.reading import read_candidates
+from ganaug.preparing.reading import read_candidates, scratch_folder
 from ganaug.preparing.rules import require_enough, require_few_rejected, require_known_classes
 from ganaug.preparing.split import assign_splits, complete_given_splits
 from ganaug.records import METADATA_COLUMNS, SPLITS
@@ -31,7 +34,7 @@ class Accepted:
     """What goes into the shards."""
 
     rows: pd.DataFrame  # the metadata columns of `records`
-    images: list[bytes]  # PNG, one a row
+    images: list[Span]  # PNG, one a row
     salts: dict[str, int]  # of the split, by class
     notes: list[str]  # on splits that the source gives
 
@@ -51,7 +54,7 @@ def prepare(
         seed: of the split.
         out: folder, replaced as a whole.
         source: read in place of the one that `params` names, say images of your own.
-        num_workers: threads that decode; -1 one a core. The result does not depend on it.
+        num_workers: processes that decode; -1 one a core. The result does not depend on it.
     Returns:
         What `read_prepared` reads, and the metrics: numbers of images read, accepted, rejected by
         reason, in every split and class.
@@ -60,26 +63,25 @@ def prepare(
         DatasetError: too many images are unusable, or the rest can't be learned from or split.
     """
     source = source or load_source(params)
-    candidates, rejections = read_candidates(
-        source.images,
-        resolution=params.resolution,
-        channels=params.channels,
-        num_workers=num_workers,
-    )
-    require_known_classes(candidates, source.facts)
-    candidates, found = run_checks(candidates)
-    rejections += found
-    require_few_rejected(
-        rejections, num_read=len(candidates) + len(rejections), most=params.max_reject_fraction
-    )
-    notes = require_enough(candidates, source.facts)
-    accepted = _split(candidates, params, classes=source.facts.classes, seed=seed)
-    with atomic_folder(out) as folder:
-        paths = _write_shards(accepted, folder, source.facts.classes)
-        document = _describe(accepted, rejections, source.facts, params)
-        document |= {"notes": [*notes, *accepted.notes], "files": describe_files(paths)}
-        write_json(document, folder / DOCUMENT)
-        _write_rejections(rejections, folder / REJECTED)
+    form = Form(params.resolution, params.channels, params.max_pixels)
+    with scratch_folder(out.with_name(f".{out.name}.read")) as scratch:
+        candidates, rejections = read_candidates(
+            source.images, form, scratch=scratch, num_workers=num_workers
+        )
+        require_known_classes(candidates, source.facts)
+        candidates, found = run_checks(candidates)
+        rejections += found
+        require_few_rejected(
+            rejections, num_read=len(candidates) + len(rejections), most=params.max_reject_fraction
+        )
+        notes = require_enough(candidates, source.facts)
+        accepted = _split(candidates, params, classes=source.facts.classes, seed=seed)
+        with atomic_folder(out) as folder:
+            paths = _write_shards(accepted, folder, source.facts.classes)
+            document = _describe(accepted, rejections, source.facts, params)
+            document |= {"notes": [*notes, *accepted.notes], "files": describe_files(paths)}
+            write_json(document, folder / DOCUMENT)
+            _write_rejections(rejections, folder / REJECTED)
     return read_prepared(out), metrics_of(document)
 
 
@@ -87,36 +89,42 @@ def _split(
     candidates: Sequence[Candidate], params: PrepareParams, *, classes: Sequence[str], seed: int
 ) -> Accepted:
     """Rows and images, both sorted by image_id."""
-    candidates = sorted(candidates, key=lambda candidate: candidate.image_id)
-    images = _table_of(candidates)
-    (splits, salts), notes = split_candidates(candidates, params, seed=seed)
+    images, salts, notes = split_candidates(candidates, params, seed=seed)
+    images = images.sort_values("image_id", ignore_index=True)
     given = {
         "label": images["class_name"].map({name: label for label, name in enumerate(classes)}),
         "image_id": images["image_id"],
         "source": "real",
-        "split": splits,
+        "split": images["split"],
         "group_id": images["group"],
         "weight": 1.0,
     }
     # The columns left out here tell where synthetic rows come from; they are null on real ones.
     rows = pd.DataFrame(given, index=images.index).reindex(columns=METADATA_COLUMNS)
-    return Accepted(rows, [candidate.png for candidate in candidates], salts, notes)
+    return Accepted(rows, images["png"].tolist(), salts, notes)
 
 
 def split_candidates(
     candidates: Sequence[Candidate], params: PrepareParams, *, seed: int
-) -> tuple[tuple["pd.Series[str]", dict[str, int]], list[str]]:
-    """What `assign_splits` gives for these images in their order, and notes on given splits.
+) -> tuple[pd.DataFrame, dict[str, int], list[str]]:
+    """Keep splits of an earlier version, near-duplicates together, and split the rest.
 
+    Returns:
+        A row an image, in the order given: `class_name`, `group`, `split`, `image_id`, `png` (a
+        span of a file); the salt of every class; what was done about near-duplicates and splits.
     Raises:
         DatasetError: they can't be split as wanted.
     """
-    images = _table_of(candidates)
+    if params.keep_splits is not None:
+        candidates = keep_splits(candidates, Path(params.keep_splits))
+    joined, notes = join_near_duplicates(candidates, distance=params.near_duplicate_distance)
+    images = _table_of(joined)
     val, test = params.val_fraction, params.test_fraction
-    images["split"], notes = complete_given_splits(
+    images["split"], more = complete_given_splits(
         images, val_fraction=val, test_fraction=test, seed=seed
     )
-    return assign_splits(images, val_fraction=val, test_fraction=test, seed=seed), notes
+    images["split"], salts = assign_splits(images, val_fraction=val, test_fraction=test, seed=seed)
+    return images, salts, [*notes, *more]
 
 
 def _table_of(candidates: Sequence[Candidate]) -> pd.DataFrame:
@@ -126,6 +134,7 @@ def _table_of(candidates: Sequence[Candidate]) -> pd.DataFrame:
             "group": [c.image_id if c.group is None else c.group for c in candidates],
             "split": pd.Series([c.split for c in candidates], dtype="object"),
             "image_id": [c.image_id for c in candidates],
+            "png": [c.png for c in candidates],
         }
     )
 

@@ -2,7 +2,8 @@
 
 A group's split is a fixed function of (seed, salt, group id). The salt is the first of 0, 1, 2, ...
 that gives every class about its wanted share. Each set of classes that share groups has a salt of
-its own, so a new image or class moves no other as long as the salts still serve.
+its own, so a new image or class moves no other as long as the salts still serve; where they must
+not move at all, `keep_splits` gives the splits of an earlier version.
 """
 
 from collections.abc import Iterator

@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import statistics
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,13 +15,14 @@ import numpy as np
 from PIL import Image
 
 from ganaug.config import PrepareParams
-from ganaug.errors import DatasetError, SourceError
+from ganaug.errors import DatasetError
 from ganaug.images import decode_png, encode_png, tile
 from ganaug.preparing.checks import Candidate, Rejection, run_checks
+from ganaug.preparing.decode import Form
 from ganaug.preparing.prepare import split_candidates
 from ganaug.preparing.reading import read_candidates
 from ganaug.preparing.rules import require_enough, require_few_rejected
-from ganaug.sources.base import Source, SourceImage
+from ganaug.sources.base import Refused, Source, SourceImage
 from ganaug.sources.registry import load_source
 
 RESOLUTIONS = (16, 32, 64, 128, 256)
@@ -34,7 +36,7 @@ class Survey:
     """What was found.
 
     Args:
-        source: folder | table | parquet.
+        source: name of the source that read it.
         path: where it was read from.
         counts: distinct usable images by class.
         num_groups: distinct groups, 0 when the source names none.
@@ -48,7 +50,7 @@ class Survey:
     """
 
     source: str
-    path: Path
+    path: str
     counts: dict[str, int]
     num_groups: int
     sizes: list[tuple[tuple[int, int], int]]
@@ -61,33 +63,21 @@ class Survey:
     sheets: dict[str, bytes]
 
 
-def recognise(path: Path) -> str:
-    """Name of the source that reads a path: folder | table | parquet.
-
-    Raises:
-        SourceError: none does.
-    """
-    if not path.exists():
-        raise SourceError(f"{path} does not exist; give a folder, a .csv or a .parquet file")
-    if path.is_dir():
-        return "parquet" if any(path.rglob("*.parquet")) else "folder"
-    if path.suffix.lower() == ".csv":
-        return "table"
-    if path.suffix.lower() == ".parquet":
-        return "parquet"
-    raise SourceError(f"{path}: expected a folder, a .csv or a .parquet file")
-
-
 def survey(params: PrepareParams, *, seed: int) -> Survey:
     """Read every image once, small, and hold it against the rules of `prepare`.
 
     Raises:
         SourceError: the source can't be read or could be misread.
     """
-    source = load_source(params)
+    with tempfile.TemporaryDirectory() as scratch:
+        return _survey(load_source(params), params, Path(scratch), seed=seed)
+
+
+def _survey(source: Source, params: PrepareParams, scratch: Path, *, seed: int) -> Survey:
     headers = _Headers()
     images = (headers.note(image) for image in source.images)
-    candidates, rejections = read_candidates(images, resolution=LOOK, channels=3)
+    form = Form(LOOK, 3, params.max_pixels)
+    candidates, rejections = read_candidates(images, form, scratch=scratch)
     candidates, found = run_checks(candidates)
     rejections += found
     problems, notes = _hold_against_rules(candidates, rejections, source, params, seed=seed)
@@ -96,7 +86,7 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
     resolution = _suggest_resolution(headers.sizes)
     return Survey(
         source=params.source,
-        path=Path(params.files.path),
+        path=params.files.path,
         counts={name: counts[name] for name in source.facts.classes},
         num_groups=len(groups),
         sizes=headers.sizes.most_common(),
@@ -105,7 +95,7 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
         problems=problems,
         notes=[*notes, *_notes(source, len(groups), resolution, headers.sizes)],
         resolution=resolution,
-        channels=1 if all(_is_grey(c.png) for c in candidates) else 3,
+        channels=1 if all(_is_grey(bytes(c.png)) for c in candidates) else 3,
         sheets={name: _sheet(candidates, name) for name in counts},
     )
 
@@ -118,9 +108,13 @@ class _Headers:
 
     def note(self, image: SourceImage) -> SourceImage:
         content = image.content
-        file = content if isinstance(content, Path) else io.BytesIO(content)
+        if isinstance(content, Refused):
+            return image
         # What can't be opened is among the rejected later, with its reason.
-        with suppress(Exception), Image.open(file) as header:
+        with (
+            suppress(Exception),
+            Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as header,
+        ):
             self.sizes[header.size] += 1
             self.modes[header.mode] += 1
         return image
@@ -141,7 +135,7 @@ def _hold_against_rules(
         require_few_rejected(rejections, num_read=num_read, most=params.max_reject_fraction)
     with _collected(problems):
         notes += require_enough(candidates, source.facts)
-        _, more = split_candidates(candidates, params, seed=seed)
+        _, _, more = split_candidates(candidates, params, seed=seed)
         notes += more
     return problems, notes
 
@@ -194,7 +188,7 @@ def _sheet(candidates: Sequence[Candidate], name: str) -> bytes:
     """Images of a class, evenly spread."""
     own = [candidate for candidate in candidates if candidate.class_name == name]
     shown = own[:: max(1, len(own) // (2 * SHEET_COLUMNS))][: 2 * SHEET_COLUMNS]
-    images = np.stack([decode_png(candidate.png) for candidate in shown])
+    images = np.stack([decode_png(bytes(candidate.png)) for candidate in shown])
     return encode_png(tile(images, columns=min(SHEET_COLUMNS, len(shown))))
 
 

@@ -23,6 +23,14 @@ class SourceFacts:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """Why a source does not give an image that is listed."""
+
+    reason: str  # a fixed word
+    detail: str  # for people
+
+
+@dataclass(frozen=True)
 class SourceImage:
     """One image as it lies in the source."""
 
@@ -30,7 +38,7 @@ class SourceImage:
     class_name: str
     group: str | None  # images of a group never part; None: the image stands alone
     split: str | None  # train | val | test when the source decides; None: we decide
-    content: bytes | Path  # an encoded image file, or where it lies
+    content: bytes | Path | Refused  # an encoded image file, or where it lies
 
 
 @dataclass(frozen=True)

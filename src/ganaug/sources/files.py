@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
 from ganaug.config import FilesParams
 from ganaug.errors import SourceError
 from ganaug.sources.base import SourceFacts
 
+IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".pgm", ".ppm"}
 # As others call them; a source may speak of any.
 SPLIT_NAMES = {
     "train": "train",
@@ -82,14 +82,3 @@ def require_split(value: str, name: str) -> str:
     if split is None:
         raise SourceError(f"{name}: split {value!r} is none of train, val, test")
     return split
-
-
-def require_exists(path: Path, *, what: str) -> Path:
-    """The path itself.
-
-    Raises:
-        SourceError: nothing is there.
-    """
-    if not path.exists():
-        raise SourceError(f"prepare.files.path: {path} does not exist; give {what}")
-    return path

@@ -11,9 +11,8 @@ from pathlib import Path
 from ganaug.config import FilesParams, PrepareParams
 from ganaug.errors import SourceError
 from ganaug.sources.base import Source, SourceImage
-from ganaug.sources.files import describe, group_of, require_exists, split_named
-
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".pgm", ".ppm"}
+from ganaug.sources.fetch import fetch
+from ganaug.sources.files import IMAGE_SUFFIXES, describe, group_of, split_named
 
 
 def load_folder(params: PrepareParams) -> Source:
@@ -22,7 +21,7 @@ def load_folder(params: PrepareParams) -> Source:
     Raises:
         SourceError: there are no class folders, or an image lies outside of them.
     """
-    root = require_exists(Path(params.files.path), what="a folder of class folders")
+    root = fetch(params.files.path, what="a folder of class folders")
     if not root.is_dir():
         raise SourceError(f"prepare.files.path: {root} is not a folder")
     class_folders = find_class_folders(root)
@@ -69,7 +68,8 @@ def _images(
 ) -> Iterator[SourceImage]:
     for folder, split in class_folders:
         for path in _files_below(folder):
-            name = path.relative_to(root).as_posix()
+            # A name that is no UTF-8 must not stop the stage where it is written down.
+            name = os.fsencode(path.relative_to(root).as_posix()).decode(errors="replace")
             yield SourceImage(
                 name=name,
                 class_name=folder.name,
@@ -81,5 +81,10 @@ def _images(
 
 def _files_below(folder: Path) -> Iterator[Path]:
     for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        above = {Path(parent).resolve(), *Path(parent).resolve().parents}
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and (Path(parent) / name).resolve() not in above
+        )
         yield from (Path(parent) / name for name in sorted(files) if not name.startswith("."))

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from ganaug.config import PrepareParams
 from ganaug.errors import SourceError
 from ganaug.sources.base import Source, SourceImage
-from ganaug.sources.files import describe, group_of, require_exists, require_split, split_named
+from ganaug.sources.fetch import fetch
+from ganaug.sources.files import describe, group_of, require_split, split_named
 
 ROWS_AT_A_TIME = 256
 
@@ -28,7 +29,7 @@ def load_parquet(params: PrepareParams) -> Source:
         SourceError: there is no file, one can't be read, or a column is missing or of a kind that
             holds no images or labels.
     """
-    root = require_exists(Path(params.files.path), what="a Parquet file or a folder of them")
+    root = fetch(params.files.path, what="a Parquet file or a folder of them")
     paths = sorted(root.rglob("*.parquet")) if root.is_dir() else [root]
     if not paths:
         raise SourceError(f"{root}: no .parquet file")

@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 from ganaug.config import PrepareParams
 from ganaug.errors import SourceError
+from ganaug.sources.archive import load_archive
 from ganaug.sources.base import Source
 from ganaug.sources.digits import load_digits
 from ganaug.sources.elpv import load_elpv
 from ganaug.sources.folder import load_folder
 from ganaug.sources.parquet import load_parquet
 from ganaug.sources.table import load_table
+from ganaug.sources.webdataset import load_webdataset
 
 LOADERS: dict[str, Callable[[PrepareParams], Source]] = {
     "elpv": load_elpv,
@@ -17,6 +19,8 @@ LOADERS: dict[str, Callable[[PrepareParams], Source]] = {
     "folder": load_folder,
     "table": load_table,
     "parquet": load_parquet,
+    "webdataset": load_webdataset,
+    "archive": load_archive,
 }
 
 

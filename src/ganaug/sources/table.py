@@ -1,4 +1,7 @@
-"""A table of paths and labels: .csv or .parquet, a row an image, paths relative to the table."""
+"""A table of paths and labels: .csv or .parquet, a row an image, paths relative to the table.
+
+Of a table at a URL the whole folder is copied, since the images lie in it.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +12,8 @@ import pyarrow as pa
 from ganaug.config import FilesParams, PrepareParams, TableParams
 from ganaug.errors import SourceError
 from ganaug.sources.base import Source, SourceImage
-from ganaug.sources.files import describe, group_of, require_exists, require_split
+from ganaug.sources.fetch import fetch
+from ganaug.sources.files import describe, group_of, require_split
 
 
 def load_table(params: PrepareParams) -> Source:
@@ -18,7 +22,11 @@ def load_table(params: PrepareParams) -> Source:
     Raises:
         SourceError: the table can't be read, lacks a column, or a row lacks a value.
     """
-    path = require_exists(Path(params.files.path), what="a .csv or .parquet file")
+    path = Path(params.files.path)
+    if "://" in params.files.path:  # with the images beside it
+        folder, _, name = params.files.path.rpartition("/")
+        path = fetch(folder, what="a folder") / name
+    path = fetch(str(path), what="a .csv or .parquet file")
     rows = read_table(path, params.table)
     return Source(describe(params.files, rows["label"]), _images(rows, path.parent, params.files))
 

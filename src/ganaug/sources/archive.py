@@ -1,0 +1,125 @@
+"""A zip or tar of any other layout: class folders, a table with its images, Parquet, WebDataset.
+
+It is unpacked to a temporary folder. Members that would land outside, links and devices are not
+unpacked but rejected by name.
+"""
+
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from ganaug.config import PrepareParams
+from ganaug.errors import SourceError
+from ganaug.sources.base import Refused, Source, SourceImage
+from ganaug.sources.fetch import fetch, temporary_folder
+from ganaug.sources.folder import load_folder
+from ganaug.sources.parquet import load_parquet
+from ganaug.sources.recognise import find_layout, is_webdataset
+from ganaug.sources.table import load_table
+from ganaug.sources.webdataset import load_webdataset
+
+LAYOUTS: dict[str, Callable[[PrepareParams], Source]] = {
+    "folder": load_folder,
+    "table": load_table,
+    "parquet": load_parquet,
+    "webdataset": load_webdataset,
+}
+LINK, FILE_TYPE = 0o120000, 0o170000  # in the upper half of a zip member's attributes
+LEFT_OUT = ("__MACOSX", "._")  # what macOS adds
+BROKEN = (OSError, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class _Member:
+    name: str
+    size: int  # bytes, unpacked
+    is_plain: bool  # a file or folder
+    extract: Callable[[Path], object]  # to a folder
+
+
+def load_archive(params: PrepareParams) -> Source:
+    """The images of what the archive holds, and its refused members.
+
+    Raises:
+        SourceError: the archive is missing, broken, larger than the disk, is not the one whose
+            sha256 is given, comes from a URL without a sha256, or holds no known layout.
+    """
+    path, sha256 = params.files.path, params.files.sha256
+    if "://" in path and sha256 is None:
+        raise SourceError(f"{path}: give prepare.files.sha256, so that no other archive passes")
+    archive = fetch(path, what="a zip or tar", sha256=sha256)
+    if is_webdataset(archive):
+        return load_webdataset(_at(archive, params))
+    folder = temporary_folder()
+    try:
+        refused = list(_unpack(archive, folder))
+    except BROKEN as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise SourceError(f"{path}: not a whole zip or tar ({reason})") from None
+    source, inner = find_layout(folder, params.table)
+    loaded = LAYOUTS[source](_at(inner, params))
+    return Source(loaded.facts, _images(loaded, refused, folder))
+
+
+def _at(path: Path, params: PrepareParams) -> PrepareParams:
+    files = params.files.model_copy(update={"path": str(path)})
+    return params.model_copy(update={"files": files})
+
+
+def _images(
+    loaded: Source, refused: list[tuple[str, Refused]], folder: Path
+) -> Iterator[SourceImage]:
+    for number, (name, why) in enumerate(refused):
+        # A number, since a name may be there twice, and be that of a good image too.
+        yield SourceImage(
+            f"{name} (refused {number + 1})", class_name="", group=None, split=None, content=why
+        )
+    root = folder.resolve()
+    for image in loaded.images:
+        content = image.content
+        outside = isinstance(content, Path) and not content.resolve().is_relative_to(root)
+        why = Refused("outside", "a table's path that leads out of the archive")
+        yield replace(image, content=why) if outside else image
+
+
+def _unpack(archive: Path, folder: Path) -> Iterator[tuple[str, Refused]]:
+    """Unpack what is safe; names of the other members, with the reason."""
+    with (
+        zipfile.ZipFile(archive) if zipfile.is_zipfile(archive) else tarfile.open(archive) as whole
+    ):
+        members = list(_members(whole))
+        size, free = sum(m.size for m in members), shutil.disk_usage(folder).free
+        if size > free:
+            raise SourceError(f"{archive} unpacks to {size} bytes; {folder} has {free} free")
+        for member in members:
+            why = _why_not(member, folder)
+            if why:
+                yield member.name, why
+            elif not any(part.startswith(LEFT_OUT) for part in Path(member.name).parts):
+                member.extract(folder)
+
+
+def _members(whole: zipfile.ZipFile | tarfile.TarFile) -> Iterator[_Member]:
+    if isinstance(whole, zipfile.ZipFile):
+        for info in whole.infolist():
+            is_plain = (info.external_attr >> 16) & FILE_TYPE != LINK
+            yield _Member(info.filename, info.file_size, is_plain, partial(whole.extract, info))
+        return
+    for entry in whole:
+        extract = partial(whole.extract, entry, filter="data")
+        yield _Member(entry.name, entry.size, entry.isfile() or entry.isdir(), extract)
+
+
+def _why_not(member: _Member, folder: Path) -> Refused | None:
+    root = folder.resolve()
+    place = (root / member.name.replace("\\", "/")).resolve()
+    if not place.is_relative_to(root):
+        return Refused("outside", "a path that leads out of the archive")
+    if not member.is_plain:
+        return Refused("link", "a link or device in the archive; pack files only")
+    return Refused("name_twice", "the archive has it twice") if place.is_file() else None

@@ -1,0 +1,102 @@
+"""WebDataset: tars in which the files of a sample share their name up to the first dot.
+
+0001.png is the image, 0001.cls or a key of 0001.json the label. Group and split are keys of the
+.json, else the split is taken from the tar's name, as in train-00000.tar.
+"""
+
+import json
+import tarfile
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from ganaug.config import PrepareParams, TableParams
+from ganaug.errors import SourceError
+from ganaug.sources.base import Refused, Source, SourceImage
+from ganaug.sources.fetch import fetch
+from ganaug.sources.files import IMAGE_SUFFIXES, describe, group_of, require_split, split_named
+from ganaug.sources.recognise import LABELS
+
+
+def load_webdataset(params: PrepareParams) -> Source:
+    """The samples in the order of the tars.
+
+    Raises:
+        SourceError: there is no tar, one can't be read, or a sample has no label.
+    """
+    root = fetch(params.files.path, what="a tar or a folder of them")
+    paths = sorted(root.rglob("*.tar")) if root.is_dir() else [root]
+    if not paths:
+        raise SourceError(f"{root}: no .tar file")
+    labels = {_label(path, *sample, params.table) for path in paths for sample in _samples(path)}
+    return Source(describe(params.files, labels), _images(paths, root.parent, params))
+
+
+def _samples(path: Path, *, images: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name of each sample, and its content by suffix: bytes, a `Refused`, or None if not read."""
+    try:
+        with tarfile.open(path) as tar:
+            for key, members in groupby(tar, key=lambda member: _halves(member.name)[0]):
+                content = {_halves(m.name)[1]: _read(tar, m, images) for m in members}
+                if set(content) != {""}:  # a folder
+                    yield key, content
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise SourceError(f"{path}: not a whole tar ({error})") from None
+
+
+def _halves(name: str) -> tuple[str, str]:
+    """Key and suffix, cut at the first dot of the file's name."""
+    folder, slash, file = name.rpartition("/")
+    stem, dot, suffix = file.partition(".")
+    return folder + slash + stem, (dot + suffix).lower()
+
+
+def _read(tar: tarfile.TarFile, member: tarfile.TarInfo, images: bool) -> bytes | Refused | None:
+    if not member.isfile():
+        return Refused("link", "no file of its own in the tar")
+    suffix = _halves(member.name)[1]
+    if suffix not in LABELS and not (images and suffix in IMAGE_SUFFIXES):
+        return None
+    file = tar.extractfile(member)
+    return file.read() if file else None
+
+
+def _facts(path: Path, key: str, content: dict[str, Any]) -> dict[str, Any]:
+    """What the sample's .json holds."""
+    text = content.get(".json")
+    try:
+        found = json.loads(text) if isinstance(text, bytes) else {}
+    except ValueError:
+        raise SourceError(f"{path.name}/{key}.json: not valid JSON") from None
+    return found if isinstance(found, dict) else {}
+
+
+def _label(path: Path, key: str, content: dict[str, Any], columns: TableParams) -> str:
+    label = _facts(path, key, content).get(columns.label)
+    if label is None and isinstance(content.get(".cls"), bytes):
+        label = content[".cls"].decode(errors="replace").strip()
+    if label is None or label == "":
+        raise SourceError(
+            f"{path.name}/{key}: no label; expected {key}.cls, or {columns.label!r} in {key}.json "
+            "(prepare.table.label)"
+        )
+    return str(label)
+
+
+def _images(paths: list[Path], root: Path, params: PrepareParams) -> Iterator[SourceImage]:
+    columns = params.table
+    for path in paths:
+        given = split_named(path.stem.split("-")[0]) or split_named(path.parent.name)
+        for key, content in _samples(path, images=True):
+            suffix = next((s for s in content if s in IMAGE_SUFFIXES), "")
+            facts = _facts(path, key, content)
+            name = f"{path.relative_to(root).as_posix()}/{key}{suffix}"
+            group, split = facts.get(columns.group or ""), facts.get(columns.split or "")
+            yield SourceImage(
+                name=name,
+                class_name=_label(path, key, content, columns),
+                group=group_of(name, params.files.group_pattern) if group is None else str(group),
+                split=given if split is None else require_split(str(split), name),
+                content=content.get(suffix) or Refused("unreadable", "a label without an image"),
+            )

@@ -1,0 +1,190 @@
+"""Archives of every layout, local and fetched, and what may hide in one."""
+
+import hashlib
+import io
+import tarfile
+import zipfile
+
+import fsspec
+import numpy as np
+import pandas as pd
+import pytest
+
+from ganaug.errors import SourceError
+from ganaug.images import encode_png
+from ganaug.sources.base import Refused
+
+FILES = ["cat/a.png", "cat/b.png", "dog/c.png"]
+
+
+def png(seed):
+    return encode_png(np.random.default_rng(seed).integers(0, 256, (8, 8, 1), dtype=np.uint8))
+
+
+def content_of(names):
+    return {name: png(seed) for seed, name in enumerate(names)}
+
+
+def write_zip(path, content):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    return path
+
+
+def write_tar(path, content):
+    path.parent.mkdir(exist_ok=True)
+    with tarfile.open(path, f"w:{path.suffix[1:] if path.suffix != '.tar' else ''}") as archive:
+        for name, data in content.items():
+            facts = tarfile.TarInfo(name)
+            facts.size = len(data)
+            archive.addfile(facts, io.BytesIO(data))
+    return path
+
+
+WRITERS = {"x.zip": write_zip, "x.tar": write_tar, "x.tar.gz": write_tar}
+
+
+def listed(source):
+    return [(image.name, image.class_name, image.split) for image in source.images]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("above", ["", "photos/"])
+def test_class_folders_are_read_also_below_a_folder_of_their_own(tmp_path, load, name, above):
+    content = {above + file: data for file, data in content_of(FILES).items()}
+    path = WRITERS[name](tmp_path / name, content | {"__MACOSX/cat/._a.png": b"x"})
+    source = load("archive", path)
+    images = list(source.images)
+    assert [(i.name, i.class_name) for i in images] == [(f, f.split("/")[0]) for f in FILES]
+    assert [i.content.read_bytes() for i in images] == list(content_of(FILES).values())
+    assert source.facts.classes == ("cat", "dog")
+
+
+def test_split_folders_tables_and_parquet_are_recognised(tmp_path, load):
+    splits = write_zip(tmp_path / "a.zip", content_of(["train/cat/a.png", "test/dog/b.png"]))
+    assert [split for *_, split in listed(load("archive", splits))] == ["test", "train"]
+
+    content = {"labels.csv": b"image,label\nimages/1.png,cat\nimages/2.png,dog\n"}
+    table = write_zip(tmp_path / "b.zip", content | content_of(["images/1.png", "images/2.png"]))
+    assert [c for _, c, _ in listed(load("archive", table))] == ["cat", "dog"]
+
+    rows = pd.DataFrame({"image": [{"bytes": png(0)}, {"bytes": png(1)}], "label": ["cat", "dog"]})
+    parquet = write_tar(tmp_path / "c.tar", {"data/x.parquet": rows.to_parquet()})
+    assert [c for _, c, _ in listed(load("archive", parquet))] == ["cat", "dog"]
+
+    beside = {"metadata.csv": b"file_name,weight\n"}  # another table does not hide the folders
+    folders = write_zip(tmp_path / "d.zip", content_of(FILES) | beside)
+    assert [c for _, c, _ in listed(load("archive", folders))] == ["cat", "cat", "dog"]
+
+
+def test_a_tar_of_webdataset_is_read_as_one(tmp_path, load):
+    content = {"0.png": png(0), "0.cls": b"cat", "1.png": png(1), "1.cls": b"dog"}
+    source = load("archive", write_tar(tmp_path / "train-0.tar", content))
+    assert [(c, s) for _, c, s in listed(source)] == [("cat", "train"), ("dog", "train")]
+
+
+def refused_in(source):
+    refused = [i for i in source.images if isinstance(i.content, Refused)]
+    return {i.name.split(" (refused")[0]: i.content.reason for i in refused}
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tar"])
+def test_members_that_lead_out_are_refused_by_name_and_never_written(tmp_path, load, name):
+    evil = content_of(["../evil.png", "cat/../../evil.png", "/evil.png", "cat\\..\\..\\evil.png"])
+    path = WRITERS[name](tmp_path / name, content_of(FILES) | evil)
+    source = load("archive", path)
+    reasons = refused_in(source)
+    assert set(reasons.values()) == {"outside"}
+    assert len(reasons) == len(evil)
+    assert not list(tmp_path.rglob("evil.png"))
+
+
+def test_links_devices_and_second_copies_are_refused_by_name(tmp_path, load):
+    path = write_tar(tmp_path / "x.tar", content_of([*FILES]))
+    with tarfile.open(path, "a") as archive:
+        for number, kind in enumerate((tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE)):
+            facts = tarfile.TarInfo(f"cat/odd{number}.png")
+            facts.type, facts.linkname = kind, "/etc/passwd"
+            archive.addfile(facts)
+        archive.addfile(tarfile.TarInfo("cat/a.png"))
+    source = load("archive", path)
+    images = list(source.images)
+    assert [i.name for i in images if not isinstance(i.content, Refused)] == FILES
+    assert refused_in(load("archive", path)) == {
+        "cat/odd0.png": "link",
+        "cat/odd1.png": "link",
+        "cat/odd2.png": "link",
+        "cat/a.png": "name_twice",
+    }
+
+
+def test_a_zip_with_a_link_and_a_table_that_leads_out(tmp_path, load):
+    link = zipfile.ZipInfo("images/link.png")
+    link.external_attr = 0o120777 << 16
+    rows = "image,label\nimages/1.png,cat\n../../etc/passwd,dog\n/etc/passwd,dog\n"
+    path = write_zip(tmp_path / "x.zip", {"labels.csv": rows, "images/1.png": png(0)})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(link, "/etc/passwd")
+    assert refused_in(load("archive", path)) == {
+        "images/link.png": "link",
+        "../../etc/passwd": "outside",
+        "/etc/passwd": "outside",
+    }
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tar.gz"])
+def test_a_broken_archive_is_refused(tmp_path, load, name):
+    path = WRITERS[name](tmp_path / name, content_of(FILES))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(SourceError, match=r"not a whole zip or tar"):
+        load("archive", path)
+
+
+def test_what_would_fill_the_disk_is_refused_before_it_is_unpacked(tmp_path, load, monkeypatch):
+    path = write_zip(tmp_path / "x.zip", content_of(FILES))
+    usage = type("Usage", (), {"free": 10})
+    monkeypatch.setattr("ganaug.sources.archive.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(SourceError, match=r"unpacks to \d+ bytes; .* has 10 free"):
+        load("archive", path)
+
+
+@pytest.fixture
+def memory():
+    files = fsspec.filesystem("memory")
+    files.store.clear()
+    yield files
+    files.store.clear()
+
+
+def test_an_archive_at_a_url_needs_its_sha256(tmp_path, load, memory):
+    path = write_zip(tmp_path / "x.zip", content_of(FILES))
+    memory.pipe("/bucket/x.zip", path.read_bytes())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert len(listed(load("archive", "memory://bucket/x.zip", sha256=digest))) == 3
+    with pytest.raises(SourceError, match=r"give prepare\.files\.sha256"):
+        load("archive", "memory://bucket/x.zip")
+    for place in ("memory://bucket/x.zip", path):
+        with pytest.raises(SourceError, match=f"its sha256 is {digest}, but"):
+            load("archive", place, sha256="0" * 64)
+
+
+def test_folders_tables_and_parquet_are_copied_from_a_url(load, memory):
+    for name, data in content_of(FILES).items():
+        memory.pipe(f"/bucket/photos/{name}", data)
+    assert [n for n, *_ in listed(load("folder", "memory://bucket/photos"))] == FILES
+    rows = pd.DataFrame({"image": FILES, "label": [name.split("/")[0] for name in FILES]})
+    memory.pipe("/bucket/photos/labels.csv", rows.to_csv(index=False).encode())
+    images = list(load("table", "memory://bucket/photos/labels.csv").images)
+    assert [i.content.read_bytes() for i in images] == list(content_of(FILES).values())
+    packed = pd.DataFrame({"image": [png(0), png(1)], "label": ["cat", "dog"]})
+    memory.pipe("/bucket/packed/train-0.parquet", packed.to_parquet())
+    splits = {split for *_, split in listed(load("parquet", "memory://bucket/packed"))}
+    assert splits == {"train"}
+
+
+@pytest.mark.parametrize("url", ["memory://bucket/nothing", "nosuch://bucket/photos"])
+def test_a_url_that_gives_nothing_is_refused_in_one_line(load, memory, url):
+    with pytest.raises(SourceError, match=r"can't be copied|does not exist") as caught:
+        load("folder", url)
+    assert "\n" not in str(caught.value)

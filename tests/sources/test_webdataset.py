@@ -1,0 +1,56 @@
+import json
+
+import pytest
+
+from ganaug.errors import SourceError
+from ganaug.sources.base import Refused
+from tests.sources.test_archive import png, write_tar
+
+
+def test_samples_give_labels_groups_and_splits(tmp_path, load):
+    write_tar(
+        tmp_path / "wds" / "train-000.tar",
+        {
+            "a/0.png": png(0),
+            "a/0.cls": b"cat\n",
+            "a/1.json": json.dumps({"label": "dog", "patient": 7}).encode(),
+            "a/1.png": png(1),
+            "a/1.seg.png": png(5),
+        },
+    )
+    write_tar(tmp_path / "wds" / "test-000.tar", {"2.cls": b"dog", "2.PNG": png(2)})
+    images = list(load("webdataset", tmp_path / "wds", table={"group": "patient"}).images)
+    assert [(i.name, i.class_name, i.group, i.split) for i in images] == [
+        ("wds/test-000.tar/2.png", "dog", None, "test"),
+        ("wds/train-000.tar/a/0.png", "cat", None, "train"),
+        ("wds/train-000.tar/a/1.png", "dog", "7", "train"),
+    ]
+    assert [i.content for i in images] == [png(2), png(0), png(1)]
+
+
+def test_a_sample_without_an_image_is_rejected_by_name(tmp_path, load):
+    path = write_tar(tmp_path / "x.tar", {"0.png": png(0), "0.cls": b"a", "1.cls": b"b"})
+    first, second = load("webdataset", path).images
+    assert first.content == png(0)
+    assert (second.name, second.content.reason) == ("x.tar/1", "unreadable")
+    assert isinstance(second.content, Refused)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"0.png": b"x"}, r"x\.tar/0: no label; expected 0\.cls, or 'label' in 0\.json"),
+        ({"0.png": b"x", "0.json": b"{"}, r"x\.tar/0\.json: not valid JSON"),
+    ],
+)
+def test_a_sample_without_a_label_is_refused(tmp_path, load, content, message):
+    with pytest.raises(SourceError, match=message):
+        load("webdataset", write_tar(tmp_path / "x.tar", content))
+
+
+def test_a_broken_or_missing_tar_is_refused(tmp_path, load):
+    with pytest.raises(SourceError, match=r"no \.tar file"):
+        load("webdataset", tmp_path)
+    (tmp_path / "x.tar").write_bytes(b"no tar")
+    with pytest.raises(SourceError, match="not a whole tar"):
+        load("webdataset", tmp_path)
