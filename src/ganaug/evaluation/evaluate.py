@@ -11,9 +11,9 @@ import pandas as pd
 from ganaug.config import EvaluateParams
 from ganaug.evaluation.arms import ARMS, Recipe, run_arms, train_arm
 from ganaug.evaluation.classical import ClassicalAugmentation
-from ganaug.evaluation.features import FeatureExtractor, ImageNetFeatures
+from ganaug.evaluation.features import FeatureExtractor, Features, ImageNetFeatures
 from ganaug.evaluation.inputs import Parts, read_parts
-from ganaug.evaluation.leaks import check_no_leak
+from ganaug.evaluation.leaks import check_no_leak, check_no_near_duplicates
 from ganaug.evaluation.measures import (
     describe_extractor,
     describe_pairs,
@@ -27,6 +27,7 @@ from ganaug.evaluation.thumbnails import thumbnails
 from ganaug.evaluation.trained_features import TrainedFeatures
 from ganaug.evaluation.verdict import DECISIVE, Margins, decide
 from ganaug.preparing.prepared import Prepared
+from ganaug.records import SPLITS
 from ganaug.rng import derive_seed
 
 SCORED = ("val", "test")
@@ -71,9 +72,10 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix="ganaug-") as scratch:
         parts = read_parts(prepared, synthetic, scratch=Path(scratch))
         num_synthetic = len(parts["synthetic"].rows)
-        check_no_leak(
-            {split: parts[split].rows for split in ("train", *SCORED)}, parts["synthetic"].rows
-        )
+        real = {split: parts[split].rows for split in SPLITS}
+        check_no_leak(real, parts["synthetic"].rows)
+        small = extract(thumbnails, parts)
+        check_no_near_duplicates(real, small)
         runs = run_arms(
             parts["train"].data,
             parts["synthetic"].data,
@@ -85,7 +87,7 @@ def evaluate(
             num_workers=num_workers or joblib.cpu_count(),
         )
         measured, memorisation, pairs = _look_at_images(
-            parts, prepared.classes, recipe=recipe, confidence=params.confidence, seed=seed
+            parts, small, prepared.classes, recipe=recipe, confidence=params.confidence, seed=seed
         )
     deltas = compare_arms(runs, confidence=params.confidence, seed=seed)
     verdict = decide(
@@ -103,7 +105,13 @@ def evaluate(
 
 
 def _look_at_images(
-    parts: Parts, classes: tuple[str, ...], *, recipe: Recipe, confidence: float, seed: int
+    parts: Parts,
+    small: dict[str, Features],
+    classes: tuple[str, ...],
+    *,
+    recipe: Recipe,
+    confidence: float,
+    seed: int,
 ) -> tuple[dict[str, Any], dict[str, dict[str, Any]], list[dict[str, Any]]]:
     """Distances and memorisation in their feature spaces, and the closest pairs."""
     learned = train_arm(
@@ -125,7 +133,7 @@ def _look_at_images(
         for space, extractor in spaces.items()
     }
     memorisation = measure_copying(
-        {"imagenet": features["distances"], "thumbnails": extract(thumbnails, parts)},
+        {"imagenet": features["distances"], "thumbnails": small},
         parts,
         confidence=confidence,
         seed=seed,
