@@ -93,8 +93,10 @@ def test_the_page_is_whole_and_can_be_walked_by_keyboard(small_run: Path) -> Non
 @pytest.mark.usefixtures("no_drawing")
 def test_the_tables_carry_the_numbers_of_the_files(small_run: Path) -> None:
     said = words(report(small_run))
-    assert "against class-balanced classical augmentation +1.2 +0.3 +2.2 0.031 6" in said
-    assert "A: real images 70.0 1.0" in said
+    assert "against class-balanced classical augmentation +1.2 +0.3 +2.2 0.031 0.062 6" in said
+    assert "A: real images 70.0 1.0 70.0 1.0" in said
+    assert "6 real images, a small CNN +1.2 +0.3 +2.2 0.031 0.062 6" in said
+    assert "Macro-F1 on val by that ratio 0: 70.0, 1: 72.0" in said
     assert "clear 9 0 +0.4 0.012 0.012 0.750 0.750" in said
     assert "cracked 3 6 +2.6 0.012 \N{EN DASH} 0.750 \N{EN DASH}" in said
     assert (
@@ -122,7 +124,7 @@ def test_the_figures_are_files_too_and_stale_ones_go(small_run: Path) -> None:
     stale.write_bytes(b"old")
     report(small_run)
     assert {path.name for path in (small_run / "evaluate" / "figures").iterdir()} == {
-        *("uplift.png", "training.png", "rejects.png", "closest-pairs.png"),
+        *("uplift.png", "learning-curve.png", "training.png", "rejects.png", "closest-pairs.png"),
         *("examples-00.png", "examples-01.png"),
     }
 
