@@ -63,5 +63,5 @@ def standardised_views(
     Adam moves all D weights at once: longer rows would throw a logit about at every step.
     """
     plain = views["train"][0]
-    mean, spread = plain.mean(axis=0), plain.std(axis=0) * np.sqrt(plain.shape[1]) + TINY
+    mean, spread = plain.mean(axis=0), plain.std(axis=0) * plain.shape[1] ** 0.5 + TINY
     return {name: (np.stack(many, axis=1) - mean) / spread for name, many in views.items()}
