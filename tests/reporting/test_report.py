@@ -1,4 +1,6 @@
 import re
+import shutil
+import subprocess
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -157,3 +159,21 @@ def test_a_missing_curve_is_named(small_run: Path) -> None:
     path.unlink()
     with pytest.raises(DatasetError, match=r"val/kid\.tsv: no such curve; run the stage train"):
         read_curves(small_run / "train")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs a Chromium on the path")
+def test_a_browser_shows_the_page_from_disk_without_a_complaint(small_run: Path) -> None:
+    report(small_run)
+    page = (small_run / "evaluate" / "report.html").as_uri()
+    command = [
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--virtual-time-budget=2000",
+    ]
+    command += [f"--user-data-dir={small_run / 'browser'}", "--enable-logging=stderr", "--dump-dom"]
+    done = subprocess.run([*command, page], capture_output=True, text=True, timeout=120, check=True)
+    assert "<h1>Ship</h1>" in done.stdout
+    assert "CONSOLE" not in done.stderr
