@@ -1,7 +1,7 @@
 """data/prepared, data/synthetic -> results/evaluate: whether and how much synthetic images help.
 
-Params: seed, evaluate. Writes: verdict.json, metrics.json, deltas.csv (a row per arm, seed and
-split), closest_pairs.json, report.html and figures.
+Params: seed, evaluate. Writes: verdict.json, metrics.json, deltas.csv (a row per
+classifier and split), closest_pairs.json, report.html and figures.
 """
 
 from pathlib import Path
@@ -27,12 +27,14 @@ def main(
     synthetic: Annotated[Path, typer.Option(file_okay=False, help="Synthetic images.")],
     train: Annotated[Path, typer.Option(file_okay=False, help="Results of train, for curves.")],
     out: Annotated[Path, typer.Option(file_okay=False, help="Results folder, created.")],
+    cache: Annotated[Path, typer.Option(file_okay=False, help="Features that outlive a run.")],
     params: Annotated[Path, typer.Option(dir_okay=False)] = Path("params.yaml"),
 ) -> None:
     """Compare training with and without synthetic images, and decide whether to ship them."""
     p = load_params(params)
     with measured("evaluate", out / "budget.json"):
-        result = evaluate(read_prepared(prepared), synthetic, params=p.evaluate, seed=p.seed)
+        dataset = read_prepared(prepared)
+        result = evaluate(dataset, synthetic, params=p.evaluate, seed=p.seed, cache=cache)
         write_json(result.metrics, out / "metrics.json")
         write_json(result.verdict, out / "verdict.json")
         write_json(result.pairs, out / "closest_pairs.json")

@@ -21,6 +21,8 @@ TINY = {
     "generate.min_label_confidence": 0,
     "evaluate.num_seeds": 2,
     "evaluate.num_steps": 20,
+    "evaluate.ratios": [0, 1],
+    "evaluate.fractions": [0.5, 1],
 }
 
 

@@ -27,7 +27,11 @@ REFUSED = [
     ("generate.strategy", "double", "balance"),
     ("generate.max_draws_per_image", 0, "greater than or equal to 1"),
     ("evaluate.num_seeds", 1, "greater than or equal to 2"),
-    ("evaluate.synthetic_fraction", 1.0, "less than 1"),
+    ("evaluate.ratios", [0.5, 1], "needs 0"),
+    ("evaluate.ratios", [0], "a number above it"),
+    ("evaluate.fractions", [0.5], "must rise to 1"),
+    ("evaluate.fractions", [1, 0.5], "must rise to 1"),
+    ("evaluate.fractions", [0, 1], "greater than 0"),
     ("merge.name", "Solar Cells", "pattern"),
     ("merge.on_reject", "ignore", "real_only"),
 ]

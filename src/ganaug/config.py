@@ -187,10 +187,29 @@ class EvaluateParams(_Section):
     num_steps: Count
     batch_size: Count
     lr: Positive
-    synthetic_fraction: OpenFraction
+    ratios: tuple[NotNegative, ...]
+    fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...]
     confidence: OpenFraction
     harm_margin_pp: NotNegative
     recall_margin_pp: NotNegative
+
+    @field_validator("ratios")
+    @classmethod
+    def _must_hold_none_and_some(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
+        if 0 not in ratios or not any(ratios) or len(set(ratios)) < len(ratios):
+            raise ValueError(
+                f"{list(ratios)}: needs 0, which is shipping none, and a number above it, each once"
+            )
+        return ratios
+
+    @field_validator("fractions")
+    @classmethod
+    def _must_end_with_all(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
+        if list(fractions) != sorted(set(fractions)) or 1 not in fractions:
+            raise ValueError(
+                f"{list(fractions)}: must rise to 1, since the verdict is about all real images"
+            )
+        return fractions
 
 
 class MergeParams(_Section):

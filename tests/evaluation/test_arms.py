@@ -4,12 +4,21 @@ import pytest
 import torch
 
 from ganaug.evaluation import arms
-from ganaug.evaluation.arms import ARMS, LabelledImages, Recipe, run_arms, train_arm
-from ganaug.evaluation.classifier import predict
+from ganaug.evaluation.arms import (
+    ARMS,
+    LabelledImages,
+    Recipe,
+    Run,
+    keep_fraction,
+    score_runs,
+    train_arm,
+)
+from ganaug.evaluation.classifier import predict, small_cnn
 from tests.evaluation.toy_synthetic import new_images
 
 CLASSES = ("left", "right")
-RECIPE = Recipe(num_steps=3, batch_size=8, lr=0.01, synthetic_fraction=0.5, symmetries=("vflip",))
+RECIPE = Recipe(num_steps=3, batch_size=8, lr=0.01, symmetries=("vflip",))
+RUNS = [Run("cnn", arm, seed, 1.0) for arm in ARMS for seed in (0, 1)]
 
 
 def labelled(seed, *, number=32):
@@ -18,82 +27,115 @@ def labelled(seed, *, number=32):
     return LabelledImages(np.stack(images)[:number], np.array(labels)[:number], weights)
 
 
-def run(*, synthetic=None, num_workers=1, num_seeds=2, **options):
-    made = labelled(3) if synthetic is None else synthetic
-    splits = {"val": labelled(1), "test": labelled(2)}
-    options = {"class_names": CLASSES, "recipe": RECIPE, "seed": 0} | options
-    return run_arms(
-        labelled(0), made, splits, num_seeds=num_seeds, num_workers=num_workers, **options
+def views(part, *, number):
+    """The same as rows of `linear`: views of the pixels."""
+    flat = part.images.reshape(len(part.images), 1, -1) / np.float32(255)
+    return LabelledImages(flat.repeat(number, axis=1), part.labels, part.weights)
+
+
+SETS = {"cnn": {name: labelled(seed) for seed, name in enumerate(("train", "synthetic"))}}
+SETS["cnn"] |= {"val": labelled(2), "test": labelled(3)}
+SETS["linear"] = {
+    name: views(part, number=2 if name in ("train", "synthetic") else 1)
+    for name, part in SETS["cnn"].items()
+}
+
+
+def score(runs, *, splits=("val", "test"), num_workers=1):
+    return score_runs(
+        runs, SETS, splits, class_names=CLASSES, recipe=RECIPE, seed=0, num_workers=num_workers
     )
 
 
 @pytest.fixture(scope="module")
-def runs():
-    return run()
+def scored():
+    return score(RUNS)
 
 
-def test_every_arm_is_scored_on_both_splits_with_every_seed(runs):
-    assert len(runs) == len(ARMS) * 2 * 2
-    assert runs["arm"].unique().tolist() == list(ARMS)
-    assert runs.iloc[:4][["seed", "split"]].values.tolist() == [
+def test_every_run_is_scored_on_every_split_in_the_order_asked_for(scored):
+    assert len(scored) == len(RUNS) * 2
+    assert scored["arm"].unique().tolist() == list(ARMS)
+    assert scored.iloc[:4][["seed", "split"]].values.tolist() == [
         [0, "val"], [0, "test"], [1, "val"], [1, "test"],
     ]  # fmt: skip
-    recalls = runs[["recall/left", "recall/right"]]
-    assert runs["macro_f1"].between(0, 1).all()
-    assert recalls.notna().all(axis=None)
+    assert scored["macro_f1"].between(0, 1).all()
+    assert scored[["recall/left", "recall/right"]].notna().all(axis=None)
 
 
-def test_workers_change_no_number(runs):
-    alone = runs[runs["seed"] == 0].reset_index(drop=True)
-    pd.testing.assert_frame_equal(run(num_workers=2, num_seeds=1), alone)
+def test_workers_change_no_number(scored):
+    runs = [run for run in RUNS if run.seed == 0]
+    alone = scored[scored["seed"] == 0].reset_index(drop=True)
+    pd.testing.assert_frame_equal(score(runs, num_workers=2), alone)
+
+
+def test_only_the_splits_asked_for_are_scored(capsys):
+    found = score([Run("linear", "D", 0, 0.5)], splits=["val"])
+    assert found["split"].tolist() == ["val"]
+    assert found["ratio"].tolist() == [0.5]
+    assert "evaluate: 1/1 classifiers" in capsys.readouterr().err
 
 
 def test_the_number_of_threads_is_left_as_it_was():
     before = torch.get_num_threads()
-    run(num_seeds=1)
+    score(RUNS[:1])
     assert torch.get_num_threads() == before
 
 
-def test_without_synthetic_images_only_real_arms_run(capsys):
-    found = run(synthetic=labelled(0, number=0), num_seeds=1)
-    assert found["arm"].unique().tolist() == ["A", "B", "B'"]
-    assert "evaluate: 3/3 classifiers" in capsys.readouterr().err
+def test_a_fraction_keeps_its_share_of_each_class_and_grows_by_adding():
+    labels = np.repeat([0, 1], [30, 10])
+    few, more = (keep_fraction(labels, share, seed=0) for share in (0.1, 0.5))
+    assert np.bincount(labels[few]).tolist() == [3, 1]
+    assert np.bincount(labels[more]).tolist() == [15, 5]
+    assert set(few) < set(more)
+    assert keep_fraction(labels, 1, seed=0).tolist() == list(range(40))
+    assert keep_fraction(labels, 0.5, seed=1).tolist() != more.tolist()
 
 
-def used_by(arm, monkeypatch):
-    """What an arm hands to the trainer."""
+def used_by(run, monkeypatch):
+    """What a run hands to the trainer."""
     calls = {}
-    monkeypatch.setattr(arms, "train_classifier", lambda *a, **options: calls.update(options))
-    train_arm(ARMS[arm], labelled(0), labelled(3), num_classes=2, recipe=RECIPE, seed=0)
+    monkeypatch.setattr(
+        arms, "train_classifier", lambda *a, **options: calls.update(options, images=a[0])
+    )
+    train_arm(run, SETS[run.network], num_classes=2, recipe=RECIPE, seed=0)
     return calls
 
 
 @pytest.mark.parametrize(
-    ("arm", "balanced", "classical", "fraction"),
+    ("arm", "balanced", "classical", "share"),
     [
         ("A", False, False, None),
         ("B", False, True, None),
         ("B'", True, True, None),
-        ("C", False, False, 0.5),
-        ("D", False, True, 0.5),
+        ("C", False, False, 1 / 3),
+        ("D", False, True, 1 / 3),
         ("E", False, True, 1.0),
     ],
 )
-def test_arms_differ_in_their_images_only(arm, balanced, classical, fraction, monkeypatch):
-    options = used_by(arm, monkeypatch)
+def test_arms_differ_in_their_images_only(arm, balanced, classical, share, monkeypatch):
+    options = used_by(Run("cnn", arm, 0, ratio=0.5), monkeypatch)
+    assert options["network"] is small_cnn
     assert options["class_balanced"] is balanced
     assert (options["augment"] is not None) is classical
     pool = options["synthetic"]
-    assert (pool.batch_fraction if pool else None) == fraction
-    same = ("num_steps", "batch_size", "lr", "seed", "num_classes")
-    assert [options[key] for key in same] == [3, 8, 0.01, 0, 2]
+    assert (pool.batch_fraction if pool else None) == share
+    same = ("num_steps", "batch_size", "lr", "num_classes")
+    assert [options[key] for key in same] == [3, 8, 0.01, 2]
+    assert options["seed"] == used_by(Run("linear", "A", 0, 1), monkeypatch)["seed"]
+    assert len(used_by(Run("cnn", arm, 0, 1, fraction=0.25), monkeypatch)["images"]) == 8
 
 
 def test_weights_of_synthetic_images_reach_the_loss():
-    made = labelled(3)
+    made = SETS["cnn"]["synthetic"]
     light = LabelledImages(made.images, made.labels, made.weights / 10)
     first, second = (
-        train_arm(ARMS["C"], labelled(0), pool, num_classes=2, recipe=RECIPE, seed=0)
+        train_arm(
+            Run("cnn", "C", 0, 1.0),
+            SETS["cnn"] | {"synthetic": pool},
+            num_classes=2,
+            recipe=RECIPE,
+            seed=0,
+        )
         for pool in (made, light)
     )
     assert (predict(first, made.images) != predict(second, made.images)).any()

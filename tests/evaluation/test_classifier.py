@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ganaug.evaluation.batches import SyntheticPool
-from ganaug.evaluation.classifier import Classifier, embed, predict, train_classifier
+from ganaug.evaluation.classifier import Classifier, embed, predict, small_cnn, train_classifier
 
 
 def halves(n=48, *, side=16, channels=1, seed=0):
@@ -17,7 +17,8 @@ def halves(n=48, *, side=16, channels=1, seed=0):
 
 
 def train(images, labels, **options):
-    settings = {"num_classes": 2, "num_steps": 12, "batch_size": 16, "lr": 0.01, "seed": 0}
+    settings = {"network": small_cnn, "num_classes": 2, "num_steps": 12, "batch_size": 16}
+    settings |= {"lr": 0.01, "seed": 0}
     return train_classifier(images, labels, **(settings | options))
 
 
@@ -107,6 +108,6 @@ def test_the_transform_is_applied_to_every_batch():
 @pytest.mark.parametrize(("side", "channels"), [(16, 3), (32, 1), (64, 1), (128, 1), (256, 3)])
 def test_every_resolution_ends_on_the_same_grid(side, channels):
     model = Classifier(num_classes=3, channels=channels, resolution=side)
-    x = torch.zeros(2, channels, side, side)
-    assert model.stem(x).shape[2:] == (16, 16)
+    x = torch.zeros(2, side, side, channels)
+    assert model.stem(x.permute(0, 3, 1, 2)).shape[2:] == (16, 16)
     assert model(x).shape == (2, 3)

@@ -1,11 +1,11 @@
-"""The whole stage on the toy dataset, with the negative controls that a verdict has to pass."""
+"""The whole stage on the toy dataset; test_controls.py asks whether its verdicts are right."""
 
 import json
 
 import pytest
 
 from ganaug.errors import DatasetError
-from ganaug.evaluation import arms
+from ganaug.evaluation import evaluate as stage
 from ganaug.evaluation.arms import ARMS
 from ganaug.evaluation.evaluate import evaluate
 from ganaug.shards import read_rows
@@ -15,20 +15,28 @@ from tests.evaluation.toy_synthetic import copied_images, new_images
 @pytest.fixture
 def deciding_arms_only(monkeypatch):
     """Leave out the arms that no decision rests on."""
-    monkeypatch.setattr(arms, "ARMS", {name: ARMS[name] for name in ("B", "B'", "D")})
+    monkeypatch.setattr(stage, "ARMS", {name: ARMS[name] for name in ("B", "B'", "D")})
 
 
 @pytest.fixture
-def run(prepared, synthetic, shipped_params):
+def run(prepared, synthetic, shipped_params, tmp_path):
     """Evaluate a synthetic set with a small recipe."""
     params = shipped_params.evaluate.model_copy(
-        update={"num_seeds": 2, "num_steps": 25, "batch_size": 12, "lr": 0.01}
+        update={
+            "num_seeds": 2,
+            "num_steps": 25,
+            "batch_size": 12,
+            "lr": 0.01,
+            "ratios": (0, 1),
+        }
     )
 
     def evaluated(images, labels, *, columns=None, **changes):
         folder = synthetic(images, labels, **(columns or {}))
         own = params.model_copy(update=changes)
-        return evaluate(prepared, folder, params=own, seed=0, num_workers=1)
+        return evaluate(
+            prepared, folder, params=own, seed=0, cache=tmp_path / "cache", num_workers=1
+        )
 
     return evaluated
 
@@ -37,7 +45,7 @@ def test_right_images_ship_and_everything_is_plain_values(run):
     found = run(*new_images())
     assert found.verdict["decision"] == "ship", found.verdict["reasons"]
     assert found.verdict["num_seeds"] == 2
-    assert found.verdict["synthetic_fraction"] == 0.5
+    assert found.verdict["ratio"]["chosen"] == 1, found.verdict["ratio"]
     assert set(found.metrics["arms"]) == {"A", "B", "B'", "C", "D", "E"}
     assert found.metrics["arms"]["B"]["mean"] > 0.9
     for space in ("distances", "distances_trained"):
@@ -47,16 +55,6 @@ def test_right_images_ship_and_everything_is_plain_values(run):
     assert set(found.metrics["memorisation"]) == {"imagenet", "thumbnails", "thumbnails_space"}
     assert len(found.pairs) == 16
     json.dumps([found.metrics, found.verdict, found.pairs], allow_nan=False)
-
-
-@pytest.mark.usefixtures("deciding_arms_only")
-def test_wrong_labels_do_not_ship(run):
-    images, labels = new_images()
-    found = run(images, [1 - label for label in labels], synthetic_fraction=0.75)
-    assert found.verdict["decision"] == "ship_real_only"
-    assert found.verdict["uplift"]["D-B"]["mean_pp"] < -10
-    assert any(reason.startswith("D-B:") for reason in found.verdict["reasons"])
-    assert any(reason.startswith("Class ") for reason in found.verdict["reasons"])
 
 
 @pytest.mark.usefixtures("deciding_arms_only")

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from ganaug.evaluation.features import ImageNetFeatures
+from ganaug.evaluation.features import CachedFeatures, ImageNetFeatures
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +70,25 @@ def test_importing_the_module_stays_light():
         env={"PYTHONPATH": "src"},
     )  # fmt: skip
     assert done.stdout.strip() == "[]"
+
+
+def test_kept_features_are_the_computed_ones_and_the_folder_does_not_grow(tmp_path):
+    calls = []
+
+    class Mean:
+        name, weights_sha256 = "mean", "ab"
+
+        def __call__(self, x):
+            calls.append(len(x))
+            return x.mean(axis=(1, 2), dtype=np.float32)
+
+    first, second = images(3), images(4, seed=1)
+    cached = CachedFeatures(Mean(), tmp_path)
+    fresh = cached(first)
+    cached(second)
+    again = CachedFeatures(Mean(), tmp_path)
+    np.testing.assert_array_equal(again(first), fresh)
+    assert calls == [3, 4]
+    again.drop_unused()
+    assert len(list(tmp_path.iterdir())) == 1
+    assert again(first[:2]).shape == (2, 1)  # other images, other features

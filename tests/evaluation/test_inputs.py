@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ganaug.errors import DatasetError
-from ganaug.evaluation.inputs import read_parts
+from ganaug.evaluation.inputs import read_parts, unfilled_classes
 from ganaug.shards import read_images
 from tests.evaluation.toy_synthetic import new_images
 
@@ -49,3 +49,16 @@ def test_other_classes_are_refused(prepared, synthetic, tmp_path):
     other = replace(prepared, classes=("up", "down"))
     with pytest.raises(DatasetError, match="classes"):
         read_parts(other, folder, scratch=tmp_path)
+
+
+def test_a_class_that_was_asked_for_and_not_filled_is_known(prepared, synthetic):
+    images, labels = new_images()
+    lefts = [image for image, label in zip(images, labels, strict=True) if label == 0]
+    folder = synthetic(lefts, [0] * len(lefts), wanted={"left": 20, "right": 20})
+    assert unfilled_classes(folder) == ("right",)
+
+
+def test_a_class_that_was_not_asked_for_is_no_failure(prepared, synthetic):
+    images, labels = new_images()
+    lefts = [image for image, label in zip(images, labels, strict=True) if label == 0]
+    assert unfilled_classes(synthetic(lefts, [0] * len(lefts))) == ()

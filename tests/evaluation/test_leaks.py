@@ -1,8 +1,13 @@
+import numpy as np
 import pandas as pd
 import pytest
 
 from ganaug.errors import DatasetError
-from ganaug.evaluation.leaks import check_no_leak
+from ganaug.evaluation.leaks import (
+    check_no_leak,
+    check_no_near_duplicates,
+    near_duplicate_distance,
+)
 
 
 def real_rows(*names, group="g"):
@@ -49,3 +54,29 @@ def test_all_leaks_are_named_at_once_and_long_lists_are_cut():
         check_no_leak(splits(train=many, test=many), synthetic_rows(ids=("s1", "a")))
     assert "train and test share image a, b, c and 5 more" in str(caught.value)
     assert "synthetic image a equals" in str(caught.value)
+
+
+def pictures(number, *, seed=0):
+    """Features of different pictures, and rows that put each into a group of its own."""
+    features = np.random.default_rng(seed).normal(size=(number, 16)).astype(np.float32)
+    names = [f"{seed}-{i}" for i in range(number)]
+    return features, pd.DataFrame({"image_id": names, "group_id": names})
+
+
+def test_altered_copies_in_test_stop_the_run_and_the_pairs_are_named():
+    (train, train_rows), (test, test_rows) = pictures(200), pictures(60, seed=1)
+    rows = {"train": train_rows, "test": test_rows}
+    check_no_near_duplicates(rows, {"train": train, "test": test})
+    test[40:] = train[:20] + np.float32(0.01)
+    with pytest.raises(DatasetError, match="test and train share near duplicates: 1-") as caught:
+        check_no_near_duplicates(rows, {"train": train, "test": test})
+    assert "and 17 more" in str(caught.value)
+
+
+def test_likeness_within_a_group_does_not_move_the_threshold():
+    train, rows = pictures(200)
+    alone = near_duplicate_distance(train, rows["group_id"])
+    twins = np.concatenate([train, train + np.float32(1e-3)])
+    together = near_duplicate_distance(twins, pd.concat([rows["group_id"]] * 2))
+    assert together == pytest.approx(alone, rel=0.01)
+    assert near_duplicate_distance(train, pd.Series(["g"] * 200)) == 0

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from ganaug.evaluation.statistics import paired_delta, wilson_interval
+from ganaug.evaluation.statistics import holm, paired_delta, wilson_interval
 
 CONTROL = [0.70, 0.72, 0.69, 0.71, 0.73, 0.70]
 
@@ -84,3 +84,9 @@ def test_wilson_equals_scipys(hits):
     assert (low, high) == pytest.approx((expected.low, expected.high))
     assert low >= 0
     assert high <= 1
+
+
+def test_holm_asks_more_of_the_smallest_and_keeps_the_order():
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([0.02]) == [0.02]

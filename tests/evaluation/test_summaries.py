@@ -1,7 +1,15 @@
+import numpy as np
 import pandas as pd
 import pytest
 
-from ganaug.evaluation.summaries import compare_arms, recall_changes, rounded, summarise_arms
+from ganaug.evaluation.summaries import (
+    compare_arms,
+    learning_curve,
+    recall_changes,
+    rounded,
+    summarise_arms,
+    summarise_networks,
+)
 
 
 def runs(**scores):
@@ -63,3 +71,23 @@ def test_rounding_keeps_six_digits_and_everything_else():
     assert rounded({"a": [1 / 3, 12345678.9], "b": None, "c": True, "d": 7, "e": (2e-9 / 3,)}) == {
         "a": [0.333333, 12345700.0], "b": None, "c": True, "d": 7, "e": [6.66667e-10],
     }  # fmt: skip
+
+
+def test_p_values_are_adjusted_over_the_networks():
+    table = pd.concat([runs(**ALL).assign(network=name) for name in ("cnn", "linear")])
+    found = summarise_networks(table, ["a", "b"], confidence=0.95, seed=0)
+    assert list(found) == ["cnn", "linear"]
+    delta = found["linear"]["deltas"]["D-B'"]["test"]
+    assert delta["p_holm"] == pytest.approx(min(1, 2 * delta["p_value"]))
+    assert found["cnn"]["recall_change_pp"] == pytest.approx({"a": 0, "b": 0}, abs=1e-9)
+
+
+def test_the_curve_rises_by_real_images_and_is_left_out_with_one_point():
+    table = runs(**ALL).assign(network="cnn")
+    found = summarise_networks(table, ["a", "b"], confidence=0.95, seed=0)
+    labels = np.repeat([0, 1], [20, 4])
+    points = learning_curve({1.0: found, 0.1: found}, labels)
+    assert [(p["fraction"], p["num_real"]) for p in points] == [(0.1, 3), (1.0, 24)]
+    assert set(points[0]["networks"]["cnn"]["arms"]) == {"B", "B'", "D"}
+    assert set(points[0]["networks"]["cnn"]["deltas"]) == {"D-B", "D-B'"}
+    assert learning_curve({1.0: found}, labels) == []

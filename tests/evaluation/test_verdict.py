@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from ganaug.evaluation.verdict import Margins, decide
+from ganaug.evaluation.verdict import Evidence, Margins, decide
 
 GATE = {
     "passed": True, "closer_to_train": 0.8, "authentic": 0.7, "authentic_real": 0.6,
@@ -17,14 +17,24 @@ def delta(mean, low, high):
 GAIN, NOTHING, HARM = delta(2, 0.5, 3.5), delta(0.1, -0.4, 0.6), delta(0.5, -0.6, 1.6)
 
 
-def verdict(plain=GAIN, balanced=GAIN, *, recalls=None, gate=GATE, num_synthetic=1500):
-    return decide(
-        {"D-B": plain, "D-B'": balanced, "C-A": HARM},
-        {"good": 0.5, "bad": -1.9} if recalls is None else recalls,
-        {"imagenet": GATE, "thumbnails": gate},
-        margins=Margins(harm_pp=0.5, recall_pp=2.0, confidence=0.95),
+def verdict(
+    plain=GAIN, balanced=GAIN, *, linear=GAIN, recalls=None, gate=GATE, num_synthetic=1500,
+    precision=(0.5, 0.6), ratio=1.0, empty=(),
+):  # fmt: skip
+    recalls = {"good": 0.5, "bad": -1.9} if recalls is None else recalls
+    evidence = Evidence(
+        deltas={
+            "cnn": {"D-B": plain, "D-B'": balanced, "C-A": HARM},
+            "linear": {"D-B": linear, "D-B'": GAIN},
+        },
+        recall_change_pp={"cnn": recalls, "linear": {"good": 0.0, "bad": 0.0}},
+        memorisation={"imagenet": GATE, "thumbnails": gate},
+        precision=precision,
+        ratio=ratio,
+        empty=empty,
         num_synthetic=num_synthetic,
     )
+    return decide(evidence, Margins(harm_pp=0.5, recall_pp=2.0, confidence=0.95))
 
 
 def test_a_gain_over_both_ships_as_a_gain():
@@ -42,6 +52,17 @@ def test_a_gain_that_balancing_explains_is_not_sold_as_one():
     assert "no measurable difference against class-balanced" in found["sentence"]
 
 
+def test_a_gain_that_one_classifier_shows_is_not_called_one():
+    found = verdict(linear=NOTHING)
+    assert found["decision"] == "ship"
+    assert found["sentence"].startswith("No measurable difference that both classifiers show")
+    assert found["linear"]["uplift"]["D-B"] == NOTHING
+
+
+def test_classes_too_small_to_tell_are_not_held_against_it():
+    assert verdict(precision=(None, None))["decision"] == "ship"
+
+
 def test_no_difference_ships_and_says_so():
     found = verdict(plain=NOTHING)
     assert found["decision"] == "ship"
@@ -52,13 +73,20 @@ def test_no_difference_ships_and_says_so():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"plain": HARM}, "D-B: .* as low as -0.6 pp; above -0.5 pp"),
-        ({"balanced": HARM}, "D-B': .* as low as -0.6 pp"),
-        ({"plain": delta(0, -0.5, 0.5)}, "D-B: .* as low as -0.5 pp"),
-        ({"recalls": {"good": 3.0, "bad": -2.1}}, "Class bad: recall changes by -2.1 pp"),
+        ({"plain": HARM}, "D-B with a small CNN: .* as low as -0.6 pp; above -0.5 pp"),
+        ({"balanced": HARM}, "D-B' with a small CNN: .* as low as -0.6 pp"),
+        ({"plain": delta(0, -0.5, 0.5)}, "D-B with a small CNN: .* as low as -0.5 pp"),
+        (
+            {"recalls": {"good": 3.0, "bad": -2.1}},
+            "Class bad with a small CNN: recall changes by -2.1 pp",
+        ),
         ({"gate": GATE | {"passed": False, "near_copies": 0.4}}, "space of thumbnails: 40.0% near"),
+        ({"linear": HARM}, "D-B with a linear classifier .* as low as -0.6 pp"),
+        ({"precision": (0.02, 0.6)}, "do not look like real images: 2.0% .* against 60.0%"),
+        ({"ratio": 0.0}, "On val, adding none did better"),
+        ({"empty": ("rare",)}, "Class rare: images were asked for, and none was accepted"),
     ],
-    ids=["plain", "balanced", "edge", "recall", "copies"],
+    ids=["plain", "balanced", "edge", "recall", "copies", "linear", "noise", "ratio", "empty"],
 )
 def test_each_breach_keeps_the_synthetic_images_back(changes, reason):
     found = verdict(**changes)
@@ -74,13 +102,7 @@ def test_every_breach_is_named():
 
 
 def test_no_synthetic_images_is_a_reason_of_its_own():
-    found = decide(
-        dict.fromkeys(("D-B", "D-B'"), delta(0, 0, 0)),
-        {"good": 0.0},
-        {},
-        margins=Margins(0.5, 2.0, 0.95),
-        num_synthetic=0,
-    )
+    found = verdict(num_synthetic=0)
     assert found["decision"] == "ship_real_only"
     assert "no synthetic images" in found["sentence"]
     assert found["reasons"] == ["There are no synthetic images: none was accepted by the filter."]

@@ -31,7 +31,13 @@ def copied_images(prepared: Prepared) -> tuple[list[np.ndarray], list[int]]:
 
 
 def write_synthetic(
-    folder: Path, prepared: Prepared, images: list[np.ndarray], labels: list[int], **columns: object
+    folder: Path,
+    prepared: Prepared,
+    images: list[np.ndarray],
+    labels: list[int],
+    *,
+    wanted: dict[str, int] | None = None,
+    **columns: object,
 ) -> Path:
     """Write shards and synthetic.json; `columns` overrides what the rows say."""
     folder.mkdir(parents=True)
@@ -61,6 +67,7 @@ def write_synthetic(
     counts = {name: labels.count(label) for label, name in enumerate(prepared.classes)}
     facts = {"generator_id": "ab" * 32, "strategy": "balance", "amount": 1.5}
     facts |= dict.fromkeys(("wanted", "drawn", "accepted"), counts)
+    facts |= {"wanted": wanted or counts}
     facts |= {"rejected": {name: {"wrong_class": 0} for name in prepared.classes}}
     write_json({**facts, "files": describe_files(paths)}, folder / "synthetic.json")
     return folder

@@ -8,6 +8,7 @@ from tests.publishing.small_run import write_curves
 
 SMALL = {
     "evaluate.num_seeds": 2, "evaluate.num_steps": 4, "evaluate.batch_size": 8,
+    "evaluate.ratios": [0, 1], "evaluate.fractions": [0.5, 1],
 }  # fmt: skip
 DOCUMENTS = ("metrics.json", "verdict.json", "closest_pairs.json", "deltas.csv", "report.html")
 
@@ -15,6 +16,7 @@ DOCUMENTS = ("metrics.json", "verdict.json", "closest_pairs.json", "deltas.csv",
 def run(tmp_path, prepared_folder, params, out):
     arguments = ["--prepared", prepared_folder, "--synthetic", tmp_path / "synthetic"]
     arguments += ["--train", tmp_path / "train", "--out", out, "--params", params]
+    arguments += ["--cache", tmp_path / "cache"]  # empty at first, full the second time
     result = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
     assert result.exit_code == 0
     return result
@@ -32,7 +34,7 @@ def test_the_stage_writes_everything_and_a_rerun_the_same_bytes(
     run(tmp_path, prepared_folder, params, second)
     verdict = read_json(first / "verdict.json")
     assert verdict["sentence"] in result.stdout
-    assert len((first / "deltas.csv").read_text().splitlines()) == 1 + 6 * 2 * 2
+    assert len((first / "deltas.csv").read_text().splitlines()) == 1 + 2 * (6 + 3) * 2 * 2
     assert (first / "figures").is_dir()
     for name in DOCUMENTS:
         assert (first / name).read_bytes() == (second / name).read_bytes(), name

@@ -99,6 +99,7 @@ def write_synthetic(
 def verdict(decision: str) -> dict[str, Any]:
     """The content of verdict.json."""
     uplift = {"mean_pp": 1.24, "low_pp": 0.31, "high_pp": 2.17, "p_value": 0.031, "n": 6}
+    uplift |= {"p_holm": 0.062}
     return {
         "decision": decision,
         "sentence": "Synthetic images raise macro-F1 by 1.2 pp.",
@@ -112,7 +113,8 @@ def verdict(decision: str) -> dict[str, Any]:
         "uplift": {"D-B": uplift, "D-B'": uplift | {"low_pp": -0.2}},
         "recall_change_pp": {"clear": 0.4, "cracked": 2.6},
         "memorisation": {"passed": True},
-        "synthetic_fraction": 0.5,
+        "linear": {"uplift": {"D-B": uplift, "D-B'": uplift}, "recall_change_pp": {"clear": 0.1}},
+        "ratio": {"chosen": 1.0, "measured": 1.0, "val": {"0": 0.7, "1.0": 0.72}},
         "num_seeds": 6,
     }
 
@@ -126,11 +128,18 @@ def metrics() -> dict[str, Any]:
     gate = {"closer_to_train": 0.862, "closer_to_train_real": 0.86, "near_copies": 0.002}
     gate |= {"near_copies_real": 0.003, "authentic": 0.7, "authentic_real": 0.6, "passed": True}
     delta = {"mean_pp": 1.24, "low_pp": 0.31, "high_pp": 2.17, "p_value": 0.031, "n": 6}
+    delta |= {"p_holm": 0.062}
+    arms = {arm: {"mean": 0.7, "std": 0.01} for arm in ("A", "B", "B'", "C", "D", "E")}
+    deltas = {name: {"test": delta, "val": delta} for name in ("D-B", "D-B'", "B-A", "C-A", "E-A")}
+    point = {"arms": {"B": 0.6, "B'": 0.61, "D": 0.65}, "deltas": {"D-B": delta, "D-B'": delta}}
     return {
-        "arms": {arm: {"mean": 0.7, "std": 0.01} for arm in ("A", "B", "B'", "C", "D", "E")},
-        "deltas": {
-            arms: {"test": delta, "val": delta} for arms in ("D-B", "D-B'", "B-A", "C-A", "E-A")
-        },
+        "arms": arms,
+        "deltas": deltas,
+        "linear": {"arms": arms, "deltas": deltas},
+        "learning_curve": [
+            {"fraction": share, "num_real": n, "networks": {"cnn": point, "linear": point}}
+            for share, n in ((0.5, 6), (1.0, 12))
+        ],
         **{
             space: {
                 "extractor": {"name": f"net of {space}", "weights_sha256": "ef" * 32},

@@ -11,6 +11,7 @@ from ganaug.reporting.figures import (
     LIGHT,
     Interval,
     Theme,
+    learning_curve,
     mosaic,
     reject_chart,
     training_curves,
@@ -66,6 +67,7 @@ def draw_all(theme: Theme) -> list[bytes]:
         training_curves({"generator": CURVE, "total": CURVE + 1}, CURVE / 10, theme=theme),
         uplift_chart([Interval("D-B", 1.0, -0.2, 2.2)], margin_pp=0.5, theme=theme),
         reject_chart(DRAWN, theme=theme),
+        learning_curve(pd.DataFrame({"B": [60.0, 70.0]}, index=[30, 100]), theme=theme),
     ]
 
 

@@ -1,4 +1,6 @@
 import re
+import shutil
+import subprocess
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -93,8 +95,10 @@ def test_the_page_is_whole_and_can_be_walked_by_keyboard(small_run: Path) -> Non
 @pytest.mark.usefixtures("no_drawing")
 def test_the_tables_carry_the_numbers_of_the_files(small_run: Path) -> None:
     said = words(report(small_run))
-    assert "against class-balanced classical augmentation +1.2 +0.3 +2.2 0.031 6" in said
-    assert "A: real images 70.0 1.0" in said
+    assert "against class-balanced classical augmentation +1.2 +0.3 +2.2 0.031 0.062 6" in said
+    assert "A: real images 70.0 1.0 70.0 1.0" in said
+    assert "6 real images, a small CNN +1.2 +0.3 +2.2 0.031 0.062 6" in said
+    assert "Macro-F1 on val by that ratio 0: 70.0, 1: 72.0" in said
     assert "clear 9 0 +0.4 0.012 0.012 0.750 0.750" in said
     assert "cracked 3 6 +2.6 0.012 \N{EN DASH} 0.750 \N{EN DASH}" in said
     assert (
@@ -122,7 +126,7 @@ def test_the_figures_are_files_too_and_stale_ones_go(small_run: Path) -> None:
     stale.write_bytes(b"old")
     report(small_run)
     assert {path.name for path in (small_run / "evaluate" / "figures").iterdir()} == {
-        *("uplift.png", "training.png", "rejects.png", "closest-pairs.png"),
+        *("uplift.png", "learning-curve.png", "training.png", "rejects.png", "closest-pairs.png"),
         *("examples-00.png", "examples-01.png"),
     }
 
@@ -155,3 +159,21 @@ def test_a_missing_curve_is_named(small_run: Path) -> None:
     path.unlink()
     with pytest.raises(DatasetError, match=r"val/kid\.tsv: no such curve; run the stage train"):
         read_curves(small_run / "train")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs a Chromium on the path")
+def test_a_browser_shows_the_page_from_disk_without_a_complaint(small_run: Path) -> None:
+    report(small_run)
+    page = (small_run / "evaluate" / "report.html").as_uri()
+    command = [
+        "chromium",
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--virtual-time-budget=2000",
+    ]
+    command += [f"--user-data-dir={small_run / 'browser'}", "--enable-logging=stderr", "--dump-dom"]
+    done = subprocess.run([*command, page], capture_output=True, text=True, timeout=120, check=True)
+    assert "<h1>Ship</h1>" in done.stdout
+    assert "CONSOLE" not in done.stderr

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from ganaug.curating.neighbours import K, RealNeighbours
 from ganaug.errors import DatasetError
 from ganaug.evaluation.classical import ClassicalAugmentation
-from ganaug.evaluation.classifier import Classifier, embed, predict, train_classifier
+from ganaug.evaluation.classifier import (
+    Classifier,
+    embed,
+    predict,
+    small_cnn,
+    train_classifier,
+)
 from ganaug.images import Pixels
 from ganaug.rng import derive_seed, numpy_rng
 
@@ -84,6 +90,7 @@ class SyntheticFilter:
             model = train_classifier(
                 images[seen],
                 labels[seen],
+                network=small_cnn,
                 num_classes=self._num_classes,
                 num_steps=num_steps,
                 batch_size=BATCH_SIZE,

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
-from sklearn.neighbors import NearestNeighbors
+
+from ganaug.evaluation.neighbours import TINY, copy_ratios, nearest_others
 
 Floats = NDArray[np.float64]
 
 K = 3  # neighbours that span a real image's ball, as in the paper of the realism score
-TINY = 1e-12
 COPY_PERCENTILE = 1.0  # of real images that would count as copies of each other
 
 
@@ -41,17 +41,13 @@ class RealNeighbours:
     def __init__(self, features: NDArray[np.floating]) -> None:
         self._features = features.astype(np.float64)
         # Of each real image to the other ones, nearest first.
-        distances, neighbours = NearestNeighbors(n_neighbors=K).fit(self._features).kneighbors()
+        distances, neighbours = nearest_others(self._features, k=K)
         self._first = distances[:, 0]
         self._radius = distances[:, K - 1]
         self._unit = max(float(np.median(self._radius)), TINY)
         # Wide balls lie around outliers and would call anything realistic.
         self._trusted = self._radius <= np.median(self._radius)
-        nearest = neighbours[:, 0]
-        is_mutual = neighbours[nearest, 0] == np.arange(len(nearest))
-        reference = np.where(is_mutual, distances[nearest, 1], self._first[nearest])
-        ratio = self._first / np.maximum(reference, TINY)
-        self._copy_below = float(np.percentile(ratio, COPY_PERCENTILE))
+        self._copy_below = float(np.percentile(copy_ratios(distances, neighbours), COPY_PERCENTILE))
 
     def locate(self, features: NDArray[np.floating]) -> Position:
         """Locate M images, [M, D].

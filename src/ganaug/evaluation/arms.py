@@ -5,9 +5,10 @@ so an arm with more images gets no longer training and none is picked by its tes
 independent, one thread each, so any number of workers gives the same numbers.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -15,17 +16,19 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from ganaug.evaluation.batches import SyntheticPool
 from ganaug.evaluation.classical import ClassicalAugmentation
-from ganaug.evaluation.classifier import Classifier, predict, train_classifier
+from ganaug.evaluation.classifier import BatchTransform, Rows, predict, small_cnn, train_classifier
+from ganaug.evaluation.linear import RandomView, as_they_are, linear
 from ganaug.evaluation.scores import class_recalls, macro_f1
-from ganaug.images import Pixels
 from ganaug.parallel import map_unordered
 from ganaug.progress import ProgressReport
-from ganaug.rng import derive_seed
+from ganaug.rng import derive_seed, numpy_rng
 
 RECALL = "recall/"  # + class name: columns of the runs
+NETWORKS = {"cnn": small_cnn, "linear": linear}
 
 
 @dataclass(frozen=True)
@@ -52,124 +55,142 @@ ARMS = {
 class LabelledImages:
     """Images with labels; `images` may be a memory map, which workers open themselves."""
 
-    images: Pixels  # [N, H, W, C]
+    images: Rows  # [N, H, W, C] uint8, or [N, V, D] of `linear`
     labels: NDArray[np.int64]  # [N]
     weights: NDArray[np.float32]  # [N], in a training loss
 
 
+Sets = Mapping[str, LabelledImages]  # "train" and "synthetic", and what is scored: "val", "test"
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """How every arm's classifier is trained; see `train_classifier`."""
+    """How every classifier is trained; see `train_classifier`."""
 
     num_steps: int
     batch_size: int
     lr: float
-    synthetic_fraction: float  # of a batch, in the arms that mix; 0 < share < 1
     symmetries: tuple[str, ...]  # flips that keep every label
 
 
-def train_arm(
-    arm: Arm,
-    train: LabelledImages,
-    synthetic: LabelledImages,
-    *,
-    num_classes: int,
-    recipe: Recipe,
-    seed: int,
-) -> Classifier:
-    """One classifier of an arm; equal seeds pair it with those of the other arms."""
-    pool = None
+@dataclass(frozen=True)
+class Run:
+    """One classifier to train.
+
+    Args:
+        network: of `NETWORKS`.
+        arm: of `ARMS`.
+        seed: number of the repetition; runs with equal numbers are paired.
+        ratio: synthetic images per real one in a batch, > 0, of the arms that mix.
+        fraction: share of each class's real training images, 0 < share <= 1; smaller shares are
+            parts of larger ones, and another repetition draws others.
+    """
+
+    network: str
+    arm: str
+    seed: int
+    ratio: float
+    fraction: float = 1.0
+
+
+def train_arm(run: Run, sets: Sets, *, num_classes: int, recipe: Recipe, seed: int) -> nn.Module:
+    """The classifier of a run; all of its draws derive from `seed` and the run's own."""
+    arm, own_seed = ARMS[run.arm], derive_seed(seed, "arms", run.seed)
+    train, synthetic, pool = sets["train"], sets["synthetic"], None
     if arm.synthetic:
-        share = recipe.synthetic_fraction if arm.real else 1.0
+        share = run.ratio / (1 + run.ratio) if arm.real else 1.0
         pool = SyntheticPool(synthetic.images, synthetic.labels, synthetic.weights, share)
+    kept = keep_fraction(train.labels, run.fraction, seed=own_seed)
     with _one_thread():
-        return train_classifier(
-            train.images,
-            train.labels,
+        model: nn.Module = train_classifier(
+            train.images if run.fraction == 1 else train.images[kept],
+            train.labels[kept],
+            network=NETWORKS[run.network],
             num_classes=num_classes,
             num_steps=recipe.num_steps,
             batch_size=recipe.batch_size,
             lr=recipe.lr,
-            seed=seed,
+            seed=own_seed,
             class_balanced=arm.class_balanced,
-            augment=ClassicalAugmentation(recipe.symmetries, seed=seed) if arm.classical else None,
+            augment=_augment(run.network, arm, recipe, own_seed),
             synthetic=pool,
         )
+    return model
 
 
-def run_arms(
-    train: LabelledImages,
-    synthetic: LabelledImages,
-    splits: Mapping[str, LabelledImages],
+def keep_fraction(labels: NDArray[np.int64], fraction: float, *, seed: int) -> NDArray[np.int64]:
+    """Rows of a share of each class, rounded up; all rows at 1."""
+    rng = numpy_rng(seed, "fraction")
+    rows = [rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
+    return np.sort(np.concatenate([own[: math.ceil(len(own) * fraction)] for own in rows]))
+
+
+def score_runs(
+    runs: Sequence[Run],
+    sets: Mapping[str, Sets],
+    splits: Sequence[str],
     *,
     class_names: Sequence[str],
     recipe: Recipe,
-    num_seeds: int,
     seed: int,
     num_workers: int,
 ) -> pd.DataFrame:
-    """Train and score every arm with every seed; without synthetic images only A, B and B'.
+    """Train and score every run.
 
     Args:
-        train: real images.
-        synthetic: perhaps none.
-        splits: what is scored, say val and test.
+        runs: in any order.
+        sets: by network.
+        splits: what is scored; nothing else of `sets` but train and synthetic is touched.
         class_names: K names.
         recipe: of all classifiers.
-        num_seeds: paired repetitions.
-        seed: they derive from it.
+        seed: all seeds derive from it.
         num_workers: processes.
     Returns:
-        A row per arm, seed and split: arm, seed, split, macro_f1, and recall/<class>; in the order
-        of ARMS, seeds and splits.
+        A row per run and split, in the order of `runs` and `splits`: the fields of `Run`, split,
+        macro_f1, and recall/<class>.
     """
-    arms = [name for name, arm in ARMS.items() if len(synthetic.labels) or not arm.synthetic]
-    tasks = [(name, number) for number in range(num_seeds) for name in arms]
     results = map_unordered(
-        partial(_run, train, synthetic, dict(splits), tuple(class_names), recipe, seed),
-        tasks,
+        partial(_score, sets, tuple(splits), tuple(class_names), recipe, seed),
+        list(enumerate(runs)),
         num_workers=num_workers,
     )
-    rows: list[dict[str, Any]] = []
-    with ProgressReport("evaluate", total=len(tasks), unit="classifiers") as progress:
-        for scores in results:
-            rows += scores
+    rows: dict[int, list[dict[str, Any]]] = {}
+    with ProgressReport("evaluate", total=len(runs), unit="classifiers") as progress:
+        for index, scores in results:
+            rows[index] = scores
             progress.advance()
-    runs = pd.DataFrame(rows)
-    runs["arm"] = pd.Categorical(runs["arm"], categories=arms, ordered=True)
-    runs["split"] = pd.Categorical(runs["split"], categories=list(splits), ordered=True)
-    runs = runs.sort_values(["arm", "seed", "split"], ignore_index=True)
-    return runs.astype({"arm": "str", "split": "str"})
+    return pd.DataFrame([row for index in range(len(runs)) for row in rows[index]])
 
 
-def _run(
-    train: LabelledImages,
-    synthetic: LabelledImages,
-    splits: dict[str, LabelledImages],
+def _score(
+    sets: Mapping[str, Sets],
+    splits: tuple[str, ...],
     class_names: tuple[str, ...],
     recipe: Recipe,
     seed: int,
-    task: tuple[str, int],
-) -> list[dict[str, Any]]:
-    """Rows of one classifier, (arm, number of the repetition), one per split."""
-    name, number = task
-    model = train_arm(
-        ARMS[name],
-        train,
-        synthetic,
-        num_classes=len(class_names),
-        recipe=recipe,
-        seed=derive_seed(seed, "arms", number),
-    )
+    task: tuple[int, Run],
+) -> tuple[int, list[dict[str, Any]]]:
+    """Rows of one classifier, one per split."""
+    index, run = task
+    own = sets[run.network]
+    model = train_arm(run, own, num_classes=len(class_names), recipe=recipe, seed=seed)
     rows = []
-    for split, part in splits.items():
+    for split in splits:
+        labels = own[split].labels
         with _one_thread():
-            predicted = predict(model, part.images).argmax(axis=1)
-        recalls = class_recalls(part.labels, predicted, len(class_names))
+            predicted = predict(model, own[split].images).argmax(axis=1)
+        recalls = class_recalls(labels, predicted, len(class_names))
         columns = {RECALL + c: value for c, value in zip(class_names, recalls, strict=True)}
-        score = macro_f1(part.labels, predicted, len(class_names))
-        rows.append({"arm": name, "seed": number, "split": split, "macro_f1": score, **columns})
-    return rows
+        score = macro_f1(labels, predicted, len(class_names))
+        rows.append({**asdict(run), "split": split, "macro_f1": score, **columns})
+    return index, rows
+
+
+def _augment(network: str, arm: Arm, recipe: Recipe, seed: int) -> BatchTransform | None:
+    """What happens to every batch, real and synthetic alike."""
+    if network == "linear":
+        return RandomView(seed=seed) if arm.classical else as_they_are
+    return ClassicalAugmentation(recipe.symmetries, seed=seed) if arm.classical else None
 
 
 @contextmanager

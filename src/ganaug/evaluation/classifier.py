@@ -11,6 +11,7 @@ Axes: N batch, H height, W width, C channels, K classes, D features.
 
 import itertools
 from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,7 +30,9 @@ WARMUP_FRACTION = 0.15  # of the steps until the peak learning rate
 WEIGHT_DECAY = 0.05
 PREDICT_BATCH = 128
 
-BatchTransform = Callable[[Pixels], Pixels]
+Rows = NDArray[Any]  # images [N, H, W, C] uint8, or [N, V, D] float32 for `linear`
+BatchTransform = Callable[[Rows], Rows]
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class ResidualBlock(nn.Module):
@@ -76,7 +79,8 @@ class Classifier(nn.Module):
         self.head = nn.Linear(WIDTHS[-1], num_classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """[N, C, H, W] in 0..255 -> [N, D]: the pooled last feature map."""
+        """[N, H, W, C] in 0..255 -> [N, D]: the pooled last feature map."""
+        images = images.permute(0, 3, 1, 2)  # a view that is channels-last
         mean = images.mean(dim=(1, 2, 3), keepdim=True)
         spread = images.std(dim=(1, 2, 3), keepdim=True)
         x = (images - mean) / (spread + 8)  # 8 of 255: a flat image's noise is not blown up
@@ -84,15 +88,25 @@ class Classifier(nn.Module):
         return pooled
 
     def forward(self, images: Tensor) -> Tensor:
-        """[N, C, H, W] in 0..255 -> [N, K] logits."""
+        """[N, H, W, C] in 0..255 -> [N, K] logits."""
         logits: Tensor = self.head(self.features(images))
         return logits
 
 
+def small_cnn(shape: tuple[int, ...], num_classes: int) -> Classifier:
+    """A new `Classifier` for images [H, W, C]."""
+    model = Classifier(num_classes=num_classes, channels=shape[2], resolution=shape[0])
+    for parameter in model.parameters():  # channels last is 1.4 times as fast on AVX2
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return model
+
+
 def train_classifier(
-    images: Pixels,
+    images: Rows,
     labels: Labels,
     *,
+    network: Callable[[tuple[int, ...], int], Network],
     num_classes: int,
     num_steps: int,
     batch_size: int,
@@ -101,7 +115,7 @@ def train_classifier(
     class_balanced: bool = False,
     augment: BatchTransform | None = None,
     synthetic: SyntheticPool | None = None,
-) -> Classifier:
+) -> Network:
     """Train for a fixed number of steps; the last weights are the result, nothing is selected.
 
     Equal arguments give equal weights on one machine with one thread. Arms with equal seeds start
@@ -109,8 +123,9 @@ def train_classifier(
     the same number of them.
 
     Args:
-        images: [N, H, W, C] uint8, real; may be a memory map.
+        images: [N, ...] of real images, as the network takes them; may be a memory map.
         labels: [N] in 0..K-1.
+        network: makes one from the shape of a row and K.
         num_classes: K.
         num_steps: optimiser steps.
         batch_size: images per step, real and synthetic together.
@@ -122,9 +137,9 @@ def train_classifier(
     Returns:
         The classifier, ready to predict.
     """
-    model = _initial_model(
-        images.shape[1:], num_classes, derive_seed(seed, "classifier", "weights")
-    )
+    with torch.random.fork_rng(devices=[]):  # torch's global stream stays where it was
+        torch.manual_seed(derive_seed(seed, "classifier", "weights"))
+        model = network(images.shape[1:], num_classes).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=WEIGHT_DECAY, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, lr, total_steps=num_steps, pct_start=WARMUP_FRACTION, cycle_momentum=False
@@ -150,21 +165,10 @@ def train_classifier(
     return model.eval()
 
 
-def _initial_model(shape: tuple[int, ...], num_classes: int, seed: int) -> Classifier:
-    """A new classifier for images [H, W, C]; torch's global stream stays where it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = Classifier(num_classes=num_classes, channels=shape[2], resolution=shape[0])
-    for parameter in model.parameters():  # channels last is 1.4 times as fast on AVX2
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return model.train()
-
-
 @torch.inference_mode()
-def predict(model: Classifier, images: Pixels) -> NDArray[np.float64]:
-    """Class probabilities [N, K] of [N, H, W, C] uint8 images."""
-    num_classes = model.head.out_features
+def predict(model: nn.Module, images: Rows) -> NDArray[np.float64]:
+    """Class probabilities [N, K] of [N, ...] images; the network's last layer is its `head`."""
+    num_classes = len(model.get_parameter("head.bias"))
     parts = [F.softmax(model(_to_tensor(x)).double(), dim=1).numpy() for x in _chunks(images)]
     return np.concatenate([np.empty((0, num_classes)), *parts])
 
@@ -192,11 +196,10 @@ def _stem(channels: int, width: int, *, factor: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _chunks(images: Pixels) -> Iterator[Pixels]:
+def _chunks(images: Rows) -> Iterator[Rows]:
     for start in range(0, len(images), PREDICT_BATCH):
         yield images[start : start + PREDICT_BATCH]
 
 
-def _to_tensor(images: Pixels) -> Tensor:
-    """[N, H, W, C] uint8 -> [N, C, H, W] float32 in 0..255; a view that is channels-last."""
-    return torch.from_numpy(np.array(images, np.float32)).permute(0, 3, 1, 2)
+def _to_tensor(images: Rows) -> Tensor:
+    return torch.from_numpy(np.array(images, np.float32))

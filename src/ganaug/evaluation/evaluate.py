@@ -1,7 +1,8 @@
 """The stage `evaluate`: everything that is measured about the synthetic images, and the verdict."""
 
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import joblib
 import pandas as pd
 
 from ganaug.config import EvaluateParams
-from ganaug.evaluation.arms import ARMS, Recipe, run_arms, train_arm
+from ganaug.evaluation.arms import ARMS, NETWORKS, Recipe, Run, Sets, score_runs, train_arm
 from ganaug.evaluation.classical import ClassicalAugmentation
-from ganaug.evaluation.features import FeatureExtractor, ImageNetFeatures
-from ganaug.evaluation.inputs import Parts, read_parts
-from ganaug.evaluation.leaks import check_no_leak
+from ganaug.evaluation.classifier import Classifier
+from ganaug.evaluation.features import CachedFeatures, Features, ImageNetFeatures
+from ganaug.evaluation.inputs import Parts, read_parts, unfilled_classes
+from ganaug.evaluation.leaks import check_no_leak, check_no_near_duplicates
+from ganaug.evaluation.linear import standardised_views
 from ganaug.evaluation.measures import (
     describe_extractor,
     describe_pairs,
@@ -21,12 +24,14 @@ from ganaug.evaluation.measures import (
     measure_copying,
     measure_distances,
 )
-from ganaug.evaluation.summaries import compare_arms, recall_changes, rounded, summarise_arms
+from ganaug.evaluation.ratio import Ratio, choose_ratio
+from ganaug.evaluation.summaries import CURVE, at, learning_curve, rounded, summarise_networks
 from ganaug.evaluation.thumbnails import NAME as THUMBNAILS
 from ganaug.evaluation.thumbnails import thumbnails
 from ganaug.evaluation.trained_features import TrainedFeatures
-from ganaug.evaluation.verdict import DECISIVE, Margins, decide
+from ganaug.evaluation.verdict import MAIN, SECOND, Evidence, Margins, decide
 from ganaug.preparing.prepared import Prepared
+from ganaug.records import SPLITS
 from ganaug.rng import derive_seed
 
 SCORED = ("val", "test")
@@ -38,7 +43,7 @@ class Evaluation:
 
     metrics: dict[str, Any]
     verdict: dict[str, Any]
-    runs: pd.DataFrame  # a row per arm, seed and split
+    runs: pd.DataFrame  # a row per network, fraction, arm, seed and split
     pairs: list[dict[str, Any]]  # synthetic images nearest to a training image
 
 
@@ -48,6 +53,7 @@ def evaluate(
     *,
     params: EvaluateParams,
     seed: int,
+    cache: Path,
     num_workers: int | None = None,
 ) -> Evaluation:
     """Measure the synthetic images against real ones and decide whether to ship them.
@@ -57,79 +63,128 @@ def evaluate(
         synthetic: folder of `generate`: synthetic.json, and shards unless no image was accepted.
         params: section `evaluate`.
         seed: every draw derives from it.
+        cache: folder of features that outlive the run; what this run does not need is deleted.
         num_workers: processes that train classifiers; None takes all cores. Numbers don't change.
     Raises:
         DatasetError: a shard is missing, classes differ, or a test image has leaked.
     """
-    recipe = Recipe(
-        num_steps=params.num_steps,
-        batch_size=params.batch_size,
-        lr=params.lr,
-        synthetic_fraction=params.synthetic_fraction,
-        symmetries=prepared.symmetries,
-    )
+    recipe = Recipe(params.num_steps, params.batch_size, params.lr, prepared.symmetries)
+    classes = prepared.classes
     with tempfile.TemporaryDirectory(prefix="ganaug-") as scratch:
         parts = read_parts(prepared, synthetic, scratch=Path(scratch))
-        num_synthetic = len(parts["synthetic"].rows)
-        check_no_leak(
-            {split: parts[split].rows for split in ("train", *SCORED)}, parts["synthetic"].rows
-        )
-        runs = run_arms(
-            parts["train"].data,
-            parts["synthetic"].data,
-            {split: parts[split].data for split in SCORED},
-            class_names=prepared.classes,
+        real = {split: parts[split].rows for split in SPLITS}
+        check_no_leak(real, parts["synthetic"].rows)
+        spaces = {"thumbnails": extract(thumbnails, parts)}
+        check_no_near_duplicates(real, spaces["thumbnails"])
+        extractor = CachedFeatures(ImageNetFeatures(), cache)
+        spaces["imagenet"] = extract(extractor, parts)
+        sets = {
+            MAIN: {name: part.data for name, part in parts.items()},
+            SECOND: _linear_sets(parts, spaces["imagenet"], extractor, recipe, seed=seed),
+        }
+        extractor.drop_unused()
+        ratio, runs = _train(
+            sets,
+            params,
+            class_names=classes,
             recipe=recipe,
-            num_seeds=params.num_seeds,
             seed=seed,
             num_workers=num_workers or joblib.cpu_count(),
         )
-        measured, memorisation, pairs = _look_at_images(
-            parts, prepared.classes, recipe=recipe, confidence=params.confidence, seed=seed
+        learned = _learned_features(sets[MAIN], len(classes), recipe, seed=seed)
+        distances = {
+            name: describe_extractor(network) | measure_distances(own, parts, classes, seed=seed)
+            for name, network, own in (
+                ("distances", extractor, spaces["imagenet"]),
+                ("distances_trained", learned, extract(learned, parts)),
+            )
+        }
+        memorisation = measure_copying(spaces, parts, confidence=params.confidence, seed=seed)
+        pairs = describe_pairs(spaces["imagenet"], parts["train"].rows, parts["synthetic"].rows)
+    found = {
+        fraction: summarise_networks(
+            runs[runs["fraction"] == fraction], classes, confidence=params.confidence, seed=seed
         )
-    deltas = compare_arms(runs, confidence=params.confidence, seed=seed)
-    verdict = decide(
-        {arms: deltas[arms]["test"] for arms in DECISIVE},
-        recall_changes(runs, prepared.classes),
-        memorisation,
-        margins=Margins(params.harm_margin_pp, params.recall_margin_pp, params.confidence),
-        num_synthetic=num_synthetic,
+        for fraction in params.fractions
+    }
+    networks = found[1.0]
+    evidence = Evidence(
+        deltas={net: at(facts["deltas"], "test") for net, facts in networks.items()},
+        recall_change_pp={net: facts["recall_change_pp"] for net, facts in networks.items()},
+        memorisation=memorisation,
+        precision=tuple(
+            distances["distances"][which]["class_mean"]["precision"]
+            for which in ("synthetic", "floor")
+        ),
+        ratio=ratio.chosen,
+        empty=unfilled_classes(synthetic),
+        num_synthetic=len(parts["synthetic"].rows),
     )
-    verdict |= {"synthetic_fraction": params.synthetic_fraction, "num_seeds": params.num_seeds}
-    policy = ClassicalAugmentation(prepared.symmetries, seed=0).to_dict()
-    arms = summarise_arms(runs, prepared.classes)
-    metrics = {"arms": arms, "deltas": deltas, **measured, "classical_augmentation": policy}
+    margins = Margins(params.harm_margin_pp, params.recall_margin_pp, params.confidence)
+    choice = {"chosen": ratio.chosen, "measured": ratio.measured, "val": ratio.val_macro_f1}
+    facts = {"ratio": choice, "num_seeds": params.num_seeds}
+    metrics = {
+        "arms": networks[MAIN]["arms"],
+        "deltas": networks[MAIN]["deltas"],
+        SECOND: {what: networks[SECOND][what] for what in ("arms", "deltas")},
+        "learning_curve": learning_curve(found, parts["train"].data.labels),
+        **distances,
+        "memorisation": memorisation | {"thumbnails_space": THUMBNAILS},
+        "classical_augmentation": ClassicalAugmentation(prepared.symmetries, seed=0).to_dict(),
+    }
+    verdict = decide(evidence, margins) | facts
     return Evaluation(rounded(metrics), rounded(verdict), runs, rounded(pairs))
 
 
-def _look_at_images(
-    parts: Parts, classes: tuple[str, ...], *, recipe: Recipe, confidence: float, seed: int
-) -> tuple[dict[str, Any], dict[str, dict[str, Any]], list[dict[str, Any]]]:
-    """Distances and memorisation in their feature spaces, and the closest pairs."""
-    learned = train_arm(
-        ARMS["B"],
-        parts["train"].data,
-        parts["synthetic"].data,
-        num_classes=len(classes),
+def _train(
+    sets: Mapping[str, Sets], params: EvaluateParams, *, num_workers: int, **how: Any
+) -> tuple[Ratio, pd.DataFrame]:
+    """The ratio that val prefers, and every run of the arms at it."""
+    with_synthetic = len(sets[MAIN]["synthetic"].labels) > 0
+    ratio = (
+        choose_ratio(params.ratios, sets, num_workers=num_workers, **how)
+        if with_synthetic
+        else Ratio(dict.fromkeys(params.ratios, 0.0))
+    )
+    runs = [
+        Run(network, arm, number, ratio.measured, fraction)
+        for network in NETWORKS
+        for fraction in params.fractions
+        for arm in (ARMS if fraction == 1 else CURVE)
+        if with_synthetic or not ARMS[arm].synthetic
+        for number in range(params.num_seeds)
+    ]
+    return ratio, score_runs(runs, sets, SCORED, num_workers=num_workers, **how)
+
+
+def _linear_sets(
+    parts: Parts,
+    features: Mapping[str, Features],
+    extractor: CachedFeatures,
+    recipe: Recipe,
+    *,
+    seed: int,
+) -> Sets:
+    """What the linear classifier trains on: training images also classically augmented, once."""
+    augment = ClassicalAugmentation(recipe.symmetries, seed=derive_seed(seed, "evaluate", "views"))
+    views = {name: [own] for name, own in features.items()}
+    for name in ("train", "synthetic"):
+        if len(parts[name].rows):
+            views[name].append(extractor(augment(parts[name].data.images)))
+    inputs = standardised_views(views)
+    return {name: replace(part.data, images=inputs[name]) for name, part in parts.items()}
+
+
+def _learned_features(
+    sets: Sets, num_classes: int, recipe: Recipe, *, seed: int
+) -> TrainedFeatures:
+    """A feature space that knows the real classes, of a classifier that saw train alone."""
+    model = train_arm(
+        Run(MAIN, "B", 0, ratio=0),
+        sets,
+        num_classes=num_classes,
         recipe=recipe,
         seed=derive_seed(seed, "evaluate", "features"),
     )
-    spaces: dict[str, FeatureExtractor] = {
-        "distances": ImageNetFeatures(),
-        "distances_trained": TrainedFeatures(learned),
-    }
-    features = {space: extract(extractor, parts) for space, extractor in spaces.items()}
-    distances = {
-        space: describe_extractor(extractor)
-        | measure_distances(features[space], parts, classes, seed=seed)
-        for space, extractor in spaces.items()
-    }
-    memorisation = measure_copying(
-        {"imagenet": features["distances"], "thumbnails": extract(thumbnails, parts)},
-        parts,
-        confidence=confidence,
-        seed=seed,
-    )
-    pairs = describe_pairs(features["distances"], parts["train"].rows, parts["synthetic"].rows)
-    measured = {**distances, "memorisation": memorisation | {"thumbnails_space": THUMBNAILS}}
-    return measured, memorisation, pairs
+    assert isinstance(model, Classifier)
+    return TrainedFeatures(model)

@@ -4,6 +4,7 @@ A distance between image sets means something only together with the network tha
 an extractor carries its name and the hash of its weights.
 """
 
+import hashlib
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganaug.fileio import sha256_file
+from ganaug.fileio import atomic_file, sha256_file
 from ganaug.images import Pixels
 
 RESOLUTION = 96  # px, what images are resized to; a multiple of 32 keeps the padding as trained
@@ -80,3 +81,37 @@ class ImageNetFeatures:
         x = x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
         features: Tensor = self._network.extract_features(x).mean(dim=(2, 3))
         return features
+
+
+class CachedFeatures:
+    """An extractor that keeps its features in a folder, by the hash of its weights and the images.
+
+    Args:
+        extractor: what computes them.
+        folder: created when missing; any file may be deleted at any time.
+    """
+
+    def __init__(self, extractor: FeatureExtractor, folder: Path) -> None:
+        self.name, self.weights_sha256 = extractor.name, extractor.weights_sha256
+        self._extractor, self._folder = extractor, folder
+        self._used: set[Path] = set()
+
+    def __call__(self, images: Pixels) -> Features:
+        """[N, H, W, C] uint8 -> [N, D] float32."""
+        digest = hashlib.sha256(f"{self.name} {self.weights_sha256} {images.shape}".encode())
+        digest.update(np.ascontiguousarray(images).data)
+        path = self._folder / f"{digest.hexdigest()}.npy"
+        self._used.add(path)
+        if path.is_file():
+            features: Features = np.load(path)
+            return features
+        features = self._extractor(images)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as temporary, temporary.open("wb") as file:
+            np.save(file, features)
+        return features
+
+    def drop_unused(self) -> None:
+        """Delete what was not asked for since the start, so that the folder does not grow."""
+        for path in set(self._folder.glob("*.npy")) - self._used:
+            path.unlink(missing_ok=True)

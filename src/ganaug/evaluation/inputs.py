@@ -38,6 +38,12 @@ def read_parts(prepared: Prepared, synthetic: Path, *, scratch: Path) -> dict[st
     return {name: _read(paths, prepared, scratch / f"{name}.npy") for name, paths in shards.items()}
 
 
+def unfilled_classes(synthetic: Path) -> tuple[str, ...]:
+    """Classes for which `generate` was asked for images and kept none, by synthetic.json."""
+    made = read_json(synthetic / "synthetic.json")
+    return tuple(name for name, n in made["wanted"].items() if n and not made["accepted"][name])
+
+
 def _synthetic_shards(folder: Path) -> list[Path]:
     """The shards that synthetic.json lists."""
     paths = [folder / name for name in sorted(read_json(folder / "synthetic.json")["files"])]

@@ -10,6 +10,7 @@ accuse any faithful generator here, because the hold-out comes from other groups
 of the training modules get 0.86, and samples of a GAN without a single near copy 0.89.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from ganaug.evaluation.distances import FloatArray, Floats, Labels, squared_distances
-from ganaug.evaluation.neighbours import leave_one_out, nearest, others
+from ganaug.evaluation.neighbours import TINY, copy_ratios, nearest, nearest_others
 from ganaug.evaluation.statistics import wilson_interval
 from ganaug.rng import numpy_rng
 
@@ -25,7 +26,6 @@ NUM_DRAWS = 8  # of equal-size subsets of train and hold-out; their shares are a
 NEAR_COPY_RATIO = 0.5  # copy ratio of a near copy
 MAX_NEAR_COPIES = 0.01  # share of synthetic images, over that of the real training images
 MAX_SHORTFALL = 0.05  # of the authentic share, under that of the real training images
-TINY = 1e-9  # keeps the ratio finite where training images have duplicates
 
 
 def measure_memorisation(
@@ -56,9 +56,10 @@ def measure_memorisation(
         the hold-out. passed: near_copies_low <= near_copies_real + MAX_NEAR_COPIES and
         authentic_high >= authentic_real - MAX_SHORTFALL.
     """
-    made, real, other = nearest(synthetic, train), leave_one_out(train), nearest(holdout, train)
-    ratios = made.distances / np.maximum(real.distances[made.indices], TINY)
-    ratios_real = copy_ratios_among(train)
+    made, other = nearest(synthetic, train), nearest(holdout, train)
+    distances, neighbours = nearest_others(train, k=2)
+    ratios = made.distances / np.maximum(distances[made.indices, 0], TINY)
+    ratios_real = copy_ratios(distances, neighbours)
     subsets = _equal_subsets(train_labels, holdout_labels, numpy_rng(seed, "memorisation"))
     shares = {
         "near_copies": (ratios < NEAR_COPY_RATIO).mean(),
@@ -79,7 +80,7 @@ def measure_memorisation(
         **found,
         "nearest_ratio": float(np.median(ratios)),
         "copying_z": copying_z(made.distances, other.distances),
-        "copying_z_real": copying_z(real.distances, other.distances),
+        "copying_z_real": copying_z(distances[:, 0], other.distances),
         "num_synthetic": len(synthetic),
         "num_train": len(train),
         "num_holdout": len(holdout),
@@ -88,24 +89,6 @@ def measure_memorisation(
             and found["authentic_high"] >= found["authentic_real"] - MAX_SHORTFALL
         ),
     }
-
-
-def copy_ratios_among(train: FloatArray) -> Floats:
-    """[N] copy ratio of each training image, as if it were synthetic and not in the set.
-
-    So the neighbour of the image that it lies nearest to has to be a third one, and the two
-    nearest others of each image are needed.
-    """
-    indices, squared = [], []
-    for _, block in others(train):
-        indices.append(block.argmin(axis=1))
-        squared.append(np.partition(block, 1, axis=1)[:, :2])
-    closest = np.concatenate(indices)
-    first, second = np.sqrt(np.concatenate(squared).T)
-    is_mutual = closest[closest] == np.arange(len(train))
-    reference = np.where(is_mutual, second[closest], first[closest])
-    ratios: Floats = first / np.maximum(reference, TINY)
-    return ratios
 
 
 def copying_z(synthetic_distances: Floats, holdout_distances: Floats) -> float:
@@ -151,9 +134,17 @@ def _share_closer(
 ) -> float:
     """Mean share of queries nearer to the train subset than to the hold-out subset."""
     x, held = queries.astype(np.float64), holdout.astype(np.float64)
-    to_train = others(train) if same else squared_distances(x, train.astype(np.float64))
+    to_train = _others(train) if same else squared_distances(x, train.astype(np.float64))
     shares = [
         [(near[:, t].min(axis=1) < far[:, h].min(axis=1)).sum() for t, h in subsets]
         for (_, near), (_, far) in zip(to_train, squared_distances(x, held), strict=True)
     ]
     return float(np.sum(shares, axis=0).mean() / len(queries))
+
+
+def _others(rows: FloatArray) -> Iterator[tuple[slice, Floats]]:
+    """Blocks of squared distances among rows, infinite from a row to itself."""
+    x = rows.astype(np.float64)
+    for index, block in squared_distances(x, x):
+        block[np.arange(len(block)), np.arange(index.start, index.stop)] = np.inf
+        yield index, block

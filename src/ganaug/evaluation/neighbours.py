@@ -1,18 +1,22 @@
-"""Nearest neighbours in a feature space, exact and in bounded memory."""
+"""Nearest neighbours in a feature space, exact, by scikit-learn in bounded memory."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
 
-from ganaug.evaluation.distances import FloatArray, Floats, squared_distances
+TINY = 1e-9  # keeps ratios finite where images have duplicates
+
+FloatArray = NDArray[np.floating[Any]]
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 
 class Nearest(NamedTuple):
     """Each query's nearest row of a pool."""
 
-    indices: NDArray[np.int64]  # [N]
+    indices: Rows  # [N]
     distances: Floats  # [N], Euclidean
 
 
@@ -26,21 +30,38 @@ class ClosestPair(NamedTuple):
 
 def nearest(queries: FloatArray, pool: FloatArray) -> Nearest:
     """The nearest row of `pool` [N, D], N >= 1, to each query [M, D]."""
-    blocks = squared_distances(queries.astype(np.float64), pool.astype(np.float64))
-    return _nearest(block for _, block in blocks)
+    if len(queries) == 0:
+        return Nearest(np.empty(0, np.int64), np.empty(0))
+    distances, indices = _search(pool, 1).kneighbors(queries.astype(np.float64))
+    return Nearest(indices[:, 0], distances[:, 0])
 
 
-def leave_one_out(rows: FloatArray) -> Nearest:
-    """Each row's nearest other row, among [N, D], N >= 2."""
-    return _nearest(block for _, block in others(rows))
+def nearest_others(rows: FloatArray, *, k: int) -> tuple[Floats, Rows]:
+    """Distances [N, k] and indices [N, k] of each row's k nearest other rows, nearest first.
+
+    Args:
+        rows: [N, D], N > k.
+        k: neighbours.
+    """
+    distances, indices = _search(rows, k).kneighbors()
+    return distances, indices
 
 
-def others(rows: FloatArray) -> Iterator[tuple[slice, Floats]]:
-    """Blocks of squared distances among rows, infinite from a row to itself."""
-    x = rows.astype(np.float64)
-    for index, block in squared_distances(x, x):
-        block[np.arange(len(block)), np.arange(index.start, index.stop)] = np.inf
-        yield index, block
+def copy_ratios(distances: Floats, neighbours: Rows) -> Floats:
+    """[N] distance of each image to its nearest, over the distance of that one to its own nearest.
+
+    The image is taken as if it were not in the set: where two are nearest to each other, the
+    second one's next neighbour counts.
+
+    Args:
+        distances: [N, 2 or more] of `nearest_others`.
+        neighbours: [N, 2 or more], its indices.
+    """
+    closest = neighbours[:, 0]
+    is_mutual = neighbours[closest, 0] == np.arange(len(closest))
+    reference = np.where(is_mutual, distances[closest, 1], distances[closest, 0])
+    ratios: Floats = distances[:, 0] / np.maximum(reference, TINY)
+    return ratios
 
 
 def closest_pairs(synthetic: FloatArray, train: FloatArray, *, k: int = 16) -> list[ClosestPair]:
@@ -50,9 +71,6 @@ def closest_pairs(synthetic: FloatArray, train: FloatArray, *, k: int = 16) -> l
     return [ClosestPair(int(i), int(found.indices[i]), float(found.distances[i])) for i in order]
 
 
-def _nearest(blocks: Iterator[Floats]) -> Nearest:
-    indices, squared = [np.empty(0, np.int64)], [np.empty(0)]
-    for block in blocks:
-        indices.append(block.argmin(axis=1))
-        squared.append(block.min(axis=1))
-    return Nearest(np.concatenate(indices), np.sqrt(np.concatenate(squared)))
+def _search(rows: FloatArray, k: int) -> NearestNeighbors:
+    # Brute force: in hundreds of dimensions trees are slower.
+    return NearestNeighbors(n_neighbors=k, algorithm="brute").fit(rows.astype(np.float64))

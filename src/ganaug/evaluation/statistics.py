@@ -53,6 +53,15 @@ def paired_delta(
     }
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values 0..1 adjusted for having looked at all of them, in the order given (Holm 1979)."""
+    p = np.asarray(p_values, float)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    return [min(1.0, float(value)) for value in adjusted]
+
+
 def wilson_interval(share: float, num_trials: int, *, confidence: float) -> tuple[float, float]:
     """Interval of a share 0..1 of `num_trials`; stays within 0..1 at both ends (Wilson 1927)."""
     z = norm.ppf((1 + confidence) / 2)

@@ -152,6 +152,26 @@ def uplift_chart(intervals: Sequence[Interval], *, margin_pp: float, theme: Them
     return _png(figure, CHART_DPI)
 
 
+def learning_curve(scores: pd.DataFrame, *, theme: Theme) -> bytes:
+    """Lines over the number of real training images.
+
+    Args:
+        scores: macro-F1 in percent, a column a line, indexed by real images.
+        theme: colours.
+    """
+    figure = _figure((4.6, 3.4), theme)
+    axes = figure.subplots()
+    for (name, values), colour in zip(scores.items(), theme.series, strict=False):
+        axes.plot(values.index, values, label=name, color=colour, marker="o", markersize=4)
+    axes.set_xscale("log")
+    axes.set_xticks(scores.index, [f"{number:,}" for number in scores.index])
+    axes.minorticks_off()
+    axes.set_xlabel("real training images")
+    _legend(axes, theme, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
+    _style(axes, theme)
+    return _png(figure, CHART_DPI)
+
+
 def reject_chart(drawn: Mapping[str, Mapping[str, int]], *, theme: Theme) -> bytes:
     """Bars of the drawn images per class: kept, and dropped by reason.
 

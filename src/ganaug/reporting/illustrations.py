@@ -16,6 +16,7 @@ from ganaug.reporting.figures import (
     THEMES,
     Interval,
     Theme,
+    learning_curve,
     mosaic,
     reject_chart,
     training_curves,
@@ -48,8 +49,9 @@ def _picture(
 def uplift_picture(folder: Path, verdict: Mapping[str, Any]) -> Picture:
     """Each comparison's mean and interval."""
     intervals = [
-        Interval(arms, facts["mean_pp"], facts["low_pp"], facts["high_pp"])
-        for arms, facts in verdict["uplift"].items()
+        Interval(f"{arms}, {kind}", facts["mean_pp"], facts["low_pp"], facts["high_pp"])
+        for kind, uplift in (("CNN", verdict["uplift"]), ("linear", verdict["linear"]["uplift"]))
+        for arms, facts in uplift.items()
     ]
     words = "; ".join(
         f"{name}: {mean:+.1f} points, interval {low:+.1f} to {high:+.1f}"
@@ -61,6 +63,29 @@ def uplift_picture(folder: Path, verdict: Mapping[str, Any]) -> Picture:
         "uplift",
         lambda theme: uplift_chart(intervals, margin_pp=margin_pp, theme=theme),
         alt=f"Change of macro-F1. {words}.",
+    )
+
+
+def curve_picture(folder: Path, curve: Sequence[Mapping[str, Any]]) -> Picture | None:
+    """Macro-F1 of each arm over the number of real images; None where it was measured at one."""
+    if not curve:
+        return None
+    scores = pd.DataFrame(
+        {
+            f"{arm}, {kind}": [100 * point["networks"][network]["arms"][arm] for point in curve]
+            for network, kind in (("cnn", "CNN"), ("linear", "linear"))
+            for arm in curve[0]["networks"][network]["arms"]
+        },
+        index=[point["num_real"] for point in curve],
+    )
+    ends = "; ".join(
+        f"{name}: {own.iloc[0]:.1f} to {own.iloc[-1]:.1f}" for name, own in scores.items()
+    )
+    return _picture(
+        folder,
+        "learning-curve",
+        lambda theme: learning_curve(scores, theme=theme),
+        alt=f"Macro-F1 in percent, {scores.index[0]} to {scores.index[-1]} real images. {ends}.",
     )
 
 

@@ -48,6 +48,7 @@ def write_report(
     with atomic_folder(out / "figures") as folder:
         figures = {
             "uplift": illustrations.uplift_picture(folder, verdict),
+            "curve": illustrations.curve_picture(folder, metrics["learning_curve"]),
             "training": illustrations.training_picture(folder, losses, kid),
             "pairs": illustrations.pairs_picture(folder, pairs),
             "rejects": illustrations.reject_picture(folder, drawn),
@@ -77,6 +78,7 @@ def _measured_sections(
         "verdict": sections.verdict_section(verdict, made),
         "uplift": sections.uplift_section(metrics),
         "arms": sections.arms_section(metrics),
+        "curve": sections.curve_section(metrics),
         "class_heads": sections.CLASS_HEADS,
         "classes": sections.classes_section(dataset, made, metrics, verdict),
         "means": sections.means_section(metrics),

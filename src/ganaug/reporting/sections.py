@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from ganaug.evaluation.verdict import WORDS
 from ganaug.preparing.prepared import Prepared
 from ganaug.publishing.wording import COMPARISONS, points, uplift_rows
 
@@ -46,24 +47,37 @@ def verdict_section(verdict: Json, made: Json) -> dict[str, Any]:
     }
 
 
-def uplift_section(metrics: Json) -> list[list[str]]:
-    """Rows of the uplift table: all comparisons on test, those that decide first."""
-    return [
-        [
-            f"{arms}: {COMPARISONS[arms]}",
-            *(points(by_split["test"][key]) for key in ("mean_pp", "low_pp", "high_pp")),
-            f"{by_split['test']['p_value']:.3f}",
-            str(by_split["test"]["n"]),
+def uplift_section(metrics: Json) -> dict[str, list[list[str]]]:
+    """Rows of the uplift table of each classifier: all comparisons, those that decide first."""
+    deltas = (metrics["deltas"], metrics["linear"]["deltas"])
+    return {
+        words: [
+            [f"{arms}: {COMPARISONS[arms]}", *_delta_cells(by_split["test"])]
+            for arms, by_split in own.items()
         ]
-        for arms, by_split in metrics["deltas"].items()
-    ]
+        for words, own in zip(WORDS.values(), deltas, strict=True)
+    }
 
 
 def arms_section(metrics: Json) -> list[list[str]]:
-    """Rows of the arms table, macro-F1 in percent."""
+    """Rows of the arms table: macro-F1 in percent, of the small CNN and of the linear one."""
+    second = metrics["linear"]["arms"]
     return [
-        [f"{arm}: {ARMS[arm]}", f"{100 * facts['mean']:.1f}", f"{100 * facts['std']:.1f}"]
+        [f"{arm}: {ARMS[arm]}"]
+        + [f"{100 * own[key]:.1f}" for own in (facts, second[arm]) for key in ("mean", "std")]
         for arm, facts in metrics["arms"].items()
+    ]
+
+
+def curve_section(metrics: Json) -> list[list[str]]:
+    """Rows of the learning curve: what the synthetic images add to so many real ones."""
+    return [
+        [
+            f"{point['num_real']:,} real images, {WORDS[network]}",
+            *_delta_cells(own["deltas"]["D-B"]),
+        ]
+        for point in metrics["learning_curve"]
+        for network, own in point["networks"].items()
     ]
 
 
@@ -178,13 +192,27 @@ def provenance_section(prepared: Prepared, made: Json, metrics: Json, verdict: J
         ("Format", f"{side} x {side} px, {colours}"),
         ("Generator, sha256", made["generator_id"]),
         ("Amount of synthetic images", f"{made['strategy']}, {made['amount']:g}"),
-        ("Synthetic share of a batch", f"{verdict['synthetic_fraction']:g}"),
+        ("Synthetic images per real one, measured", f"{verdict['ratio']['measured']:g}"),
+        ("Macro-F1 on val by that ratio", _ratios(verdict["ratio"]["val"])),
         ("Paired seeds", str(verdict["num_seeds"])),
         ("Confidence of the intervals", f"{verdict['rule']['confidence']:g}"),
         *((f"Weights of {net['name']}, sha256", net["weights_sha256"]) for net in networks),
         ("Python", platform.python_version()),
         *((package, version(package)) for package in PACKAGES),
     ]
+
+
+def _delta_cells(delta: Json) -> list[str]:
+    """Mean, low, high, p, p over both classifiers, seeds."""
+    return [
+        *(points(delta[key]) for key in ("mean_pp", "low_pp", "high_pp")),
+        *(f"{delta[key]:.3f}" for key in ("p_value", "p_holm")),
+        str(delta["n"]),
+    ]
+
+
+def _ratios(val_macro_f1: Json) -> str:
+    return ", ".join(f"{float(ratio):g}: {100 * f1:.1f}" for ratio, f1 in val_macro_f1.items())
 
 
 def _words(name: str) -> str:

@@ -1,0 +1,133 @@
+"""Does the verdict deserve trust? Synthetic sets whose right verdict is known, through all of it.
+
+Handwritten digits, twelve real training images a class. The good set is made of fresh real images,
+which is what a perfect generator would give.
+"""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from ganaug.evaluation import evaluate as stage
+from ganaug.evaluation.arms import ARMS
+from ganaug.evaluation.evaluate import evaluate
+from ganaug.images import encode_png
+from ganaug.preparing.prepare import prepare
+from ganaug.preparing.prepared import read_prepared
+from ganaug.shards import read_images, read_rows
+from ganaug.sources.base import Source, SourceFacts, SourceImage
+from tests.evaluation.toy_synthetic import write_synthetic
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("controls")]
+CLASSES = tuple("0123456789")
+PER_CLASS = {"train": 12, "val": 20, "test": 50}  # the rest is fresh
+FEW = {"num_seeds": 2, "num_steps": 2}  # where no classifier decides
+
+
+def digits():
+    """{split or "fresh": (images [N, 16, 16, 1] uint8, labels [N])}, without repetition."""
+    found = load_digits()
+    images = np.kron(found.images, np.ones((2, 2))) * (255 / 16)
+    images, parts = images.round().astype(np.uint8)[..., None], {}
+    rows = {c: np.flatnonzero(found.target == c) for c in range(len(CLASSES))}
+    start = 0
+    for name, number in [*PER_CLASS.items(), ("fresh", 60)]:
+        chosen = np.concatenate([own[start : start + number] for own in rows.values()])
+        parts[name] = images[chosen], found.target[chosen].astype(np.int64)
+        start += number
+    return parts
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return digits()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("controls")
+
+
+@pytest.fixture(scope="module")
+def prepared(parts, folder, shipped_params):
+    images = (
+        SourceImage(
+            name=f"{split}/{index}.png",
+            class_name=CLASSES[label],
+            group=f"{split}-{index}",
+            split=split,
+            content=encode_png(image),
+        )
+        for split in PER_CLASS
+        for index, (image, label) in enumerate(zip(*parts[split], strict=True))
+    )
+    facts = SourceFacts(
+        name="digits", version="1", license="CC0-1.0", citation="", homepage="", classes=CLASSES,
+        symmetries=(),
+    )  # fmt: skip
+    params = shipped_params.prepare.model_copy(update={"resolution": 16, "channels": 1})
+    prepare(params, seed=0, out=folder / "prepared", source=Source(facts, images), num_workers=1)
+    return read_prepared(folder / "prepared")
+
+
+@pytest.fixture
+def verdict(prepared, folder, shipped_params, tmp_path, monkeypatch):
+    """The verdict on a synthetic set; the arms that no decision rests on are left out."""
+    monkeypatch.setattr(stage, "ARMS", {name: ARMS[name] for name in ("B", "B'", "D")})
+    small = {"num_seeds": 3, "num_steps": 200, "ratios": (0, 1), "lr": 0.005}
+
+    def judged(images, labels, *, wanted=None, **changes):
+        made = write_synthetic(
+            tmp_path / "synthetic", prepared, list(images), list(labels), wanted=wanted
+        )
+        params = shipped_params.evaluate.model_copy(update=small | changes)
+        return evaluate(prepared, made, params=params, seed=0, cache=folder / "cache")
+
+    return judged
+
+
+def reasons(found):
+    assert found.verdict["decision"] == "ship_real_only"
+    return " ".join(found.verdict["reasons"])
+
+
+def test_fresh_real_images_ship_with_an_uplift_and_most_where_real_ones_are_few(parts, verdict):
+    found = verdict(*parts["fresh"], fractions=(0.3, 1))
+    assert found.verdict["decision"] == "ship", found.verdict["reasons"]
+    assert "raise macro-F1" in found.verdict["sentence"]
+    assert found.verdict["uplift"]["D-B"]["low_pp"] > 0
+    few, all_ = (point["networks"]["cnn"] for point in found.metrics["learning_curve"])
+    assert few["deltas"]["D-B"]["mean_pp"] > all_["deltas"]["D-B"]["mean_pp"] > 2
+    assert [point["num_real"] for point in found.metrics["learning_curve"]] == [40, 120]
+
+
+def test_shuffled_labels_do_harm(parts, verdict):
+    images, labels = parts["fresh"]
+    shuffled = np.random.default_rng(0).permutation(labels)
+    said = reasons(verdict(images, shuffled, num_steps=80))
+    assert "D-B with a small CNN: the change of macro-F1 may be as low as" in said
+    assert "D-B with a linear classifier" in said
+    assert "Copies" not in said
+
+
+def test_copies_of_training_images_are_called_copies(prepared, verdict):
+    paths = prepared.shards("train")
+    noise = np.random.default_rng(0).integers(-2, 3, (120, 16, 16, 1))
+    copies = np.clip(read_images(paths).astype(int) + noise, 0, 255).astype(np.uint8)
+    said = reasons(verdict(copies, read_rows(paths)[0]["label"], **FEW))
+    assert "Copies of training images show in the space of thumbnails" in said
+
+
+def test_noise_does_not_look_like_real_images(parts, verdict):
+    _, labels = parts["fresh"]
+    noise = np.random.default_rng(0).integers(0, 256, (len(labels), 16, 16, 1), dtype=np.uint8)
+    assert "They do not look like real images: 0.0% lie" in reasons(verdict(noise, labels, **FEW))
+
+
+def test_a_class_that_the_generator_could_not_make_is_named(parts, verdict):
+    images, labels = parts["fresh"]
+    some = labels != 3
+    wanted = dict.fromkeys(CLASSES, 60)
+    said = reasons(verdict(images[some], labels[some], wanted=wanted, **FEW))
+    assert "Class 3: images were asked for, and none was accepted." in said
+    assert "Class 4: images were asked for" not in said
