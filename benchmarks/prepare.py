@@ -39,7 +39,7 @@ def compare_rates(folder: Path, *, num_photos: int) -> None:
     photos = folder / "photos"
     write_images(photos, num_photos, size=(480, 640), suffix=".jpg")
     load = load_params(Path("params.yaml")).prepare
-    cells = [image.content for image in load_source(load).images]
+    cells = [i.content for i in load_source(load).images if isinstance(i.content, Path)]
     for name, paths, path in (
         ("solar cells", cells, None),
         ("photos", sorted(photos.rglob("*.jpg")), photos),
