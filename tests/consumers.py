@@ -12,6 +12,7 @@ import tarfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 
@@ -69,14 +70,20 @@ def run(*command: str, folder: Path) -> str:
     return done.stdout
 
 
+def import_mlcroissant() -> ModuleType:
+    """The library; absl, which it logs by, keeps the stderr of its import and closes it later."""
+    with contextlib.redirect_stderr(sys.__stderr__):
+        import mlcroissant
+    return mlcroissant
+
+
 def check_croissant(folder: Path) -> None:
     """croissant.json is valid, and through it every row is read with its pixels."""
     with warnings.catch_warnings():  # of mlcroissant and rdflib, on newer versions of their friends
         warnings.simplefilter("ignore", DeprecationWarning)
-        import mlcroissant
         import numpy as np
 
-        dataset = mlcroissant.Dataset(jsonld=folder / "croissant.json")
+        dataset = import_mlcroissant().Dataset(jsonld=folder / "croissant.json")
         assert not dataset.metadata.ctx.issues.errors
         for split in {facts["split"] for facts in read_manifest(folder)["files"].values()}:
             expected = rows_of(folder, split)

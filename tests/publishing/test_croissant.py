@@ -1,12 +1,12 @@
-import mlcroissant
 import pytest
 
 from ganaug.fileio import read_json, write_json
-from tests.consumers import check_croissant
+from tests.consumers import check_croissant, import_mlcroissant
 from tests.publishing.small_run import GENERATOR
 from tests.publishing.test_merge import merge
 
-# mlcroissant and rdflib use what newer versions of rdflib and pandas are about to take away.
+mlcroissant = import_mlcroissant()
+# It and rdflib use what newer versions of rdflib and pandas are about to take away.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 # The tag names version and date; in the file they would change the bytes of equal rows.
