@@ -1,6 +1,7 @@
 from itertools import islice
 
 import numpy as np
+import pytest
 
 from ganaug.evaluation.batches import SyntheticPool, endless_batches
 
@@ -72,3 +73,9 @@ def test_the_pool_changes_no_real_order_and_the_seed_decides():
     mixed = numbers_of(take(6, batch_size=4, synthetic=pool())).reshape(6, 4)[:, :2].ravel()
     np.testing.assert_array_equal(alone, mixed)
     assert (numbers_of(take(6, batch_size=2, seed=1)) != alone).any()
+
+
+@pytest.mark.parametrize(("fraction", "number"), [(0.01, 1), (0.99, 3)])
+def test_a_mix_holds_both_however_small_the_share(fraction, number):
+    (batch,) = take(1, synthetic=pool(fraction=fraction))
+    assert (batch.images >= 100).sum() == number

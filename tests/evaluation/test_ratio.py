@@ -4,10 +4,10 @@ from ganaug.evaluation import ratio
 from ganaug.evaluation.ratio import Ratio, choose_ratio
 
 
-def test_none_is_chosen_only_where_it_did_better_than_any_share():
+def test_none_is_chosen_unless_a_share_did_better():
     assert Ratio({0: 0.7, 0.5: 0.72, 1: 0.71}).chosen == 0.5
     assert Ratio({0: 0.72, 0.5: 0.7, 1: 0.71}).chosen == 0
-    assert Ratio({0: 0.7, 0.5: 0.7}).chosen == 0.5
+    assert Ratio({0: 0.7, 0.5: 0.7}).chosen == 0
     assert Ratio({0: 0.72, 0.5: 0.7, 1: 0.71}).measured == 1
     assert Ratio({0: 0.5, 2: 0.7, 1: 0.7}).measured == 1  # of equals the least
 

@@ -7,9 +7,9 @@ from ganaug.evaluation.statistics import holm, paired_delta, wilson_interval
 CONTROL = [0.70, 0.72, 0.69, 0.71, 0.73, 0.70]
 
 
-def delta(treated, control=CONTROL, seed=0):
+def delta(treated, control=CONTROL, seed=0, confidence=0.95):
     rng = np.random.default_rng(seed)
-    return paired_delta(treated, control, confidence=0.95, rng=rng)
+    return paired_delta(treated, control, confidence=confidence, rng=rng)
 
 
 def shifted(*changes):
@@ -52,6 +52,14 @@ def test_any_number_of_pairs_gives_a_finite_interval(n):
     found = delta(treated, [0.7] * n)
     assert np.isfinite([found["low_pp"], found["high_pp"]]).all()
     assert found["low_pp"] <= found["mean_pp"] <= found["high_pp"]
+
+
+def test_levels_beyond_the_last_resample_give_a_finite_and_wider_interval():
+    treated = shifted(0.02, 0.03, 0.025, 0.03, 0.02, 0.025)
+    levels = (0.9, 0.95, 0.99, 0.9995)
+    lows = [delta(treated, confidence=level)["low_pp"] for level in levels]
+    assert np.isfinite(lows).all()
+    assert lows == sorted(lows, reverse=True)
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says(monkeypatch):

@@ -19,7 +19,7 @@ GAIN, NOTHING, HARM = delta(2, 0.5, 3.5), delta(0.1, -0.4, 0.6), delta(0.5, -0.6
 
 def verdict(
     plain=GAIN, balanced=GAIN, *, linear=GAIN, recalls=None, gate=GATE, num_synthetic=1500,
-    precision=(0.5, 0.6), ratio=1.0, empty=(),
+    precision=(0.5, 0.6), precision_bad=(0.5, 0.6), ratio=1.0, empty=(),
 ):  # fmt: skip
     recalls = {"good": 0.5, "bad": -1.9} if recalls is None else recalls
     evidence = Evidence(
@@ -29,7 +29,7 @@ def verdict(
         },
         recall_change_pp={"cnn": recalls, "linear": {"good": 0.0, "bad": 0.0}},
         memorisation={"imagenet": GATE, "thumbnails": gate},
-        precision=precision,
+        precision={"good": precision, "bad": precision_bad},
         ratio=ratio,
         empty=empty,
         num_synthetic=num_synthetic,
@@ -82,11 +82,29 @@ def test_no_difference_ships_and_says_so():
         ),
         ({"gate": GATE | {"passed": False, "near_copies": 0.4}}, "space of thumbnails: 40.0% near"),
         ({"linear": HARM}, "D-B with a linear classifier .* as low as -0.6 pp"),
-        ({"precision": (0.02, 0.6)}, "do not look like real images: 2.0% .* against 60.0%"),
-        ({"ratio": 0.0}, "On val, adding none did better"),
+        (
+            {"linear": delta(1, float("nan"), float("nan"))},
+            "D-B with a linear classifier .* as low as .nan pp",
+        ),
+        (
+            {"precision_bad": (0.02, 0.6)},
+            "Class bad does not look like its real images: 2.0% .* against 60.0%",
+        ),
+        ({"ratio": 0.0}, "On val, no share of synthetic images did better"),
         ({"empty": ("rare",)}, "Class rare: images were asked for, and none was accepted"),
     ],
-    ids=["plain", "balanced", "edge", "recall", "copies", "linear", "noise", "ratio", "empty"],
+    ids=[
+        "plain",
+        "balanced",
+        "edge",
+        "recall",
+        "copies",
+        "linear",
+        "nan",
+        "noise",
+        "ratio",
+        "empty",
+    ],
 )
 def test_each_breach_keeps_the_synthetic_images_back(changes, reason):
     found = verdict(**changes)

@@ -58,6 +58,8 @@ def endless_batches(
             rows = _take(real, batch_size)
             yield Batch(images[rows], labels[rows], np.ones(batch_size, np.float32))
     num_synthetic = round(batch_size * synthetic.batch_fraction)
+    if synthetic.batch_fraction < 1:  # a mix holds both, however small the share
+        num_synthetic = min(max(1, num_synthetic), batch_size - 1)
     num_real = batch_size - num_synthetic
     made = _endless_order(len(synthetic.labels), numpy_rng(seed, "synthetic"))
     while True:

@@ -112,16 +112,17 @@ def evaluate(
         deltas={net: at(facts["deltas"], "test") for net, facts in networks.items()},
         recall_change_pp={net: facts["recall_change_pp"] for net, facts in networks.items()},
         memorisation=memorisation,
-        precision=tuple(
-            distances["distances"][which]["class_mean"]["precision"]
-            for which in ("synthetic", "floor")
-        ),
-        ratio=ratio.chosen,
+        precision=_precisions(distances["distances"]),
+        ratio=ratio.chosen if ratio else 0.0,
         empty=unfilled_classes(synthetic),
         num_synthetic=len(parts["synthetic"].rows),
     )
     margins = Margins(params.harm_margin_pp, params.recall_margin_pp, params.confidence)
-    choice = {"chosen": ratio.chosen, "measured": ratio.measured, "val": ratio.val_macro_f1}
+    choice = ratio and {
+        "chosen": ratio.chosen,
+        "measured": ratio.measured,
+        "val": ratio.val_macro_f1,
+    }
     facts = {"ratio": choice, "num_seeds": params.num_seeds}
     metrics = {
         "arms": networks[MAIN]["arms"],
@@ -138,16 +139,16 @@ def evaluate(
 
 def _train(
     sets: Mapping[str, Sets], params: EvaluateParams, *, num_workers: int, **how: Any
-) -> tuple[Ratio, pd.DataFrame]:
-    """The ratio that val prefers, and every run of the arms at it."""
+) -> tuple[Ratio | None, pd.DataFrame]:
+    """The ratio that val prefers, None without synthetic images, and every run of the arms."""
     with_synthetic = len(sets[MAIN]["synthetic"].labels) > 0
     ratio = (
         choose_ratio(params.ratios, sets, num_workers=num_workers, **how)
         if with_synthetic
-        else Ratio(dict.fromkeys(params.ratios, 0.0))
+        else None
     )
     runs = [
-        Run(network, arm, number, ratio.measured, fraction)
+        Run(network, arm, number, ratio.measured if ratio else 0.0, fraction)
         for network in NETWORKS
         for fraction in params.fractions
         for arm in (ARMS if fraction == 1 else CURVE)
@@ -155,6 +156,15 @@ def _train(
         for number in range(params.num_seeds)
     ]
     return ratio, score_runs(runs, sets, SCORED, num_workers=num_workers, **how)
+
+
+def _precisions(found: Mapping[str, Any]) -> dict[str, tuple[float | None, float | None]]:
+    """By class, of the synthetic images and of the floor."""
+    synthetic, floor = found["synthetic"]["classes"], found["floor"]["classes"]
+    return {
+        name: (values.get("precision"), floor.get(name, {}).get("precision"))
+        for name, values in synthetic.items()
+    }
 
 
 def _linear_sets(

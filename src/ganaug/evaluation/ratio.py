@@ -21,9 +21,9 @@ class Ratio:
 
     @property
     def chosen(self) -> float:
-        """Synthetic images per real one: 0 only where none did better than any share of them."""
-        best = max(self.val_macro_f1.values())
-        return self.measured if self.val_macro_f1[self.measured] == best else 0.0
+        """Synthetic images per real one; 0 unless a share of them did better than none."""
+        helps = self.val_macro_f1[self.measured] > self.val_macro_f1[0]
+        return self.measured if helps else 0.0
 
     @property
     def measured(self) -> float:

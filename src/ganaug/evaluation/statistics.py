@@ -82,10 +82,12 @@ def _interval(deltas: Floats, confidence: float, rng: np.random.Generator) -> tu
     if np.ptp(deltas) < ROUNDING:
         return float(deltas.mean()), float(deltas.mean())
     n = len(deltas)
-    if n < FEW:
-        half = student_t.ppf((1 + confidence) / 2, n - 1) * deltas.std(ddof=1) / np.sqrt(n)
+    quantile = student_t.ppf((1 + confidence) / 2, n - 1)
+    reach = np.sqrt(n / (n - 1)) * quantile
+    # Beyond the last resample, too, a bootstrap has nothing to say.
+    if n < FEW or norm.sf(reach) * NUM_RESAMPLES < 1:
+        half = quantile * deltas.std(ddof=1) / np.sqrt(n)
         return float(deltas.mean() - half), float(deltas.mean() + half)
-    reach = np.sqrt(n / (n - 1)) * student_t.ppf((1 + confidence) / 2, n - 1)
     result = bootstrap(
         (deltas,),
         np.mean,

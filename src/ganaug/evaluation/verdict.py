@@ -50,8 +50,8 @@ class Evidence:
         recall_change_pp: by network and class, mean recall of D minus that of B on test.
         memorisation: results of `measure_memorisation` by feature space; empty without synthetic
             images.
-        precision: 0..1 of the synthetic images, and as its floor of real ones; None where a class
-            is too small to tell.
+        precision: by class, 0..1 of the synthetic images and, as the floor, of other real ones;
+            None where a class is too small to tell.
         ratio: synthetic images per real one that did best on val.
         empty: classes for which images were wanted and none was accepted.
         num_synthetic: images offered.
@@ -60,7 +60,7 @@ class Evidence:
     deltas: Mapping[str, Mapping[str, Delta]]
     recall_change_pp: Mapping[str, Mapping[str, float]]
     memorisation: Mapping[str, Mapping[str, Any]]
-    precision: tuple[float | None, float | None]
+    precision: Mapping[str, tuple[float | None, float | None]]
     ratio: float
     empty: tuple[str, ...]
     num_synthetic: int
@@ -107,7 +107,7 @@ def _harm(evidence: Evidence, margins: Margins) -> list[str]:
         f"above -{margins.harm_pp:g} pp is demanded."
         for network, words in WORDS.items()
         for arms in DECISIVE
-        if (low := evidence.deltas[network][arms]["low_pp"]) <= -margins.harm_pp
+        if not (low := evidence.deltas[network][arms]["low_pp"]) > -margins.harm_pp
     ]
 
 
@@ -132,20 +132,17 @@ def _copying(evidence: Evidence) -> list[str]:
 
 
 def _unreal(evidence: Evidence) -> list[str]:
-    made, floor = evidence.precision
-    if made is None or floor is None or made >= LEAST_PRECISION * floor:
-        return []
     return [
-        f"They do not look like real images: {made:.1%} lie where real images of their class do, "
-        f"against {floor:.1%} of other real images."
+        f"Class {name} does not look like its real images: {made:.1%} lie where these do, against "
+        f"{floor:.1%} of other real images."
+        for name, (made, floor) in evidence.precision.items()
+        if made is not None and floor is not None and made < LEAST_PRECISION * floor
     ]
 
 
 def _missing(evidence: Evidence) -> list[str]:
     preferred = (
-        []
-        if evidence.ratio
-        else ["On val, adding none did better than adding any share of synthetic images."]
+        [] if evidence.ratio else ["On val, no share of synthetic images did better than none."]
     )
     return preferred + [
         f"Class {name}: images were asked for, and none was accepted." for name in evidence.empty

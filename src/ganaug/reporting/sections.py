@@ -192,8 +192,7 @@ def provenance_section(prepared: Prepared, made: Json, metrics: Json, verdict: J
         ("Format", f"{side} x {side} px, {colours}"),
         ("Generator, sha256", made["generator_id"]),
         ("Amount of synthetic images", f"{made['strategy']}, {made['amount']:g}"),
-        ("Synthetic images per real one, measured", f"{verdict['ratio']['measured']:g}"),
-        ("Macro-F1 on val by that ratio", _ratios(verdict["ratio"]["val"])),
+        *_ratios(verdict["ratio"]),
         ("Paired seeds", str(verdict["num_seeds"])),
         ("Confidence of the intervals", f"{verdict['rule']['confidence']:g}"),
         *((f"Weights of {net['name']}, sha256", net["weights_sha256"]) for net in networks),
@@ -211,8 +210,15 @@ def _delta_cells(delta: Json) -> list[str]:
     ]
 
 
-def _ratios(val_macro_f1: Json) -> str:
-    return ", ".join(f"{float(ratio):g}: {100 * f1:.1f}" for ratio, f1 in val_macro_f1.items())
+def _ratios(choice: Json | None) -> list[tuple[str, str]]:
+    """What val chose from; nothing without synthetic images."""
+    if choice is None:
+        return []
+    scores = (f"{float(ratio):g}: {100 * f1:.1f}" for ratio, f1 in choice["val"].items())
+    return [
+        ("Synthetic images per real one, measured", f"{choice['measured']:g}"),
+        ("Macro-F1 on val by that ratio", ", ".join(scores)),
+    ]
 
 
 def _words(name: str) -> str:
