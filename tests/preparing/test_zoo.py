@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from ganaug.errors import DatasetError, SourceError
-from ganaug.images import decode_png
+from ganaug.images import decode_png, encode_png
 from ganaug.preparing.prepare import prepare
 from ganaug.sources.registry import load_source
 
@@ -27,6 +27,7 @@ REJECTED = {
     "cat/float.tif": "value_range",
     "cat/huge.png": "too_large",
     "cat/lost-link.png": "unreadable",
+    "cat/made.png": "synthetic",
     "cat/pages.tif": "animated",
     "cat/pipe.png": "unreadable",
     "cat/strip.png": "elongated",
@@ -85,6 +86,7 @@ def _add_rejected(cat, dog):
     Image.new("L", (SIDE, SIDE), 7).save(cat / "flat.png")
     Image.fromarray(np.asarray(picture(904), np.float32)).save(cat / "float.tif")  # 0..255
     (cat / "lost-link.png").symlink_to(cat / "nowhere.png")
+    (cat / "made.png").write_bytes(encode_png(np.asarray(picture(907))[:, :, None], synthetic=True))
     os.mkfifo(cat / "pipe.png")
     picture(905).resize((300, 10)).save(cat / "strip.png")
     (cat / "text.png").write_text("no image in spite of its name")
@@ -160,7 +162,7 @@ def test_converted_files_show_what_they_should(prepared, seed, make, tolerance):
 
 
 def test_so_many_bad_files_fail_the_stage_by_default(zoo, params, tmp_path):
-    with pytest.raises(DatasetError, match=r"15 of 102 images are unusable, more than"):
+    with pytest.raises(DatasetError, match=r"16 of 103 images are unusable, more than"):
         prepare(params(zoo), seed=0, out=tmp_path / "out", num_workers=1)
     assert [path.name for path in tmp_path.iterdir()] == ["zoo"]
 

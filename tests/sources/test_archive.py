@@ -141,6 +141,15 @@ def test_a_broken_archive_is_refused(tmp_path, load, name):
         load("archive", path)
 
 
+@pytest.mark.parametrize("damage", [b"\0", b"x" * 40])
+def test_a_damaged_tar_xz_is_refused_too(tmp_path, load, damage):
+    path = write_tar(tmp_path / "x.tar.xz", content_of(FILES))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:300] + damage + whole[300 + len(damage) :])
+    with pytest.raises(SourceError, match=r"not a whole zip or tar"):
+        load("archive", path)
+
+
 def test_what_would_fill_the_disk_is_refused_before_it_is_unpacked(tmp_path, load, monkeypatch):
     path = write_zip(tmp_path / "x.zip", content_of(FILES))
     usage = type("Usage", (), {"free": 10})

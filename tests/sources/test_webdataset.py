@@ -1,4 +1,5 @@
 import json
+import tarfile
 
 import pytest
 
@@ -54,3 +55,21 @@ def test_a_broken_or_missing_tar_is_refused(tmp_path, load):
     (tmp_path / "x.tar").write_bytes(b"no tar")
     with pytest.raises(SourceError, match="not a whole tar"):
         load("webdataset", tmp_path)
+
+
+def test_folders_in_the_tar_are_no_samples(tmp_path, load):
+    for name in ("0.png", "0.cls"):
+        (tmp_path / "v1.0" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "v1.0" / name).write_bytes(b"cat")
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        tar.add(tmp_path / "v1.0", "./v1.0")
+    assert [image.class_name for image in load("webdataset", tmp_path / "x.tar").images] == ["cat"]
+
+
+def test_a_tar_that_is_cut_at_a_header_is_refused(tmp_path, load):
+    path = write_tar(
+        tmp_path / "x.tar", {f"{i}.{s}": b"cat" for i in range(9) for s in ("cls", "png")}
+    )
+    path.write_bytes(path.read_bytes()[: 6 * 1024])  # header and content of each are a block
+    with pytest.raises(SourceError, match=r"not a whole tar .cut short or damaged at byte 6144"):
+        load("webdataset", path)

@@ -120,8 +120,10 @@ def _key(shard: _Shard) -> str:
     for image in shard.images:
         content: Any = image.content
         if isinstance(content, Path):
-            facts = content.stat() if content.exists() else None
-            content = [str(content), facts and (facts.st_size, facts.st_mtime_ns)]
+            facts = None
+            with suppress(OSError):  # missing, not ours to read, no name for a file: told later
+                facts = (content.stat().st_size, content.stat().st_mtime_ns)
+            content = [str(content), facts]
         elif isinstance(content, bytes):
             content = hashlib.sha256(content).hexdigest()
         named = [image.name, image.class_name, image.group, image.split]

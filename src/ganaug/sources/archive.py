@@ -4,6 +4,7 @@ It is unpacked to a temporary folder. Members that would land outside, links and
 unpacked but rejected by name.
 """
 
+import lzma
 import shutil
 import tarfile
 import zipfile
@@ -17,6 +18,7 @@ from ganaug.config import PrepareParams
 from ganaug.errors import SourceError
 from ganaug.sources.base import Refused, Source, SourceImage
 from ganaug.sources.fetch import fetch, temporary_folder
+from ganaug.sources.files import iter_tar
 from ganaug.sources.folder import load_folder
 from ganaug.sources.parquet import load_parquet
 from ganaug.sources.recognise import find_layout, is_webdataset
@@ -31,7 +33,10 @@ LAYOUTS: dict[str, Callable[[PrepareParams], Source]] = {
 }
 LINK, FILE_TYPE = 0o120000, 0o170000  # in the upper half of a zip member's attributes
 LEFT_OUT = ("__MACOSX", "._")  # what macOS adds
-BROKEN = (OSError, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+BROKEN = (
+    *(OSError, EOFError, RuntimeError),
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ def _members(whole: zipfile.ZipFile | tarfile.TarFile) -> Iterator[_Member]:
             is_plain = (info.external_attr >> 16) & FILE_TYPE != LINK
             yield _Member(info.filename, info.file_size, is_plain, partial(whole.extract, info))
         return
-    for entry in whole:
+    for entry in iter_tar(whole):
         extract = partial(whole.extract, entry, filter="data")
         yield _Member(entry.name, entry.size, entry.isfile() or entry.isdir(), extract)
 

@@ -1,7 +1,8 @@
 """What the sources of your own files share: facts from the params, groups, names of splits."""
 
 import re
-from collections.abc import Iterable
+import tarfile
+from collections.abc import Iterable, Iterator
 
 from ganaug.config import FilesParams
 from ganaug.errors import SourceError
@@ -19,6 +20,19 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
+
+
+def iter_tar(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The members; `tarfile` alone takes a header that is cut or broken for the end.
+
+    Raises:
+        tarfile.ReadError: the tar does not end as one does.
+    """
+    yield from tar
+    assert tar.fileobj is not None  # open for reading
+    tar.fileobj.seek(tar.offset)
+    if tar.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+        raise tarfile.ReadError(f"cut short or damaged at byte {tar.offset}")
 
 
 def describe(params: FilesParams, classes: Iterable[str]) -> SourceFacts:

@@ -80,7 +80,7 @@ def _images(
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder, followlinks=True):
+    for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
         above = {Path(parent).resolve(), *Path(parent).resolve().parents}
         folders[:] = sorted(
             name
@@ -88,3 +88,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
             if not name.startswith(".") and (Path(parent) / name).resolve() not in above
         )
         yield from (Path(parent) / name for name in sorted(files) if not name.startswith("."))
+
+
+def _refuse(error: OSError) -> None:
+    raise SourceError(f"{error.filename}: {error.strerror}; its images would be missed")

@@ -15,7 +15,14 @@ from ganaug.config import PrepareParams, TableParams
 from ganaug.errors import SourceError
 from ganaug.sources.base import Refused, Source, SourceImage
 from ganaug.sources.fetch import fetch
-from ganaug.sources.files import IMAGE_SUFFIXES, describe, group_of, require_split, split_named
+from ganaug.sources.files import (
+    IMAGE_SUFFIXES,
+    describe,
+    group_of,
+    iter_tar,
+    require_split,
+    split_named,
+)
 from ganaug.sources.recognise import LABELS
 
 
@@ -37,10 +44,9 @@ def _samples(path: Path, *, images: bool = False) -> Iterator[tuple[str, dict[st
     """Name of each sample, and its content by suffix: bytes, a `Refused`, or None if not read."""
     try:
         with tarfile.open(path) as tar:
-            for key, members in groupby(tar, key=lambda member: _halves(member.name)[0]):
-                content = {_halves(m.name)[1]: _read(tar, m, images) for m in members}
-                if set(content) != {""}:  # a folder
-                    yield key, content
+            files = (member for member in iter_tar(tar) if not member.isdir())
+            for key, members in groupby(files, key=lambda member: _halves(member.name)[0]):
+                yield key, {_halves(m.name)[1]: _read(tar, m, images) for m in members}
     except (tarfile.TarError, OSError, EOFError) as error:
         raise SourceError(f"{path}: not a whole tar ({error})") from None
 
