@@ -53,7 +53,15 @@ def test_torch_gives_images_labels_and_weights_in_batches(augmented):
     expected = np.stack([decode_png(png) for png in rows["image"]]).transpose(0, 3, 1, 2) / 255
     np.testing.assert_allclose(images.numpy(), expected, atol=1e-6)
     assert labels.tolist() == rows["label"].tolist()
-    assert weights.tolist() == rows["weight"].tolist()
+    assert weights.tolist() == pytest.approx(rows["weight"].tolist())
+
+
+def test_synthetic_rows_count_as_much_as_the_verdict_measured(augmented):
+    rows = load_pandas(augmented)
+    total = rows.groupby("source")["weight"].sum()
+    assert read_json(augmented / "manifest.json")["ratio"] == 1.0
+    assert total["synthetic"] == pytest.approx(total["real"])
+    assert (load_pandas(augmented, real_only=True)["weight"] == 1).all()
 
 
 def test_classical_augmentation_is_the_one_of_the_verdict(augmented):

@@ -5,8 +5,9 @@ train = load_torch(folder, classical=True)
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from ganaug.errors import DatasetError, GanaugError
 from ganaug.evaluation.classical import ClassicalAugmentation
-from ganaug.fileio import atomic_folder, read_json
+from ganaug.fileio import read_json
 from ganaug.images import decode_png
 from ganaug.publishing.card import HUB_SPLITS
 from ganaug.publishing.manifest import CLASSICAL, read_manifest
@@ -43,8 +44,13 @@ def fetch(rev: str, *, repo: str = ".", path: str = AUGMENTED, cache: Path | Non
     with dvc_version(rev, repo=repo) as files:
         folder = (cache or CACHE) / str(files.info(path)["md5"]).removesuffix(".dir")
         if not folder.exists():
-            with atomic_folder(folder) as temporary:
-                files.get(f"{path}/", str(temporary), recursive=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            # A name of its own: the processes of one training may all ask for the same version.
+            with TemporaryDirectory(dir=folder.parent) as scratch:
+                whole = Path(scratch) / "whole"
+                files.get(f"{path}/", str(whole), recursive=True)
+                with suppress(OSError):  # another process was faster
+                    whole.rename(folder)
     return folder
 
 
@@ -85,12 +91,19 @@ def shards_of(folder: Path, split: str, *, real_only: bool = False) -> list[Path
 def load_pandas(folder: Path, split: str = "train", *, real_only: bool = False) -> pd.DataFrame:
     """A split as a frame: the columns of `records`, `image` as PNG bytes, `class` by name.
 
+    The weights make all synthetic rows count as much as the verdict measured: its ratio times the
+    real ones.
+
     Raises:
         DatasetError: `folder` is no merged dataset, or there is no such split.
     """
     parts = [pd.read_parquet(path) for path in shards_of(folder, split, real_only=real_only)]
     rows = pd.concat(parts, ignore_index=True)
-    classes = read_manifest(folder)["classes"]
+    manifest = read_manifest(folder)
+    synthetic, classes = rows["source"] == "synthetic", manifest["classes"]
+    if synthetic.any():
+        scale = manifest["ratio"] * (~synthetic).sum() / synthetic.sum()
+        rows.loc[synthetic, "weight"] *= scale
     rows["image"] = [image["bytes"] for image in rows["image"]]
     rows["class"] = [classes[label] for label in rows["label"]]
     return rows

@@ -74,7 +74,7 @@ def _require_committed(repo: Path) -> None:
     except DvcException as error:
         raise DatasetError(f"{AUGMENTED}: {error}") from None
     notes = [entry for entries in status.values() for entry in entries if isinstance(entry, dict)]
-    if any("changed outs" in entry for entry in notes):
+    if any("changed outs" in entry or "changed deps" in entry for entry in notes):
         raise DatasetError(f"{AUGMENTED} is not what dvc.lock says; run `make repro` and commit")
 
 

@@ -80,6 +80,8 @@ def merge_dataset(
             "schema_version": SCHEMA_VERSION,
             **_facts(real, made if with_synthetic else None),
             "decision": verdict["decision"],
+            # Synthetic images per real one in a batch, as the verdict measured them.
+            "ratio": verdict["ratio"]["measured"] if with_synthetic else None,
             "counts": _by_split(real, counts),
             "files": files,
         }
