@@ -121,7 +121,8 @@ def test_copies_of_training_images_are_called_copies(prepared, verdict):
 def test_noise_does_not_look_like_real_images(parts, verdict):
     _, labels = parts["fresh"]
     noise = np.random.default_rng(0).integers(0, 256, (len(labels), 16, 16, 1), dtype=np.uint8)
-    assert "They do not look like real images: 0.0% lie" in reasons(verdict(noise, labels, **FEW))
+    said = reasons(verdict(noise, labels, **FEW))
+    assert said.count("does not look like its real images: 0.0% lie") >= 5
 
 
 def test_a_class_that_the_generator_could_not_make_is_named(parts, verdict):
