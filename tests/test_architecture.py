@@ -11,7 +11,7 @@ LAYERS = (
     ("errors",),
     ("images", "fileio", "rng", "config", "budget", "progress", "parallel"),
     ("records",),
-    ("shards",),
+    ("shards", "thumbnails"),
     ("sources",),
     ("preparing",),
     ("gan",),

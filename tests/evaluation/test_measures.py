@@ -11,7 +11,7 @@ from ganaug.evaluation.measures import (
     measure_copying,
     measure_distances,
 )
-from ganaug.evaluation.thumbnails import thumbnails
+from ganaug.thumbnails import thumbnails
 
 COUNTS = {"train": (40, 30), "val": (20, 20), "test": (30, 30), "synthetic": (25, 3)}
 

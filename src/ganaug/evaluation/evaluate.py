@@ -26,13 +26,13 @@ from ganaug.evaluation.measures import (
 )
 from ganaug.evaluation.ratio import Ratio, choose_ratio
 from ganaug.evaluation.summaries import CURVE, at, learning_curve, rounded, summarise_networks
-from ganaug.evaluation.thumbnails import NAME as THUMBNAILS
-from ganaug.evaluation.thumbnails import thumbnails
 from ganaug.evaluation.trained_features import TrainedFeatures
 from ganaug.evaluation.verdict import MAIN, SECOND, Evidence, Margins, decide
 from ganaug.preparing.prepared import Prepared
 from ganaug.records import SPLITS
 from ganaug.rng import derive_seed
+from ganaug.thumbnails import NAME as THUMBNAILS
+from ganaug.thumbnails import thumbnails
 
 SCORED = ("val", "test")
 
@@ -118,12 +118,8 @@ def evaluate(
         num_synthetic=len(parts["synthetic"].rows),
     )
     margins = Margins(params.harm_margin_pp, params.recall_margin_pp, params.confidence)
-    choice = ratio and {
-        "chosen": ratio.chosen,
-        "measured": ratio.measured,
-        "val": ratio.val_macro_f1,
-    }
-    facts = {"ratio": choice, "num_seeds": params.num_seeds}
+    verdict = decide(evidence, margins)
+    verdict |= {"ratio": ratio and ratio.to_dict(), "num_seeds": params.num_seeds}
     metrics = {
         "arms": networks[MAIN]["arms"],
         "deltas": networks[MAIN]["deltas"],
@@ -133,7 +129,6 @@ def evaluate(
         "memorisation": memorisation | {"thumbnails_space": THUMBNAILS},
         "classical_augmentation": ClassicalAugmentation(prepared.symmetries, seed=0).to_dict(),
     }
-    verdict = decide(evidence, margins) | facts
     return Evaluation(rounded(metrics), rounded(verdict), runs, rounded(pairs))
 
 

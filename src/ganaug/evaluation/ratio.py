@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ganaug.evaluation.arms import NETWORKS, Recipe, Run, Sets, score_runs
 from ganaug.rng import derive_seed
@@ -30,6 +31,10 @@ class Ratio:
         """The best one above 0, of equals the least: the arms use it, so that there are figures."""
         candidates = sorted(ratio for ratio in self.val_macro_f1 if ratio > 0)
         return max(candidates, key=lambda ratio: self.val_macro_f1[ratio])
+
+    def to_dict(self) -> dict[str, Any]:
+        """What verdict.json says of it."""
+        return {"chosen": self.chosen, "measured": self.measured, "val": dict(self.val_macro_f1)}
 
 
 def choose_ratio(

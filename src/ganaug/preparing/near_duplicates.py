@@ -14,8 +14,8 @@ from scipy.linalg import eigh
 from scipy.spatial import cKDTree
 
 from ganaug.preparing.checks import Candidate
+from ganaug.thumbnails import standardise
 
-FAINT = 2.0  # of 255, added to the deviation, so that a nearly flat image's noise stays small
 AXES = 12  # of the tree that finds neighbours; distances along few axes never exceed the whole
 NEIGHBOURS = 16  # looked at for each image, which bounds memory where thousands are alike
 ROWS_AT_A_TIME = 8192
@@ -101,10 +101,8 @@ def _batches(rows: NDArray[np.intp]) -> list[NDArray[np.intp]]:
 
 def _standardise(thumbnails: Sequence[bytes], rows: NDArray[np.intp]) -> NDArray[np.float32]:
     """[len(rows), D] float32."""
-    flat = np.stack([np.frombuffer(thumbnails[i], np.uint8) for i in rows]).astype(np.float32)
-    flat -= flat.mean(axis=1, keepdims=True)
-    flat /= flat.std(axis=1, keepdims=True) + FAINT
-    return flat
+    flat = np.stack([np.frombuffer(thumbnails[i], np.uint8) for i in rows])
+    return standardise(flat.astype(np.float32))
 
 
 class _Groups:

@@ -29,10 +29,10 @@ from ganaug.preparing import decode
 from ganaug.preparing.checks import Candidate, Rejection
 from ganaug.preparing.decode import Form, UnusableImage, decode_image
 from ganaug.sources.base import Refused, SourceImage
+from ganaug.thumbnails import shrink
 
 IMAGES_PER_SHARD = 256
 BYTES_PER_SHARD = 2**24  # of encoded images that lie in memory, and then go to a worker
-THUMBNAIL_SIDE = 16  # px; divides every resolution
 
 
 @dataclass(frozen=True)
@@ -146,12 +146,8 @@ def _read_one(image: SourceImage, form: Form) -> tuple[str, str, bytes]:
 
 
 def thumbnail(pixels: Pixels) -> bytes:
-    """[H, W, C] uint8, H = W a multiple of 16 -> 16 x 16 x C block means."""
-    side, _, channels = pixels.shape
-    blocks = pixels.reshape(
-        THUMBNAIL_SIDE, side // THUMBNAIL_SIDE, THUMBNAIL_SIDE, side // THUMBNAIL_SIDE, channels
-    )
-    return bytes(np.rint(blocks.mean(axis=(1, 3))).astype(np.uint8))
+    """[H, W, C] uint8, H = W a multiple of 16 -> 16 x 16 x C, rounded."""
+    return bytes(np.rint(shrink(pixels[None])).astype(np.uint8))
 
 
 def _outcomes(

@@ -3,6 +3,7 @@
 import re
 import tarfile
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from ganaug.config import FilesParams
 from ganaug.errors import SourceError
@@ -79,6 +80,11 @@ def group_of(name: str, pattern: str | None) -> str | None:
             "a file without group could be in two splits at once"
         )
     return found[1]
+
+
+def split_of_shard(path: Path) -> str | None:
+    """Split that a shard's name, as in train-00000.tar, or its folder's name speaks of."""
+    return split_named(path.stem.split("-")[0]) or split_named(path.parent.name)
 
 
 def split_named(value: str) -> str | None:

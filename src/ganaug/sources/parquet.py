@@ -17,7 +17,7 @@ from ganaug.config import PrepareParams
 from ganaug.errors import SourceError
 from ganaug.sources.base import Source, SourceImage
 from ganaug.sources.fetch import fetch
-from ganaug.sources.files import describe, group_of, require_split, split_named
+from ganaug.sources.files import describe, group_of, require_split, split_of_shard
 
 ROWS_AT_A_TIME = 256
 
@@ -73,7 +73,7 @@ def _images(
     params: PrepareParams,
 ) -> Iterator[SourceImage]:
     for path in paths:
-        given = split_named(path.stem.split("-")[0]) or split_named(path.parent.name)
+        given = split_of_shard(path)
         number = 0
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(ROWS_AT_A_TIME, columns=wanted):

@@ -21,7 +21,7 @@ from ganaug.sources.files import (
     group_of,
     iter_tar,
     require_split,
-    split_named,
+    split_of_shard,
 )
 from ganaug.sources.recognise import LABELS
 
@@ -93,7 +93,7 @@ def _label(path: Path, key: str, content: dict[str, Any], columns: TableParams) 
 def _images(paths: list[Path], root: Path, params: PrepareParams) -> Iterator[SourceImage]:
     columns = params.table
     for path in paths:
-        given = split_named(path.stem.split("-")[0]) or split_named(path.parent.name)
+        given = split_of_shard(path)
         for key, content in _samples(path, images=True):
             suffix = next((s for s in content if s in IMAGE_SUFFIXES), "")
             facts = _facts(path, key, content)

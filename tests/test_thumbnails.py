@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ganaug.evaluation.thumbnails import thumbnails
+from ganaug.thumbnails import thumbnails
 
 
 def images(n=3, side=32, channels=1):
