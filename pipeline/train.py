@@ -5,8 +5,8 @@ sample grids. The training state lies in --checkpoints, outside DVC's outputs, s
 run goes on.
 """
 
+import inspect
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +20,7 @@ from ganaug.config import Params, load_params
 from ganaug.errors import TrainingError, run
 from ganaug.evaluation.features import ImageNetFeatures
 from ganaug.evaluation.validation import ValidationScore
+from ganaug.fileio import sha256_file
 from ganaug.gan.architecture import Architecture, resolve_architecture
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.checkpoints import Checkpoints, fingerprint
@@ -34,6 +35,7 @@ from ganaug.shards import read_images, read_rows
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 GRID_COLUMNS = 12
+GAN_CODE = Path(inspect.getfile(Trainer)).parent
 
 
 class LiveObserver:
@@ -205,7 +207,7 @@ def _identity(p: Params, dataset: Prepared, initial: Snapshot | None) -> dict[st
     """All that decides the outcome of training: another run must not take over its states."""
     where = {"device", "devices", "num_nodes", "precision", "init_from"}
     return {
-        "version": version("ganaug"),
+        "code": {path.name: sha256_file(path) for path in sorted(GAN_CODE.glob("*.py"))},
         "seed": p.seed,
         "train": p.train.model_dump(mode="json", exclude=where),
         "init_from": None if initial is None else initial.generator_id,

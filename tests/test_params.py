@@ -21,6 +21,7 @@ REFUSED = [
     ("train.kimg", 0, "greater than 0"),
     ("train.batch_size", 12, "multiple of 8"),
     ("train.batch_size", 0, "greater than or equal to 8"),
+    ("train.z_dim", 1, "greater than or equal to 2"),
     ("train.lr", "fast", "number"),
     ("train.augment", ["rotate"], "translate"),
     ("train.class_exponent", -0.5, "greater than or equal to 0"),

@@ -116,7 +116,7 @@ class TrainParams(_Section):
     kimg: Positive
     patience: Annotated[float, Field(gt=0, le=1)]
     batch_size: Annotated[int, Field(ge=8, multiple_of=8)]
-    z_dim: Count
+    z_dim: Annotated[int, Field(ge=2)]
     lr: Positive
     generator_lr_ratio: Positive
     lr_final_fraction: Fraction

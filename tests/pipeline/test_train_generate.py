@@ -1,6 +1,7 @@
 """The stages train and generate on the toy dataset, as DVC calls them."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -8,7 +9,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from ganaug.config import load_params
 from ganaug.errors import SnapshotError, TrainingError
+from ganaug.preparing.prepared import read_prepared
 from pipeline import generate, train
 
 TINY = {
@@ -89,6 +92,21 @@ def test_training_goes_on_from_a_snapshot_on_purpose(run_train, tmp_path):
     assert description["training"]["init_from"] == base_id
     with pytest.raises(TrainingError, match=r"init_from: .+ holds other networks"):
         run_train(**{"train.init_from": str(base), "train.z_dim": 32})
+
+
+def test_states_of_other_code_are_not_taken_over(prepared_folder, write_params, tmp_path):
+    def run_id():
+        return train.plan_job(params, read_prepared(prepared_folder)).run_id
+
+    params = load_params(write_params(TINY))
+    before = run_id()
+    assert run_id() == before
+    other = shutil.copytree(train.GAN_CODE, tmp_path / "gan")
+    with (other / "losses.py").open("a") as file:
+        file.write("# another loss\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "GAN_CODE", other)
+        assert run_id() != before
 
 
 def test_images_that_do_not_fit_train_the_same_generator(run_train, tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 """Checkpoints: everything that resuming needs, written whole, the newest two kept.
 
 They live outside DVC's outputs, which DVC deletes before a stage starts, in a folder named after a
-fingerprint of parameters, data and version: another run never meets them. Tensors and JSON only.
+fingerprint of parameters, data and code: another run never meets them. Tensors and JSON only.
 """
 
 import hashlib
