@@ -74,7 +74,9 @@ def _require_committed(repo: Path) -> None:
     except DvcException as error:
         raise DatasetError(f"{AUGMENTED}: {error}") from None
     notes = [entry for entries in status.values() for entry in entries if isinstance(entry, dict)]
-    if any("changed outs" in entry or "changed deps" in entry for entry in notes):
+    deps = [state for entry in notes for state in entry.get("changed deps", {}).values()]
+    # A clone may have pulled the dataset alone: what it was made from need not be there.
+    if any("changed outs" in entry for entry in notes) or any(s != "deleted" for s in deps):
         raise DatasetError(f"{AUGMENTED} is not what dvc.lock says; run `make repro` and commit")
 
 
