@@ -99,6 +99,23 @@ def test_sigkill_in_training_costs_only_time(finished):
     assert (folder / "dvc.lock").read_text() == lock
 
 
+def test_publish_makes_again_what_the_remote_lacks(finished, tmp_path):
+    """In a clean clone, from a remote with the data of all stages but the last."""
+    folder = shutil.copytree(finished[0], tmp_path / "clone")
+    lock = (folder / "dvc.lock").read_text()
+    dvc(folder, "remote", "add", "--default", "here", str(tmp_path / "remote"))
+    assert dvc(folder, "push", "prepare", "train", "generate", "evaluate").returncode == 0
+    for path in ("data", "models", ".dvc/cache", ".dvc/tmp"):
+        shutil.rmtree(folder / path)
+    makefile = (REPOSITORY / "Makefile").read_text()
+    repro = re.search(r"^publish:.*\n.*/dvc (repro.*)$", makefile, flags=re.MULTILINE)[1]
+    result = dvc(folder, *repro.split())
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.findall(r"Running stage '(\w+)'", result.stdout) == ["merge"]
+    assert (folder / "dvc.lock").read_text() == lock
+    assert dvc(folder, "push", "data/augmented").stdout.strip().endswith("pushed")
+
+
 def wait_for(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
