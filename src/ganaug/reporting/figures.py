@@ -14,9 +14,9 @@ import pandas as pd
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageColor
 
-from ganaug.images import Pixels
+from ganaug.images import Pixels, tile
 
 MOSAIC_DPI = 100
 CHART_DPI = 160
@@ -73,7 +73,7 @@ def mosaic(
         title: above all.
         theme: colours.
     """
-    background = np.array(mpl.colors.to_rgb(theme.paper)) * 255
+    background = np.array(ImageColor.getrgb(theme.paper), np.uint8)
     parts = [_tiles(images, columns, background) for images in blocks.values()]
     height, widths = max(part.shape[0] for part in parts), [part.shape[1] for part in parts]
     margin, head, between = 8, 84, 40
@@ -90,29 +90,24 @@ def mosaic(
         return _png(figure)
 
 
-def _tiles(images: Sequence[Pixels], columns: int, background: np.ndarray) -> Pixels:
+def _tiles(images: Sequence[Pixels], columns: int, background: Pixels) -> Pixels:
     """Images in rows with a gap of 6 px, as one [H, W, 3] array."""
     gap, tiles = 6, [_magnified(image) for image in images]
     height, width = tiles[0].shape[:2] if tiles else (TILE_PIXELS, TILE_PIXELS)
-    rows = max(1, -(-len(tiles) // columns))
-    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
-    canvas = np.broadcast_to(background.round().astype(np.uint8), shape).copy()
-    for index, tile in enumerate(tiles):
-        row, column = divmod(index, columns)
-        top, left = row * (height + gap), column * (width + gap)
-        canvas[top : top + height, left : left + width] = tile
-    return canvas
+    num_cells = max(1, -(-len(tiles) // columns)) * columns
+    cells = np.tile(background, (num_cells, height + gap, width + gap, 1))
+    for cell, image in zip(cells, tiles, strict=False):
+        cell[:height, :width] = image
+    return tile(cells, columns=columns)[:-gap, :-gap]
 
 
 def _magnified(image: Pixels) -> Pixels:
     """[H, W, 3], each pixel a square; images too large are reduced by block means."""
-    side = image.shape[0]
+    picture, side = Image.fromarray(image.squeeze()).convert("RGB"), image.shape[0]
     if side > TILE_PIXELS:
-        flat = Image.fromarray(image.squeeze()).reduce(side // TILE_PIXELS)
-        return np.asarray(flat.convert("RGB"))
+        return np.asarray(picture.reduce(side // TILE_PIXELS))
     factor = TILE_PIXELS // side
-    rgb = np.broadcast_to(image, (*image.shape[:2], 3))  # grey: three times the same
-    return rgb.repeat(factor, axis=0).repeat(factor, axis=1)
+    return np.asarray(picture).repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def training_curves(losses: pd.DataFrame, kid: pd.Series, *, theme: Theme) -> bytes:
