@@ -158,9 +158,10 @@ def check_remote(repo: Path, url: str, scratch: Path, *settings: tuple[str, str]
     Args:
         repo: with a committed dataset and the tag augmented@v1.2.0.
         url: of the remote.
-        scratch: empty folder for the clone.
+        scratch: folder to be made for the clone.
         settings: of the remote, as `dvc remote modify` takes them.
     """
+    scratch.mkdir()
     run("dvc", "remote", "add", "--force", "--default", "here", url, folder=repo)
     for name, value in settings:
         run("dvc", "remote", "modify", "here", name, value, folder=repo)

@@ -64,11 +64,9 @@ def main() -> None:
         passed(
             "exports give pixels and labels back", lambda: check_exports(dataset, scratch / "out")
         )
-        passed(
-            "folder remote", lambda: through_remote(repo, str(scratch / "remote"), scratch / "a")
-        )
+        passed("folder remote", lambda: check_remote(repo, str(scratch / "remote"), scratch / "a"))
         with s3_bucket("release") as (url, endpoint):
-            passed("S3 remote", lambda: through_remote(repo, url, scratch / "b", endpoint))
+            passed("S3 remote", lambda: check_remote(repo, url, scratch / "b", endpoint))
 
 
 def passed(what: str, check: Callable[[], object]) -> None:
@@ -84,12 +82,6 @@ def require_committed(repo: Path) -> None:
     assert run("dvc", "diff", "--targets", AUGMENTED, folder=repo).strip() == "", (
         "run `make repro` first"
     )
-
-
-def through_remote(repo: Path, url: str, scratch: Path, *settings: tuple[str, str]) -> None:
-    """`check_remote` in a folder of its own."""
-    scratch.mkdir()
-    check_remote(repo, url, scratch, *settings)
 
 
 if __name__ == "__main__":
