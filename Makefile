@@ -56,8 +56,9 @@ release-check: $(VENV)/installed ## after repro: load, export, push, clone, pull
 remote: $(VENV)/installed ## take DVC_REMOTE (folder, s3://, gs://, ssh://) as the remote of this checkout
 	@$(BIN)/dvc remote add --local --force --default storage "$(DVC_REMOTE)"
 
+# Not --allow-missing: with it DVC neither makes what the remote lacks nor fails to push it.
 publish: $(VENV)/installed ## what dvc.lock names, made again where the remote lacks it, to the remote
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro --pull --allow-missing
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro --pull
 	git diff --exit-code dvc.lock
 	$(BIN)/dvc push
 

@@ -25,15 +25,11 @@ from ganaug.publishing.merge import merge_dataset
 from ganaug.publishing.verify import verify_dataset
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import describe_files, write_shards
+from tests.publishing.small_run import CLASSES, GENERATOR, SOURCE, verdict
 
-CLASSES = ("clear", "cracked")
 SIDE = 4  # pixels
 BLOCK = 50_000  # rows made at a time
 SYNTHETIC_FRACTION = 0.2  # of all rows
-GENERATOR = "ab" * 32
-UPLIFT = {"mean_pp": 1.0, "low_pp": 0.5, "high_pp": 1.5, "p_value": 0.03, "n": 6}
-VERDICT = {"sentence": "Simulated.", "uplift": {"D-B": UPLIFT}, "recall_change_pp": {}}
-SOURCE = {"name": "toy", "version": "1", "license": "mit", "citation": "none", "homepage": "none"}
 
 
 def main(num_rows: int = 1_000_000) -> None:
@@ -44,10 +40,7 @@ def main(num_rows: int = 1_000_000) -> None:
 
 
 def _measure(folder: Path, num_rows: int) -> None:
-    num_synthetic = round(num_rows * SYNTHETIC_FRACTION)
-    num_real = num_rows - num_synthetic
-    _write_prepared(folder / "prepared", num_real)
-    _write_synthetic(folder / "synthetic", num_synthetic, first=num_real)
+    num_real, num_synthetic = write_stages(folder, num_rows)
     began = time.perf_counter()
     shutil.copytree(folder / "prepared", folder / "copy")
     copying = time.perf_counter() - began
@@ -85,7 +78,7 @@ def merge(folder: Path, decision: str) -> None:
     merge_dataset(
         prepared=folder / "prepared",
         synthetic=folder / "synthetic",
-        verdict=VERDICT | {"decision": decision},
+        verdict=verdict(decision),
         out=folder / "augmented",
         name="bench",
         on_reject="real_only",
@@ -95,6 +88,15 @@ def merge(folder: Path, decision: str) -> None:
 def verify(folder: Path) -> None:
     """Verify what `merge` wrote."""
     verify_dataset(folder / "augmented")
+
+
+def write_stages(folder: Path, num_rows: int) -> tuple[int, int]:
+    """Write what prepare and generate would; how many real and synthetic rows."""
+    num_synthetic = round(num_rows * SYNTHETIC_FRACTION)
+    num_real = num_rows - num_synthetic
+    _write_prepared(folder / "prepared", num_real)
+    _write_synthetic(folder / "synthetic", num_synthetic, first=num_real)
+    return num_real, num_synthetic
 
 
 def _write_prepared(folder: Path, num_rows: int) -> None:

@@ -15,24 +15,26 @@ from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
+import pytest
 
+from ganaug.errors import GanaugError
 from ganaug.fileio import read_json
 from ganaug.images import decode_png, pixel_id
 from ganaug.publishing.export import export_dataset
 from ganaug.publishing.manifest import read_manifest
 from ganaug.records import FIELDS
+from ganaug.release import make_release
 from ganaug.shards import iter_rows
+from tests.versioned import git
 
 REPOSITORY = Path(__file__).parents[1]
 PLACEHOLDER = "https://git.example.org/solar-cells"  # in README
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}  # moto takes any
 
 
-def readme_section(title: str) -> str:
-    """A section of README."""
-    return re.split(r"\n## ", (REPOSITORY / "README.md").read_text().partition(f"## {title}\n")[2])[
-        0
-    ]
+def section_of(readme: Path, title: str) -> str:
+    """A section of a README."""
+    return readme.read_text().partition(f"## {title}\n")[2].partition("\n## ")[0]
 
 
 def run_section(text: str, *, folder: Path) -> dict[str, object]:
@@ -44,8 +46,10 @@ def run_section(text: str, *, folder: Path) -> dict[str, object]:
     """
     names: dict[str, object] = {}
     text = text.replace(PLACEHOLDER, str(folder))
+    blocks = re.findall(r"```(console|python)\n(.*?)```", text, flags=re.DOTALL)
+    assert blocks
     with contextlib.chdir(folder):
-        for kind, block in re.findall(r"```(console|python)\n(.*?)```", text, flags=re.DOTALL):
+        for kind, block in blocks:
             if kind == "python":
                 exec(block, names)
                 continue
@@ -139,15 +143,25 @@ def _labels_in_tars(folder: Path) -> Iterator[tuple[str, int]]:
                     yield key, int(content)
 
 
+def check_release(repo: Path) -> None:
+    """The committed dataset gets a number, and gets it once."""
+    for tag in git(repo, "tag", "--list").split():
+        git(repo, "tag", "--delete", tag)
+    assert make_release("major", repo=repo) == "augmented@v1.0.0"
+    with pytest.raises(GanaugError, match=r"nothing has changed since augmented@v1\.0\.0"):
+        make_release("major", repo=repo)
+
+
 def check_remote(repo: Path, url: str, scratch: Path, *settings: tuple[str, str]) -> None:
     """Push to a remote; a second clone pulls and verifies it, and a stranger gets the version.
 
     Args:
         repo: with a committed dataset and the tag augmented@v1.2.0.
         url: of the remote.
-        scratch: empty folder for the clone.
+        scratch: folder to be made for the clone.
         settings: of the remote, as `dvc remote modify` takes them.
     """
+    scratch.mkdir()
     run("dvc", "remote", "add", "--force", "--default", "here", url, folder=repo)
     for name, value in settings:
         run("dvc", "remote", "modify", "here", name, value, folder=repo)
@@ -158,17 +172,8 @@ def check_remote(repo: Path, url: str, scratch: Path, *settings: tuple[str, str]
     run("dvc", "pull", "-q", "data/augmented", folder=scratch / "clone")
     run("ganaug", "verify", folder=scratch / "clone")
     shutil.rmtree(scratch / "clone" / ".dvc" / "cache")  # the stranger gets it from the remote
-    get = (
-        "get",
-        "-q",
-        str(scratch / "clone"),
-        "data/augmented",
-        "--rev",
-        "augmented@v1.2.0",
-        "-o",
-        "got",
-    )
-    run("dvc", *get, folder=scratch)
+    get = ("get", "-q", str(scratch / "clone"), "data/augmented", "-o", "got")
+    run("dvc", *get, "--rev", "augmented@v1.2.0", folder=scratch)
     run("ganaug", "verify", "got", folder=scratch)
     manifests = [read_json(f / "manifest.json") for f in (repo / "data/augmented", scratch / "got")]
     assert manifests[0] == manifests[1]

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ganaug.publishing.verify import verify_dataset
@@ -18,11 +19,12 @@ from tests.consumers import (
     REPOSITORY,
     check_croissant,
     check_exports,
+    check_release,
     check_remote,
-    readme_section,
     run,
     run_section,
     s3_bucket,
+    section_of,
 )
 from tests.small_pipeline import copy_repository
 from tests.versioned import AUGMENTED, git
@@ -47,23 +49,24 @@ def main() -> None:
         run("dvc", "cache", "dir", "--local", str(REPOSITORY / ".dvc" / "cache"), folder=repo)
         git(repo, "add", "-A")
         git(repo, "commit", "-q", "--allow-empty", "-m", "Run")
-        git(repo, "tag", "-f", "augmented@v1.2.0")
         dataset = repo / AUGMENTED
         passed("verified", lambda: verify_dataset(dataset))
         passed("committed as it lies there", lambda: require_committed(repo))
+        passed("released as a version, and once", lambda: check_release(repo))
+        git(repo, "tag", "augmented@v1.2.0")
         passed("valid Croissant, read row by row", lambda: check_croissant(dataset))
-        passed(
-            "README's ways to load it",
-            lambda: run_section(readme_section("Load the result"), folder=repo),
-        )
+        for readme, title in (
+            (REPOSITORY / "README.md", "Load the result"),
+            (dataset / "README.md", "How to load it"),
+        ):
+            text = section_of(readme, title)
+            passed(f"{title}: all snippets", partial(run_section, text, folder=repo))
         passed(
             "exports give pixels and labels back", lambda: check_exports(dataset, scratch / "out")
         )
-        passed(
-            "folder remote", lambda: through_remote(repo, str(scratch / "remote"), scratch / "a")
-        )
+        passed("folder remote", lambda: check_remote(repo, str(scratch / "remote"), scratch / "a"))
         with s3_bucket("release") as (url, endpoint):
-            passed("S3 remote", lambda: through_remote(repo, url, scratch / "b", endpoint))
+            passed("S3 remote", lambda: check_remote(repo, url, scratch / "b", endpoint))
 
 
 def passed(what: str, check: Callable[[], object]) -> None:
@@ -79,12 +82,6 @@ def require_committed(repo: Path) -> None:
     assert run("dvc", "diff", "--targets", AUGMENTED, folder=repo).strip() == "", (
         "run `make repro` first"
     )
-
-
-def through_remote(repo: Path, url: str, scratch: Path, *settings: tuple[str, str]) -> None:
-    """`check_remote` in a folder of its own."""
-    scratch.mkdir()
-    check_remote(repo, url, scratch, *settings)
 
 
 if __name__ == "__main__":

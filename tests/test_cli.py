@@ -64,7 +64,7 @@ def test_an_unknown_format_names_the_known_ones(augmented, tmp_path):
     out = tmp_path / "out"
     arguments = ["export", "--dataset", str(augmented), "--out", str(out), "--format", "zip"]
     with pytest.raises(
-        GanaugError, match="no format 'zip'; there are imagefolder, webdataset, csv"
+        GanaugError, match="no format 'zip'; there are imagefolder, csv, webdataset"
     ):
         CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert not out.exists()

@@ -9,7 +9,7 @@ from typer.main import get_command
 
 from ganaug.cli import app
 from ganaug.config import load_params
-from tests.consumers import readme_section, run_section
+from tests.consumers import run_section, section_of
 from tests.versioned import git
 
 REPOSITORY = Path(__file__).parents[1]
@@ -62,7 +62,7 @@ def test_every_snippet_and_command_of_loading_runs_on_the_result(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("ganaug.data.CACHE", tmp_path / "cache")
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "datasets")
-    run_section(readme_section("Load the result"), folder=folder)
+    run_section(section_of(REPOSITORY / "README.md", "Load the result"), folder=folder)
     output = capsys.readouterr().out
     assert "torch.Size([1, 16, 16])" in output
     assert "(16, 16) " in output

@@ -103,6 +103,13 @@ def test_metrics_lie_in_git_and_not_in_the_cache():
             assert next(iter(entry.values()))["cache"] is False
 
 
+def test_costs_are_shown_and_are_no_outputs():
+    """They differ from run to run; as outputs they would change dvc.lock without need."""
+    costs = [f"results/{name}/budget.json" for name in STAGES]
+    assert PIPELINE["metrics"] == costs
+    assert not {path for stage in STAGES.values() for path in outputs(stage)} & set(costs)
+
+
 def test_artifacts_are_outputs():
     paths = [path for stage in STAGES.values() for path in outputs(stage)]
     kinds = {facts["type"] for facts in PIPELINE["artifacts"].values()}

@@ -36,7 +36,9 @@ def test_status_is_clean_and_a_second_run_does_nothing(finished):
 def test_metrics_and_plots_can_be_shown(finished):
     folder, _ = finished
     metrics = json.loads(dvc(folder, "metrics", "show", "--json").stdout)
-    assert any("results/evaluate/metrics.json" in path for path in metrics[""]["data"])
+    assert {f"results/evaluate/{name}.json" for name in ("metrics", "budget")} <= set(
+        metrics[""]["data"]
+    )
     assert dvc(folder, "plots", "show").returncode == 0
     assert (folder / "dvc_plots" / "index.html").exists()
 
@@ -77,6 +79,7 @@ def test_summary_names_the_verdict_and_the_places(finished, monkeypatch):
 def test_sigkill_in_training_costs_only_time(finished):
     """Killed with its whole process group, `dvc repro` goes on where the last state was saved."""
     folder, _ = finished
+    lock = (folder / "dvc.lock").read_text()
     straight = sha256_file(folder / "models/generator/generator.safetensors")
     states = folder / ".ganaug" / "checkpoints"
     command = [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", "train"]
@@ -93,6 +96,24 @@ def test_sigkill_in_training_costs_only_time(finished):
     assert resumed
     assert int(resumed[1]) > 0
     assert sha256_file(folder / "models/generator/generator.safetensors") == straight
+    assert (folder / "dvc.lock").read_text() == lock
+
+
+def test_publish_makes_again_what_the_remote_lacks(finished, tmp_path):
+    """In a clean clone, from a remote with the data of all stages but the last."""
+    folder = shutil.copytree(finished[0], tmp_path / "clone")
+    lock = (folder / "dvc.lock").read_text()
+    dvc(folder, "remote", "add", "--default", "here", str(tmp_path / "remote"))
+    assert dvc(folder, "push", "prepare", "train", "generate", "evaluate").returncode == 0
+    for path in ("data", "models", ".dvc/cache", ".dvc/tmp"):
+        shutil.rmtree(folder / path)
+    makefile = (REPOSITORY / "Makefile").read_text()
+    repro = re.search(r"^publish:.*\n.*/dvc (repro.*)$", makefile, flags=re.MULTILINE)[1]
+    result = dvc(folder, *repro.split())
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.findall(r"Running stage '(\w+)'", result.stdout) == ["merge"]
+    assert (folder / "dvc.lock").read_text() == lock
+    assert dvc(folder, "push", "data/augmented").stdout.strip().endswith("pushed")
 
 
 def wait_for(condition, seconds=60):

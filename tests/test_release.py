@@ -1,6 +1,7 @@
 import shutil
 
 import pytest
+from dvc.repo import Repo
 
 from ganaug.data import AUGMENTED
 from ganaug.errors import DatasetError, GanaugError
@@ -70,6 +71,27 @@ def test_a_dataset_that_is_not_the_committed_one_is_refused(repo):
     edit_manifest(repo, name="renamed")
     with pytest.raises(DatasetError, match=r"is not what dvc\.lock says"):
         make_release("patch", repo=repo)
+
+
+def test_what_it_was_made_from_may_be_absent_but_not_changed(repo, monkeypatch):
+    monkeypatch.chdir(repo)
+    shards = repo / "shards.txt"
+    shards.write_text("as merged")
+    git(repo, "rm", "-q", "--cached", f"{AUGMENTED}.dvc")
+    (repo / f"{AUGMENTED}.dvc").unlink()
+    stage = {"cmd": "true", "deps": [shards.name], "outs": [AUGMENTED]}
+    write_json({"stages": {"merge": stage}}, repo / "dvc.yaml")
+    edit_manifest(repo, name="renamed")
+    with Repo() as tracked:
+        tracked.commit(force=True)
+    (repo / ".gitignore").write_text("/run\n/shards.txt\n/data\n")
+    git(repo, "add", "-A")
+    git(repo, "commit", "-q", "-m", "Merge by a stage")
+    shards.write_text("changed")
+    with pytest.raises(DatasetError, match=r"is not what dvc\.lock says"):
+        make_release("patch", repo=repo)
+    shards.unlink()
+    assert make_release("patch", repo=repo) == "augmented@v1.0.1"
 
 
 def test_a_dataset_that_is_not_as_stated_is_refused(repo):

@@ -14,13 +14,9 @@ def repo(tmp_path):
 
 
 def test_a_folder_hands_the_dataset_to_a_second_clone(repo, tmp_path):
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    check_remote(repo, str(tmp_path / "remote"), scratch)
+    check_remote(repo, str(tmp_path / "remote"), tmp_path / "scratch")
 
 
 def test_s3_hands_the_dataset_to_a_second_clone(repo, tmp_path):
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
     with s3_bucket("toy") as (url, endpoint):
-        check_remote(repo, url, scratch, endpoint)
+        check_remote(repo, url, tmp_path / "scratch", endpoint)

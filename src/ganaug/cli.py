@@ -150,9 +150,7 @@ def verify(
 
 @app.command()
 def export(
-    layout: Annotated[
-        str, typer.Option("--format", help="imagefolder | webdataset | csv; see above.")
-    ],
+    layout: Annotated[str, typer.Option("--format", help="imagefolder | csv | webdataset.")],
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder to write to.")],
     dataset: Annotated[Path, typer.Option(help="The merged dataset.")] = Path("data/augmented"),
 ) -> None:

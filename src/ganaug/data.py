@@ -19,8 +19,7 @@ from ganaug.evaluation.classical import ClassicalAugmentation
 from ganaug.fileio import read_json
 from ganaug.images import decode_png
 from ganaug.publishing.card import HUB_SPLITS
-from ganaug.publishing.manifest import CLASSICAL, read_manifest
-from ganaug.records import SPLITS
+from ganaug.publishing.manifest import CLASSICAL, read_manifest, shards_of
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -73,21 +72,6 @@ def dvc_version(rev: str, *, repo: str = ".") -> Iterator["DVCFileSystem"]:
         raise DatasetError(f"{repo} at {rev}: {reason}; is it pushed, by git and by dvc?") from None
 
 
-def shards_of(folder: Path, split: str, *, real_only: bool = False) -> list[Path]:
-    """The shards of train, val or test, in order.
-
-    Raises:
-        DatasetError: `folder` is no merged dataset, or there is no such split.
-    """
-    if split not in SPLITS:
-        raise DatasetError(f"no split {split!r}; there are {', '.join(SPLITS)}")
-    return [
-        folder / name
-        for name, facts in sorted(read_manifest(folder)["files"].items())
-        if facts["split"] == split and not (real_only and facts["source"] == "synthetic")
-    ]
-
-
 def load_pandas(folder: Path, split: str = "train", *, real_only: bool = False) -> pd.DataFrame:
     """A split as a frame: the columns of `records`, `image` as PNG bytes, `class` by name.
 
@@ -97,15 +81,14 @@ def load_pandas(folder: Path, split: str = "train", *, real_only: bool = False) 
     Raises:
         DatasetError: `folder` is no merged dataset, or there is no such split.
     """
-    parts = [pd.read_parquet(path) for path in shards_of(folder, split, real_only=real_only)]
-    rows = pd.concat(parts, ignore_index=True)
     manifest = read_manifest(folder)
-    synthetic, classes = rows["source"] == "synthetic", manifest["classes"]
+    shards = shards_of(folder, manifest, split, real_only=real_only)
+    rows = pd.concat(map(pd.read_parquet, shards), ignore_index=True)
+    synthetic = rows["source"] == "synthetic"
     if synthetic.any():
-        scale = manifest["ratio"] * (~synthetic).sum() / synthetic.sum()
-        rows.loc[synthetic, "weight"] *= scale
-    rows["image"] = [image["bytes"] for image in rows["image"]]
-    rows["class"] = [classes[label] for label in rows["label"]]
+        rows.loc[synthetic, "weight"] *= manifest["ratio"] * (~synthetic).sum() / synthetic.sum()
+    rows["image"] = rows["image"].str.get("bytes")
+    rows["class"] = rows["label"].map(dict(enumerate(manifest["classes"])))
     return rows
 
 
@@ -167,8 +150,9 @@ def load_datasets(folder: Path, *, real_only: bool = False) -> "DatasetDict":
         raise GanaugError(
             "load_datasets needs Hugging Face's library: pip install datasets"
         ) from None
+    manifest = read_manifest(folder)
     files = {
-        hub: [str(path) for path in shards_of(folder, split, real_only=real_only)]
+        hub: [str(path) for path in shards_of(folder, manifest, split, real_only=real_only)]
         for split, hub in HUB_SPLITS.items()
     }
     return load_dataset("parquet", data_files={hub: paths for hub, paths in files.items() if paths})

@@ -19,6 +19,7 @@ from ganaug.data import AUGMENTED, dvc_version
 from ganaug.errors import DatasetError, GanaugError
 from ganaug.fileio import read_json
 from ganaug.publishing.manifest import MANIFEST
+from ganaug.publishing.merge import merge_metrics
 from ganaug.publishing.verify import verify_dataset
 from ganaug.shards import read_rows
 
@@ -53,7 +54,8 @@ def make_release(bump: str, *, repo: Path) -> str:
         last = gto.api.find_latest_version(str(repo), ARTIFACT)
         version = {f"bump_{bump}": True}
         _require_enough(bump, repo, manifest, tag=f"{ARTIFACT}@{last.version}")
-    message = f"{manifest['name']}: {_count(manifest)}, {manifest['decision']}"
+    message = "{name}: {num_real} real and {num_synthetic} synthetic images, {decision}"
+    message = message.format_map(manifest | merge_metrics(manifest))
     made = gto.api.register(str(repo), ARTIFACT, "HEAD", message=message, **version)
     return str(made.tag)
 
@@ -74,7 +76,9 @@ def _require_committed(repo: Path) -> None:
     except DvcException as error:
         raise DatasetError(f"{AUGMENTED}: {error}") from None
     notes = [entry for entries in status.values() for entry in entries if isinstance(entry, dict)]
-    if any("changed outs" in entry or "changed deps" in entry for entry in notes):
+    deps = [state for entry in notes for state in entry.get("changed deps", {}).values()]
+    # A clone may have pulled the dataset alone: what it was made from need not be there.
+    if any("changed outs" in entry for entry in notes) or any(s != "deleted" for s in deps):
         raise DatasetError(f"{AUGMENTED} is not what dvc.lock says; run `make repro` and commit")
 
 
@@ -119,10 +123,3 @@ def _row_hashes(paths: Sequence[Path]) -> NDArray[np.uint64]:
         rows = rows.assign(class_name=np.array(classes)[rows["label"]])
         hashes.append(np.asarray(pd.util.hash_pandas_object(rows, index=False), np.uint64))
     return np.concatenate(hashes)
-
-
-def _count(manifest: dict[str, Any]) -> str:
-    rows = {"real": 0, "synthetic": 0}
-    for facts in manifest["files"].values():
-        rows[facts["source"]] += facts["rows"]
-    return f"{rows['real']} real and {rows['synthetic']} synthetic images"

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ganaug.errors import DatasetError
-from ganaug.images import pixel_id, read_png
+from ganaug.images import decode_png, is_marked_synthetic, pixel_id
 from ganaug.publishing import export
 from ganaug.publishing.export import export_dataset
 from ganaug.shards import iter_rows
@@ -31,10 +31,9 @@ def test_files_hold_the_pixels_labels_and_mark_of_their_rows(
     assert sum(1 for _ in out.rglob("*.png")) == len(rows)
     for entry in listed.itertuples():
         content = (out / entry.file_name).read_bytes()
-        pixels, synthetic = read_png(content)
-        assert pixel_id(pixels) == entry.image_id
+        assert pixel_id(decode_png(content)) == entry.image_id
         assert rows[entry.image_id][0]["label"] == ["clear", "cracked"].index(entry._2)
-        assert synthetic == (entry.source == "synthetic")
+        assert is_marked_synthetic(content) == (entry.source == "synthetic")
         if layout == "imagefolder":
             assert entry.file_name.split("/")[:2] == [entry.split, entry._2]
 

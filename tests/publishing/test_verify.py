@@ -64,6 +64,16 @@ def test_pixels_that_do_not_match_their_id_are_named(augmented):
         verify_dataset(augmented)
 
 
+@pytest.mark.parametrize("length", [0, 20, 60])
+def test_images_that_are_cut_short_are_named(augmented, length):
+    def cut(row):
+        return row | {"image": {"bytes": row["image"]["bytes"][:length], "path": None}}
+
+    change_rows(augmented, "val-00000.parquet", cut)
+    with pytest.raises(DatasetError, match=r"row 0 .+: (not a readable|the pixels are not)"):
+        verify_dataset(augmented)
+
+
 def test_wrong_counts_are_named(augmented):
     manifest = read_json(augmented / "manifest.json")
     manifest["counts"]["val"]["clear"]["real"] += 1

@@ -20,6 +20,7 @@ from ganaug.reporting.figures import (
 from tests.publishing.small_run import toy_images
 
 CURVE = pd.Series([1.0, 0.5, 0.7], index=[500, 1000, 1500])
+LOSSES = pd.DataFrame({"generator": CURVE, "total": CURVE + 1})
 DRAWN = {"clear": {"kept": 5, "low realism": 2}, "$x_{1$": {"kept": 1, "low realism": 0}}
 
 
@@ -64,7 +65,7 @@ def test_large_images_are_reduced_and_colours_kept() -> None:
 def draw_all(theme: Theme) -> list[bytes]:
     return [
         mosaic({"real": toy_images(2, 0)}, columns=2, title="$x_{1$", theme=theme),
-        training_curves({"generator": CURVE, "total": CURVE + 1}, CURVE / 10, theme=theme),
+        training_curves(LOSSES, CURVE / 10, theme=theme),
         uplift_chart([Interval("D-B", 1.0, -0.2, 2.2)], margin_pp=0.5, theme=theme),
         reject_chart(DRAWN, theme=theme),
         learning_curve(pd.DataFrame({"B": [60.0, 70.0]}, index=[30, 100]), theme=theme),
@@ -90,3 +91,13 @@ def test_the_interval_lies_where_its_numbers_say() -> None:
         return int(blue.any(axis=0).sum())
 
     assert ink(-3, 3) > 2 * ink(-0.5, 0.5)
+
+
+def test_the_value_is_written_where_no_line_can_cross_it() -> None:
+    interval = Interval("D-B", 0.1, -2, 2)
+    picture = pixels_of(uplift_chart([interval], margin_pp=3.0, theme=LIGHT))
+    inked = np.flatnonzero((picture < 60).all(axis=2).any(axis=0))  # the zero line, then the value
+    line, value = np.split(inked, [np.diff(inked).argmax() + 1])
+    assert np.ptp(line) < 4
+    blue = np.flatnonzero((picture[:, :, 2].astype(int) - picture[:, :, 0] > 40).any(axis=0))
+    assert value.min() > blue.max()

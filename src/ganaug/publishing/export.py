@@ -12,21 +12,29 @@ import csv
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
 from ganaug.errors import DatasetError
 from ganaug.fileio import atomic_file, read_json, sha256_file, write_json
-from ganaug.publishing.manifest import MANIFEST, read_manifest
+from ganaug.publishing.manifest import MANIFEST, read_manifest, shards_of
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import iter_rows
 
+# The place of an image, and the table that lists them all.
+FILES = {
+    "imagefolder": ("{split}/{class}/{image_id}.png", "metadata.csv"),
+    "csv": ("images/{image_id}.png", "labels.csv"),
+}
+LAYOUTS = (*FILES, "webdataset")
 ROWS_PER_TAR = 10_000
 MARKER = ".export.json"  # which dataset, in which layout
 
 Row = dict[str, Any]
+Rows = Iterable[tuple[Row, bytes]]  # with the PNG
 
 
 def export_dataset(folder: Path, out: Path, *, layout: str) -> int:
@@ -35,7 +43,7 @@ def export_dataset(folder: Path, out: Path, *, layout: str) -> int:
     Args:
         folder: data/augmented.
         out: folder to write to.
-        layout: key of `LAYOUTS`.
+        layout: one of `LAYOUTS`.
     Returns:
         Number of images.
     Raises:
@@ -46,7 +54,10 @@ def export_dataset(folder: Path, out: Path, *, layout: str) -> int:
         raise DatasetError(f"no format {layout!r}; there are {', '.join(LAYOUTS)}")
     manifest = read_manifest(folder)
     _claim(out, {"dataset": sha256_file(folder / MANIFEST), "layout": layout})
-    return LAYOUTS[layout](folder, out, manifest)
+    rows = {split: _rows(folder, manifest, split) for split in SPLITS}
+    if layout in FILES:
+        return _write_files(chain(*rows.values()), out, *FILES[layout])
+    return sum(_write_tars(own, out, split) for split, own in rows.items())
 
 
 def _claim(out: Path, content: Row) -> None:
@@ -65,88 +76,46 @@ def _claim(out: Path, content: Row) -> None:
 
 def _rows(folder: Path, manifest: Row, split: str) -> Iterator[tuple[Row, bytes]]:
     """Rows of a split with their class by name."""
-    for name in sorted(manifest["files"]):
-        if manifest["files"][name]["split"] == split:
-            for row, png in iter_rows(folder / name):
-                yield {"class": manifest["classes"][row["label"]], **row}, png
+    for path in shards_of(folder, manifest, split):
+        for row, png in iter_rows(path):
+            yield {"class": manifest["classes"][row["label"]], **row}, png
 
 
-def _imagefolder(folder: Path, out: Path, manifest: Row) -> int:
-    def place(row: Row) -> str:
-        return f"{row['split']}/{row['class']}/{row['image_id']}.png"
-
-    return _files_and_table(folder, out, manifest, place, table="metadata.csv")
-
-
-def _csv(folder: Path, out: Path, manifest: Row) -> int:
-    def place(row: Row) -> str:
-        return f"images/{row['image_id']}.png"
-
-    return _files_and_table(folder, out, manifest, place, table="labels.csv")
-
-
-def _files_and_table(
-    folder: Path, out: Path, manifest: Row, place: Callable[[Row], str], *, table: str
-) -> int:
-    number = 0
+def _write_files(rows: Rows, out: Path, place: str, table: str) -> int:
+    number, columns = 0, ["file_name", "class", *METADATA_COLUMNS]
     with (
         atomic_file(out / table) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
     ):
-        writer = csv.DictWriter(
-            file, ["file_name", "class", *METADATA_COLUMNS], lineterminator="\n"
-        )
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
-        for split in SPLITS:
-            for row, png in _rows(folder, manifest, split):
-                path = out / place(row)
-                if not (path.is_file() and path.stat().st_size == len(png)):
-                    with atomic_file(path) as image:
-                        image.write_bytes(png)
-                writer.writerow({"file_name": place(row), **row})
-                number += 1
+        for row, png in rows:
+            number += 1
+            name = place.format_map(row)
+            path = out / name
+            if not (path.is_file() and path.stat().st_size == len(png)):
+                with atomic_file(path) as image:
+                    image.write_bytes(png)
+            writer.writerow({"file_name": name, **row})
     return number
 
 
-def _webdataset(folder: Path, out: Path, manifest: Row) -> int:
+def _write_tars(rows: Rows, out: Path, split: str) -> int:
     number = 0
-    for split in SPLITS:
-        rows = _rows(folder, manifest, split)
-        for part, chunk in enumerate(_chunks(rows)):
-            with (
-                atomic_file(out / f"{split}-{part:05d}.tar") as temporary,
-                closing(tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT)) as tar,
-            ):
-                for row, png in chunk:
-                    _add(tar, f"{row['image_id']}.png", png)
-                    _add(tar, f"{row['image_id']}.cls", str(row["label"]).encode())
-                    _add(tar, f"{row['image_id']}.json", json.dumps(row).encode())
-                    number += 1
+    for part, chunk in groupby(enumerate(rows), key=lambda item: item[0] // ROWS_PER_TAR):
+        with (
+            atomic_file(out / f"{split}-{part:05d}.tar") as temporary,
+            closing(tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT)) as tar,
+        ):
+            for _, (row, png) in chunk:
+                number += 1
+                _add(tar, f"{row['image_id']}.png", png)
+                _add(tar, f"{row['image_id']}.cls", str(row["label"]).encode())
+                _add(tar, f"{row['image_id']}.json", json.dumps(row).encode())
     return number
-
-
-def _chunks(rows: Iterator[tuple[Row, bytes]]) -> Iterator[Iterator[tuple[Row, bytes]]]:
-    """Iterators of `ROWS_PER_TAR` rows, each to be used up before the next."""
-    for first in rows:
-        yield _first_and_next(first, rows, ROWS_PER_TAR - 1)
-
-
-def _first_and_next(
-    first: tuple[Row, bytes], rows: Iterator[tuple[Row, bytes]], more: int
-) -> Iterator[tuple[Row, bytes]]:
-    yield first
-    for _, row in zip(range(more), rows, strict=False):
-        yield row
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     facts = tarfile.TarInfo(name)  # owner, mode and time are fixed: equal rows give equal bytes
     facts.size = len(content)
     tar.addfile(facts, io.BytesIO(content))
-
-
-LAYOUTS: dict[str, Callable[[Path, Path, Row], int]] = {
-    "imagefolder": _imagefolder,
-    "webdataset": _webdataset,
-    "csv": _csv,
-}

@@ -5,6 +5,7 @@ from typing import Any
 
 from ganaug.errors import DatasetError
 from ganaug.fileio import read_json
+from ganaug.records import SPLITS
 
 MANIFEST = "manifest.json"
 CARD = "README.md"
@@ -22,3 +23,20 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if missing:
         raise DatasetError(f"{folder / MANIFEST}: lacks {', '.join(missing)}; run the stage merge")
     return manifest
+
+
+def shards_of(
+    folder: Path, manifest: dict[str, Any], split: str, *, real_only: bool = False
+) -> list[Path]:
+    """The shards of train, val or test, in order.
+
+    Raises:
+        DatasetError: there is no such split.
+    """
+    if split not in SPLITS:
+        raise DatasetError(f"no split {split!r}; there are {', '.join(SPLITS)}")
+    return [
+        folder / name
+        for name, facts in sorted(manifest["files"].items())
+        if facts["split"] == split and not (real_only and facts["source"] == "synthetic")
+    ]

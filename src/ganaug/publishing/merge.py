@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -245,10 +246,7 @@ def merge_metrics(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def merge_summary(manifest: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     """Images per class of train, and what the verdict says, as a few lines for a terminal."""
-    width = max(len(name) for name in ("class", *manifest["classes"]))
-    lines = [f"{'class':{width}}  {'real':>8}  {'synthetic':>9}"]
-    for name, counts in manifest["counts"]["train"].items():
-        lines.append(f"{name:{width}}  {counts['real']:8d}  {counts['synthetic']:9d}")
+    lines = [pd.DataFrame(manifest["counts"]["train"]).T.to_string()]
     for row in uplift_rows(verdict):
         interval = f"[{points(row['low_pp'])}, {points(row['high_pp'])}]"
         lines.append(f"{row['arms']}: {points(row['mean_pp'])} pp {interval}, {row['words']}")

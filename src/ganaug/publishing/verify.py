@@ -7,7 +7,7 @@ from typing import Any
 
 from ganaug.errors import DatasetError
 from ganaug.fileio import sha256_file
-from ganaug.images import pixel_id, read_png
+from ganaug.images import decode_png, is_marked_synthetic, pixel_id
 from ganaug.publishing.manifest import MANIFEST, read_manifest
 from ganaug.records import PROVENANCE
 from ganaug.shards import iter_rows
@@ -65,21 +65,22 @@ def _row_problems(
         counts[row["split"], row["label"], row["source"]] += 1
         where = f"{path.name} row {number} ({row['image_id']})"
         try:
-            pixels, marked = read_png(png)
-        except Exception as error:
+            found = pixel_id(decode_png(png))
+        except ValueError as error:
             yield f"{where}: not a readable image ({error})"
             continue
-        if pixel_id(pixels) != row["image_id"]:
+        if found != row["image_id"]:
             yield f"{where}: the pixels are not those that its image_id names"
         if not 0 <= row["label"] < len(manifest["classes"]):
             yield f"{where}: label {row['label']} has no class"
-        for problem in _provenance_problems(row, manifest.get("generator_id"), marked=marked):
+        for problem in _provenance_problems(row, manifest.get("generator_id"), png):
             yield f"{where}: {problem}"
 
 
 def _provenance_problems(
-    row: dict[str, Any], generator_id: str | None, *, marked: bool
+    row: dict[str, Any], generator_id: str | None, png: bytes
 ) -> Iterator[str]:
+    marked = is_marked_synthetic(png)
     synthetic = row["source"] == "synthetic"
     if synthetic and not marked:
         yield "synthetic, but the image is not marked as such"

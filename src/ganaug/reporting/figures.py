@@ -1,20 +1,22 @@
 """Figures of the report as PNG bytes, in a light and a dark theme; the same input, the same bytes.
 
-Drawn on matplotlib's objects, without pyplot, so that nothing global is kept or changed.
+Drawn on matplotlib's objects, without pyplot, so that nothing global is kept.
 """
 
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageColor
 
-from ganaug.images import Pixels
+from ganaug.images import Pixels, tile
 
 MOSAIC_DPI = 100
 CHART_DPI = 160
@@ -71,85 +73,83 @@ def mosaic(
         title: above all.
         theme: colours.
     """
-    background = np.array(mpl.colors.to_rgb(theme.paper)) * 255
+    background = np.array(ImageColor.getrgb(theme.paper), np.uint8)
     parts = [_tiles(images, columns, background) for images in blocks.values()]
     height, widths = max(part.shape[0] for part in parts), [part.shape[1] for part in parts]
     margin, head, between = 8, 84, 40
     width = sum(widths) + between * (len(parts) - 1) + 2 * margin
-    size = (width / MOSAIC_DPI, (height + head + margin) / MOSAIC_DPI)
-    figure = Figure(figsize=size, dpi=MOSAIC_DPI, facecolor=theme.paper)
-    text: dict[str, Any] = {"color": theme.ink, "fontfamily": "DejaVu Sans", "va": "top"}
     total, left = height + head + margin, margin
-    figure.text(left / width, 1 - 6 / total, _plain(title), fontsize=20, fontweight="bold", **text)
-    for heading, part in zip(blocks, parts, strict=True):
-        figure.text(left / width, 1 - 46 / total, heading, fontsize=17, **text)
-        figure.figimage(part, left, margin + height - part.shape[0], origin="upper")
-        left += part.shape[1] + between
-    return _png(figure, MOSAIC_DPI)
+    with _look(theme):
+        figure = Figure(figsize=(width / MOSAIC_DPI, total / MOSAIC_DPI), dpi=MOSAIC_DPI)
+        place: dict[str, Any] = {"fontfamily": "DejaVu Sans", "va": "top"}
+        figure.text(left / width, 1 - 6 / total, title, fontsize=20, fontweight="bold", **place)
+        for heading, part in zip(blocks, parts, strict=True):
+            figure.text(left / width, 1 - 46 / total, heading, fontsize=17, **place)
+            figure.figimage(part, left, margin + height - part.shape[0], origin="upper")
+            left += part.shape[1] + between
+        return _png(figure)
 
 
-def _tiles(images: Sequence[Pixels], columns: int, background: np.ndarray) -> Pixels:
+def _tiles(images: Sequence[Pixels], columns: int, background: Pixels) -> Pixels:
     """Images in rows with a gap of 6 px, as one [H, W, 3] array."""
     gap, tiles = 6, [_magnified(image) for image in images]
     height, width = tiles[0].shape[:2] if tiles else (TILE_PIXELS, TILE_PIXELS)
-    rows = max(1, -(-len(tiles) // columns))
-    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
-    canvas = np.broadcast_to(background.round().astype(np.uint8), shape).copy()
-    for index, tile in enumerate(tiles):
-        row, column = divmod(index, columns)
-        top, left = row * (height + gap), column * (width + gap)
-        canvas[top : top + height, left : left + width] = tile
-    return canvas
+    num_cells = max(1, -(-len(tiles) // columns)) * columns
+    cells = np.tile(background, (num_cells, height + gap, width + gap, 1))
+    for cell, image in zip(cells, tiles, strict=False):
+        cell[:height, :width] = image
+    return tile(cells, columns=columns)[:-gap, :-gap]
 
 
 def _magnified(image: Pixels) -> Pixels:
     """[H, W, 3], each pixel a square; images too large are reduced by block means."""
-    side = image.shape[0]
+    picture, side = Image.fromarray(image.squeeze()).convert("RGB"), image.shape[0]
     if side > TILE_PIXELS:
-        flat = Image.fromarray(image.squeeze()).reduce(side // TILE_PIXELS)
-        return np.asarray(flat.convert("RGB"))
+        return np.asarray(picture.reduce(side // TILE_PIXELS))
     factor = TILE_PIXELS // side
-    rgb = np.broadcast_to(image, (*image.shape[:2], 3))  # grey: three times the same
-    return rgb.repeat(factor, axis=0).repeat(factor, axis=1)
+    return np.asarray(picture).repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def training_curves(losses: Mapping[str, pd.Series], kid: pd.Series, *, theme: Theme) -> bytes:
+def training_curves(losses: pd.DataFrame, kid: pd.Series, *, theme: Theme) -> bytes:
     """Losses and, below, KID on val, over real images shown to the discriminator.
 
     Args:
-        losses: by name, indexed by images seen.
+        losses: a column each, indexed by images seen.
         kid: the same for KID; lower is better, 0 is perfect.
         theme: colours.
     """
-    figure = _figure((4.6, 4.8), theme)
-    above, below = figure.subplots(2, 1, sharex=True)
-    for (name, values), colour in zip(losses.items(), theme.series, strict=False):
-        above.plot(values.index / 1000, values, label=name, color=colour, linewidth=1.2)
-    _legend(above, theme, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
-    below.plot(kid.index / 1000, kid, color=theme.series[0], marker="o", markersize=4)
-    below.axhline(0, color=theme.muted, linewidth=0.8)
-    below.set_xlabel("thousands of real images seen")
-    _style(above, theme, title="Loss")
-    _style(below, theme, title="KID on val, lower is better")
-    return _png(figure, CHART_DPI)
+    with _look(theme):
+        figure = Figure((4.6, 4.8))
+        above, below = figure.subplots(2, 1, sharex=True)
+        above.plot(losses.index / 1000, losses, label=losses.columns, linewidth=1.2)
+        above.set_title("Loss")
+        _legend_above(above)
+        below.plot(kid.index / 1000, kid, marker="o")
+        below.axhline(0, color=theme.muted, linewidth=0.8)
+        below.set_title("KID on val, lower is better")
+        below.set_xlabel("thousands of real images seen")
+        return _png(figure)
 
 
 def uplift_chart(intervals: Sequence[Interval], *, margin_pp: float, theme: Theme) -> bytes:
     """Paired differences of macro-F1 with their intervals, the zero line and the harm margin."""
-    figure = _figure((4.6, 0.8 + 0.55 * len(intervals)), theme)
-    axes = figure.subplots()
-    axes.axvline(0, color=theme.ink, linewidth=1)
-    axes.axvline(-margin_pp, color=theme.series[1], linewidth=1, linestyle=(0, (4, 3)))
-    for row, (_, mean, low, high) in enumerate(intervals):
-        axes.plot([low, high], [row, row], color=theme.series[0], linewidth=3, alpha=0.55)
-        axes.plot(mean, row, color=theme.series[0], marker="o", markersize=8)
-        axes.text(mean, row - 0.18, f"{mean:+.1f}", color=theme.ink, fontsize=9, ha="center")
-    axes.set_yticks(range(len(intervals)), [interval.name for interval in intervals])
-    axes.set_ylim(len(intervals) - 0.5, -0.6)
-    axes.margins(x=0.08)
-    axes.set_xlabel("percentage points of macro-F1; dashed: the margin of harm")
-    _style(axes, theme, grid="x")
-    return _png(figure, CHART_DPI)
+    names, means, lows, highs = zip(*intervals, strict=True)
+    rows = range(len(intervals))
+    with _look(theme):
+        figure = Figure((4.6, 0.8 + 0.4 * len(intervals)))
+        axes = figure.subplots()
+        axes.axvline(0, color=theme.ink, linewidth=1)
+        axes.axvline(-margin_pp, color=theme.series[1], linewidth=1, linestyle=(0, (4, 3)))
+        axes.hlines(rows, lows, highs, color=theme.series[0], linewidth=3, alpha=0.55)
+        axes.plot(means, rows, "o", color=theme.series[0], markersize=8)
+        for row, mean in enumerate(means):  # beside the axes, where no line can cross it
+            place = axes.get_yaxis_transform()
+            axes.text(1.02, row, f"{mean:+.1f}", transform=place, fontsize=9, va="center")
+        axes.set_yticks(rows, names)
+        axes.set_ylim(len(intervals) - 0.5, -0.5)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel("percentage points of macro-F1; dashed: the margin of harm")
+        return _png(figure)
 
 
 def learning_curve(scores: pd.DataFrame, *, theme: Theme) -> bytes:
@@ -159,17 +159,16 @@ def learning_curve(scores: pd.DataFrame, *, theme: Theme) -> bytes:
         scores: macro-F1 in percent, a column a line, indexed by real images.
         theme: colours.
     """
-    figure = _figure((4.6, 3.4), theme)
-    axes = figure.subplots()
-    for (name, values), colour in zip(scores.items(), theme.series, strict=False):
-        axes.plot(values.index, values, label=name, color=colour, marker="o", markersize=4)
-    axes.set_xscale("log")
-    axes.set_xticks(scores.index, [f"{number:,}" for number in scores.index])
-    axes.minorticks_off()
-    axes.set_xlabel("real training images")
-    _legend(axes, theme, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
-    _style(axes, theme)
-    return _png(figure, CHART_DPI)
+    with _look(theme):
+        figure = Figure((4.6, 3.4))
+        axes = figure.subplots()
+        axes.plot(scores.index, scores, label=scores.columns, marker="o")
+        axes.set_xscale("log")
+        axes.set_xticks(scores.index, [f"{number:,}" for number in scores.index])
+        axes.minorticks_off()
+        axes.set_xlabel("real training images")
+        _legend_above(axes)
+        return _png(figure)
 
 
 def reject_chart(drawn: Mapping[str, Mapping[str, int]], *, theme: Theme) -> bytes:
@@ -179,61 +178,58 @@ def reject_chart(drawn: Mapping[str, Mapping[str, int]], *, theme: Theme) -> byt
         drawn: {class: {"kept" or reason: images}}, every class with the same keys.
         theme: colours.
     """
-    figure = _figure((4.6, 1.1 + 0.42 * len(drawn)), theme)
-    axes = figure.subplots()
-    table = pd.DataFrame({_plain(name): facts for name, facts in drawn.items()}).T
-    left = np.zeros(len(table))
-    for reason, colour in zip(table.columns, _cycle(theme.series, len(table.columns)), strict=True):
-        axes.barh(table.index, table[reason], left=left, label=reason, color=colour, height=0.62)
-        left = left + table[reason].to_numpy()
-    axes.invert_yaxis()
-    axes.set_xlabel("images drawn")
-    _legend(axes, theme, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
-    _style(axes, theme, grid="x")
-    return _png(figure, CHART_DPI)
+    table = pd.DataFrame.from_dict(dict(drawn), orient="index")
+    lefts = table.cumsum(axis=1) - table
+    with _look(theme):
+        figure = Figure((4.6, 1.1 + 0.42 * len(drawn)))
+        axes = figure.subplots()
+        for reason in table.columns:
+            axes.barh(table.index, table[reason], left=lefts[reason], label=reason, height=0.62)
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel("images drawn")
+        _legend_above(axes, left=True)
+        return _png(figure)
 
 
-def _plain(text: str) -> str:
-    """Text in which matplotlib sees no formula."""
-    return text.replace("$", r"\$")
+def _legend_above(axes: Axes, *, left: bool = False) -> None:
+    loc: Literal["lower left", "lower right"] = "lower left" if left else "lower right"
+    axes.legend(ncols=3, loc=loc, bbox_to_anchor=(0 if left else 1, 1), borderaxespad=0.2)
 
 
-def _cycle(colours: Sequence[str], number: int) -> list[str]:
-    return [colours[index % len(colours)] for index in range(number)]
+def _look(theme: Theme) -> AbstractContextManager[None]:
+    """Quiet axes in the theme's colours, as long as the context lasts."""
+    ticks = {"color": theme.muted, "labelsize": 8, "major.size": 0, "minor.size": 0}
+    settings: dict[Any, Any] = {
+        "axes.axisbelow": True,
+        "axes.edgecolor": theme.line,
+        "axes.facecolor": theme.paper,
+        "axes.grid": True,
+        "axes.labelcolor": theme.muted,
+        "axes.labelsize": 9,
+        "axes.prop_cycle": cycler(color=theme.series),
+        **{f"axes.spines.{side}": False for side in ("left", "right", "top")},
+        "axes.titlelocation": "left",
+        "axes.titlesize": 10,
+        "figure.constrained_layout.use": True,
+        "figure.dpi": CHART_DPI,
+        "figure.facecolor": theme.paper,
+        "grid.color": theme.line,
+        "grid.linewidth": 0.6,
+        "legend.columnspacing": 1.2,
+        "legend.fontsize": 8,
+        "legend.frameon": False,
+        "legend.handlelength": 1.2,
+        "lines.markersize": 4,
+        "text.color": theme.ink,
+        "text.parse_math": False,  # names of classes are no formulas
+        **{f"{axis}tick.{name}": value for axis in "xy" for name, value in ticks.items()},
+    }
+    return mpl.rc_context(settings)
 
 
-def _figure(size: tuple[float, float], theme: Theme) -> Figure:
-    return Figure(figsize=size, dpi=CHART_DPI, facecolor=theme.paper, layout="constrained")
-
-
-def _legend(axes: Axes, theme: Theme, **place: Any) -> None:
-    axes.legend(
-        ncols=3,
-        fontsize=8,
-        handlelength=1.2,
-        columnspacing=1.2,
-        frameon=False,
-        labelcolor=theme.ink,
-        **place,
-    )
-
-
-def _style(
-    axes: Axes, theme: Theme, *, title: str = "", grid: Literal["both", "x"] = "both"
-) -> None:
-    """Quiet axes in the theme's colours."""
-    axes.set_facecolor(theme.paper)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(theme.line)
-    axes.grid(axis=grid, color=theme.line, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=theme.muted, labelsize=8, length=0)
-    axes.set_title(title, loc="left", color=theme.ink, fontsize=10)
-    axes.xaxis.label.set(color=theme.muted, fontsize=9)
-
-
-def _png(figure: Figure, dpi: int) -> bytes:
+def _png(figure: Figure) -> bytes:
     """PNG without date or version, so that equal figures give equal bytes."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi="figure", metadata={"Software": None})
     return buffer.getvalue()

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ganaug.images import Pixels
 from ganaug.preparing.prepared import Prepared
 from ganaug.reporting.figures import (
     LIGHT,
     THEMES,
     Interval,
-    Theme,
     learning_curve,
     mosaic,
     reject_chart,
@@ -27,14 +26,12 @@ from ganaug.reporting.pictures import Pair, examples_by_class
 EXAMPLES = 12  # a class and source
 MOST_CLASSES = 16  # whose examples are shown
 
-Picture = dict[str, Any]  # alt, caption, width, height, and data URIs: light and dark
+Picture = dict[str, Any]  # alt, width, height, and data URIs: light and dark
 
 
-def _picture(
-    folder: Path, name: str, draw: Callable[[Theme], bytes], *, alt: str, caption: str = ""
-) -> Picture:
+def _picture(folder: Path, name: str, draw: Callable[..., bytes], *, alt: str) -> Picture:
     """Draw a figure in both themes; the light one is also written to `folder`."""
-    drawn = {theme.name: draw(theme) for theme in THEMES}
+    drawn = {theme.name: draw(theme=theme) for theme in THEMES}
     path = folder / f"{name}.png"
     path.write_bytes(drawn[LIGHT.name])
     with Image.open(path) as image:
@@ -43,7 +40,7 @@ def _picture(
         theme: f"data:image/png;base64,{base64.b64encode(content).decode()}"
         for theme, content in drawn.items()
     }
-    return {"alt": alt, "caption": caption, "width": width, "height": height, **uris}
+    return {"alt": alt, "width": width, "height": height, **uris}
 
 
 def uplift_picture(folder: Path, verdict: Mapping[str, Any]) -> Picture:
@@ -57,11 +54,10 @@ def uplift_picture(folder: Path, verdict: Mapping[str, Any]) -> Picture:
         f"{name}: {mean:+.1f} points, interval {low:+.1f} to {high:+.1f}"
         for name, mean, low, high in intervals
     )
-    margin_pp = verdict["rule"]["harm_margin_pp"]
     return _picture(
         folder,
         "uplift",
-        lambda theme: uplift_chart(intervals, margin_pp=margin_pp, theme=theme),
+        partial(uplift_chart, intervals, margin_pp=verdict["rule"]["harm_margin_pp"]),
         alt=f"Change of macro-F1. {words}.",
     )
 
@@ -84,18 +80,18 @@ def curve_picture(folder: Path, curve: Sequence[Mapping[str, Any]]) -> Picture |
     return _picture(
         folder,
         "learning-curve",
-        lambda theme: learning_curve(scores, theme=theme),
+        partial(learning_curve, scores),
         alt=f"Macro-F1 in percent, {scores.index[0]} to {scores.index[-1]} real images. {ends}.",
     )
 
 
-def training_picture(folder: Path, losses: Mapping[str, pd.Series], kid: pd.Series) -> Picture:
+def training_picture(folder: Path, losses: pd.DataFrame, kid: pd.Series) -> Picture:
     """Losses and KID over images seen."""
-    ends = ", ".join(f"{name} {values.iloc[-1]:.2f}" for name, values in losses.items())
+    ends = ", ".join(f"{name} {value:.2f}" for name, value in losses.iloc[-1].items())
     return _picture(
         folder,
         "training",
-        lambda theme: training_curves(losses, kid, theme=theme),
+        partial(training_curves, losses, kid),
         alt=f"Losses over real images seen, ending at {ends}; KID on val from {kid.iloc[0]:.4f} "
         f"to {kid.iloc[-1]:.4f}.",
     )
@@ -106,7 +102,7 @@ def reject_picture(folder: Path, drawn: Mapping[str, Mapping[str, int]]) -> Pict
     return _picture(
         folder,
         "rejects",
-        lambda theme: reject_chart(drawn, theme=theme),
+        partial(reject_chart, drawn),
         alt="Bars of the images drawn per class: kept, and dropped by reason, as in the table.",
     )
 
@@ -116,15 +112,11 @@ def pairs_picture(folder: Path, pairs: Sequence[Pair]) -> Picture | None:
     if not pairs:
         return None
     tiles = [np.concatenate([pair.synthetic, pair.real], axis=1) for pair in pairs]
+    blocks = {"left synthetic, right its nearest real image": tiles}
     return _picture(
         folder,
         "closest-pairs",
-        lambda theme: mosaic(
-            {"left synthetic, right its nearest real image": tiles},
-            columns=4,
-            title="Closest pairs",
-            theme=theme,
-        ),
+        partial(mosaic, blocks, columns=4, title="Closest pairs"),
         alt=f"{len(pairs)} synthetic images, each left of the real image nearest to it, at "
         f"distances from {pairs[0].distance:.3g} to {pairs[-1].distance:.3g}.",
     )
@@ -132,22 +124,19 @@ def pairs_picture(folder: Path, pairs: Sequence[Pair]) -> Picture | None:
 
 def example_pictures(folder: Path, dataset: Prepared, synthetic: Sequence[Path]) -> list[Picture]:
     """One figure a class: real images beside synthetic ones."""
-    shown = dataset.classes[:MOST_CLASSES]
-    real = examples_by_class(dataset.shards("train"), len(shown), number=EXAMPLES)
-    made = examples_by_class(synthetic, len(shown), number=EXAMPLES)
-    return [
-        _example_picture(folder, f"examples-{label:02d}", name, real[label], made[label])
-        for label, name in enumerate(shown)
-    ]
-
-
-def _example_picture(
-    folder: Path, file: str, name: str, real: list[Pixels], made: list[Pixels]
-) -> Picture:
-    def draw(theme: Theme) -> bytes:
-        blocks = {"real": real, "synthetic" if made else "synthetic: none kept": made}
-        return mosaic(blocks, columns=4, title=name, theme=theme)
-
-    words = f"{len(made)} synthetic right" if made else "no synthetic one was kept"
-    caption = f"{name}: {len(real)} real images left, {words}"
-    return _picture(folder, file, draw, alt=caption, caption=caption)
+    names = dataset.classes[:MOST_CLASSES]
+    real = examples_by_class(dataset.shards("train"), len(names), number=EXAMPLES)
+    made = examples_by_class(synthetic, len(names), number=EXAMPLES)
+    pictures = []
+    for label, (name, left, right) in enumerate(zip(names, real, made, strict=True)):
+        blocks = {"real": left, "synthetic" if right else "synthetic: none kept": right}
+        words = f"{len(right)} synthetic right" if right else "no synthetic one was kept"
+        pictures.append(
+            _picture(
+                folder,
+                f"examples-{label:02d}",
+                partial(mosaic, blocks, columns=4, title=name),
+                alt=f"{name}: {len(left)} real images left, {words}",
+            )
+        )
+    return pictures

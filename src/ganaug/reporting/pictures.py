@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -29,7 +28,7 @@ def examples_by_class(
     paths: Sequence[Path], num_classes: int, *, number: int
 ) -> list[list[Pixels]]:
     """Up to `number` images [H, W, C] of each class, evenly spaced over its rows."""
-    labels = _columns(paths, ["label"])["label"].to_numpy() if paths else np.empty(0)
+    labels = _column(paths, "label")
     chosen = [_evenly(np.flatnonzero(labels == label), number) for label in range(num_classes)]
     images = _images_at(paths, {row for rows in chosen for row in rows})
     return [[images[row] for row in rows] for rows in chosen]
@@ -48,20 +47,15 @@ def read_pairs(
 
 
 def _images_by_id(paths: Sequence[Path], wanted: Sequence[str]) -> dict[str, Pixels]:
-    if not wanted:
-        return {}
-    ids = _columns(paths, ["image_id"])["image_id"]
-    found = ids[ids.isin(wanted)]
-    rows = found.index.tolist()
-    images = _images_at(paths, rows)
-    return {image_id: images[row] for row, image_id in zip(rows, found, strict=True)}
+    ids = _column(paths, "image_id")
+    images = _images_at(paths, np.flatnonzero(pd.Index(ids).isin(wanted)).tolist())
+    return {ids[row]: image for row, image in images.items()}
 
 
-def _columns(paths: Sequence[Path], names: list[str]) -> pd.DataFrame:
-    """Columns of all rows, numbered through from 0."""
-    tables = [pq.read_table(path, columns=names).replace_schema_metadata() for path in paths]
-    frame: pd.DataFrame = pa.concat_tables(tables).to_pandas()
-    return frame
+def _column(paths: Sequence[Path], name: str) -> NDArray[Any]:
+    """A column of all rows, through all shards."""
+    parts = [pq.read_table(path, columns=[name])[name].to_numpy() for path in paths]
+    return np.concatenate(parts) if parts else np.empty(0)
 
 
 def _evenly(rows: NDArray[np.int64], number: int) -> list[int]:

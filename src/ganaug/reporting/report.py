@@ -11,7 +11,7 @@ import pandas as pd
 
 from ganaug.errors import DatasetError
 from ganaug.fileio import atomic_folder, read_json, write_text
-from ganaug.preparing.prepared import Prepared, read_prepared
+from ganaug.preparing.prepared import read_prepared
 from ganaug.publishing.wording import template_environment
 from ganaug.reporting import illustrations, sections
 from ganaug.reporting.pictures import read_pairs
@@ -44,7 +44,7 @@ def write_report(
     shards = sorted(synthetic / name for name in made["files"])
     pairs = read_pairs(read_json(out / "closest_pairs.json"), shards, dataset.shards("train"))
     losses, kid = read_curves(train)
-    drawn = sections.drawn_section(dataset.classes, made)
+    drawn = sections.drawn_images(dataset.classes, made)
     with atomic_folder(out / "figures") as folder:
         figures = {
             "uplift": illustrations.uplift_picture(folder, verdict),
@@ -55,9 +55,20 @@ def write_report(
             "examples": illustrations.example_pictures(folder, dataset, shards),
         }
     page = {
-        **_measured_sections(dataset, made, metrics, verdict),
-        "training": sections.training_section(losses, kid),
-        "rejects": sections.rejects_section(drawn, made),
+        "dataset": dataset.source["name"],
+        "num_classes": len(dataset.classes),
+        "verdict": verdict,
+        "headline": sections.HEADLINES[verdict["decision"]],
+        "facts": sections.main_facts(verdict, made),
+        "uplift": sections.uplift_rows(metrics),
+        "arms": sections.arms_rows(metrics),
+        "curve": sections.curve_rows(metrics),
+        "classes": sections.classes_rows(dataset, made, metrics, verdict),
+        "means": sections.means_rows(metrics),
+        "memorisation": sections.memorisation_rows(metrics),
+        "training": sections.training_sentence(losses, kid),
+        "rejects": sections.rejects_table(drawn, made),
+        "provenance": sections.provenance_facts(dataset, made, metrics, verdict),
         "figures": figures,
     }
     environment = template_environment(Path(__file__).parent, escape=True)
@@ -65,39 +76,15 @@ def write_report(
     write_text(text.strip() + "\n", out / "report.html")
 
 
-def _measured_sections(
-    dataset: Prepared,
-    made: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    verdict: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The sections that rest on the JSON files alone."""
-    return {
-        "dataset": dataset.source["name"],
-        "num_classes": len(dataset.classes),
-        "verdict": sections.verdict_section(verdict, made),
-        "uplift": sections.uplift_section(metrics),
-        "arms": sections.arms_section(metrics),
-        "curve": sections.curve_section(metrics),
-        "class_heads": sections.CLASS_HEADS,
-        "classes": sections.classes_section(dataset, made, metrics, verdict),
-        "means": sections.means_section(metrics),
-        "memorisation": sections.memorisation_section(metrics),
-        "provenance": sections.provenance_section(dataset, made, metrics, verdict),
-    }
-
-
-def read_curves(train: Path) -> tuple[dict[str, pd.Series], pd.Series]:
-    """Losses by name, and KID on val, each indexed by real images seen.
+def read_curves(train: Path) -> tuple[pd.DataFrame, pd.Series]:
+    """Losses, a column each, and KID on val, both indexed by real images seen.
 
     Raises:
         DatasetError: a curve is missing.
     """
     curves = train / "plots" / "metrics"
-    return (
-        {name: _curve(curves / "loss" / f"{name}.tsv") for name in LOSSES},
-        _curve(curves / "val" / "kid.tsv"),
-    )
+    losses = {name: _curve(curves / "loss" / f"{name}.tsv") for name in LOSSES}
+    return pd.DataFrame(losses), _curve(curves / "val" / "kid.tsv")
 
 
 def _curve(path: Path) -> pd.Series:

@@ -12,9 +12,11 @@ import pandas as pd
 
 from ganaug.evaluation.verdict import WORDS
 from ganaug.preparing.prepared import Prepared
-from ganaug.publishing.wording import COMPARISONS, points, uplift_rows
+from ganaug.publishing import wording
+from ganaug.publishing.wording import COMPARISONS, points
 
 Facts = list[tuple[str, str]]
+Rows = list[list[str]]  # of a table, the first cell names the row
 Json = Mapping[str, Any]
 
 HEADLINES = {"ship": "Ship", "ship_real_only": "Ship the real images only"}
@@ -30,24 +32,17 @@ PACKAGES = ("ganaug", "torch", "numpy", "pandas", "pyarrow", "scikit-learn", "al
 MISSING = "\N{EN DASH}"
 
 
-def verdict_section(verdict: Json, made: Json) -> dict[str, Any]:
-    """Headline, sentence, reasons, and the three figures that matter."""
-    first = uplift_rows(verdict)[0]
-    return {
-        "decision": verdict["decision"],
-        "headline": HEADLINES[verdict["decision"]],
-        "sentence": verdict["sentence"],
-        "reasons": verdict["reasons"],
-        "rule": verdict["rule"]["text"],
-        "facts": [
-            ("Change of macro-F1 over classical augmentation", f"{points(first['mean_pp'])} pp"),
-            ("Interval", f"{points(first['low_pp'])} to {points(first['high_pp'])} pp"),
-            ("Synthetic images kept", f"{sum(made['accepted'].values()):,}"),
-        ],
-    }
+def main_facts(verdict: Json, made: Json) -> Facts:
+    """The three figures that matter."""
+    first = wording.uplift_rows(verdict)[0]
+    return [
+        ("Change of macro-F1 over classical augmentation", f"{points(first['mean_pp'])} pp"),
+        ("Interval", f"{points(first['low_pp'])} to {points(first['high_pp'])} pp"),
+        ("Synthetic images kept", f"{sum(made['accepted'].values()):,}"),
+    ]
 
 
-def uplift_section(metrics: Json) -> dict[str, list[list[str]]]:
+def uplift_rows(metrics: Json) -> dict[str, Rows]:
     """Rows of the uplift table of each classifier: all comparisons, those that decide first."""
     deltas = (metrics["deltas"], metrics["linear"]["deltas"])
     return {
@@ -59,8 +54,8 @@ def uplift_section(metrics: Json) -> dict[str, list[list[str]]]:
     }
 
 
-def arms_section(metrics: Json) -> list[list[str]]:
-    """Rows of the arms table: macro-F1 in percent, of the small CNN and of the linear one."""
+def arms_rows(metrics: Json) -> Rows:
+    """Macro-F1 in percent by arm, of the small CNN and of the linear one."""
     second = metrics["linear"]["arms"]
     return [
         [f"{arm}: {ARMS[arm]}"]
@@ -69,8 +64,8 @@ def arms_section(metrics: Json) -> list[list[str]]:
     ]
 
 
-def curve_section(metrics: Json) -> list[list[str]]:
-    """Rows of the learning curve: what the synthetic images add to so many real ones."""
+def curve_rows(metrics: Json) -> Rows:
+    """What the synthetic images add to so many real ones."""
     return [
         [
             f"{point['num_real']:,} real images, {WORDS[network]}",
@@ -81,109 +76,86 @@ def curve_section(metrics: Json) -> list[list[str]]:
     ]
 
 
-CLASS_HEADS = [
-    *("Class", "Real", "Synthetic", "Recall change, pp"),
-    *("KID", "KID floor", "Coverage", "Coverage floor"),
-]
-
-
-def classes_section(
-    prepared: Prepared, made: Json, metrics: Json, verdict: Json
-) -> list[list[str]]:
-    """Rows of the table of classes, under `CLASS_HEADS`."""
-    distances = metrics["distances"]
+def classes_rows(prepared: Prepared, made: Json, metrics: Json, verdict: Json) -> Rows:
+    """Training images by class, the change of recall, and quality beside its floor."""
+    synthetic, floor = (metrics["distances"][part]["classes"] for part in ("synthetic", "floor"))
     return [
         [
             name,
             f"{prepared.counts['train'][name]:,}",
             f"{made['accepted'][name]:,}",
             points(verdict["recall_change_pp"][name]),
-            *_beside_floor(
-                distances["synthetic"]["classes"][name],
-                distances["floor"]["classes"][name],
-                ("kid", "coverage"),
-            ),
+            *_beside_floor(synthetic[name], floor[name], ("kid", "coverage")),
         ]
         for name in prepared.classes
     ]
 
 
-def means_section(metrics: Json) -> dict[str, Any]:
+def means_rows(metrics: Json) -> Rows:
     """Quality in both feature spaces, as means over the classes that could be measured."""
     shown = ("kid", "precision", "recall", "density", "coverage")
-    names = ("KID", *(name.capitalize() for name in shown[1:]))
     spaces = (metrics[space] for space in ("distances", "distances_trained"))
-    return {
-        "heads": ["Features", *(head for name in names for head in (name, "floor"))],
-        "rows": [
-            [
-                space["extractor"]["name"],
-                *_beside_floor(
-                    space["synthetic"]["class_mean"], space["floor"]["class_mean"], shown
-                ),
-            ]
-            for space in spaces
-        ],
-    }
+    return [
+        [
+            space["extractor"]["name"],
+            *_beside_floor(space["synthetic"]["class_mean"], space["floor"]["class_mean"], shown),
+        ]
+        for space in spaces
+    ]
 
 
-def memorisation_section(metrics: Json) -> dict[str, Any]:
+def memorisation_rows(metrics: Json) -> Rows:
     """The gate in each feature space, beside the real training images themselves."""
     shown = ("near_copies", "authentic", "closer_to_train")
     keys = [key for name in shown for key in (name, f"{name}_real")]
-    heads = [head for name in shown for head in (_words(name).capitalize(), "real")]
-    spaces = {k: v for k, v in metrics["memorisation"].items() if isinstance(v, Mapping)}
-    return {
-        "heads": ["Features", *heads, "Gate"],
-        "rows": [
-            [space, *(f"{gate[key]:.1%}" for key in keys), "passed" if gate["passed"] else "failed"]
-            for space, gate in spaces.items()
-        ],
-    }
+    return [
+        [space, *(f"{gate[key]:.1%}" for key in keys), "passed" if gate["passed"] else "failed"]
+        for space, gate in metrics["memorisation"].items()
+        if isinstance(gate, Mapping)
+    ]
 
 
-def training_section(losses: Mapping[str, pd.Series], kid: pd.Series) -> dict[str, str]:
-    """One sentence about the run and the snapshot that was kept."""
-    seen = int(losses["total"].index[-1])
-    best, value = min(zip(kid.index.tolist(), kid.tolist(), strict=True), key=lambda at: at[1])
-    return {
-        "sentence": (
-            f"The GAN saw {seen:,} real images. The generator that was kept has the lowest KID on "
-            f"val, {value:.4f} after {best:,} images."
-        )
-    }
+def training_sentence(losses: pd.DataFrame, kid: pd.Series) -> str:
+    """The run, and the snapshot that was kept."""
+    return (
+        f"The GAN saw {losses.index[-1]:,} real images. The generator that was kept has the lowest "
+        f"KID on val, {kid.min():.4f} after {kid.idxmin():,} images."
+    )
 
 
-def drawn_section(classes: Sequence[str], made: Json) -> dict[str, dict[str, int]]:
+def drawn_images(classes: Sequence[str], made: Json) -> dict[str, dict[str, int]]:
     """{class: {"kept": n, reason: n, ...}}, every class with the same reasons."""
     reasons = list(dict.fromkeys(why for name in classes for why in made["rejected"][name]))
     return {
         name: {
             "kept": made["accepted"][name],
-            **{_words(reason): made["rejected"][name].get(reason, 0) for reason in reasons},
+            **{why.replace("_", " "): made["rejected"][name].get(why, 0) for why in reasons},
         }
         for name in classes
     }
 
 
-def rejects_section(drawn: Mapping[str, Mapping[str, int]], made: Json) -> dict[str, Any]:
+def rejects_table(drawn: Mapping[str, Mapping[str, int]], made: Json) -> dict[str, Any]:
     """The same as a table, with what was wanted and drawn."""
-    columns = list(next(iter(drawn.values())))
     return {
-        "heads": ["Class", "wanted", "drawn", *columns],
+        "heads": ["Class", "wanted", "drawn", *next(iter(drawn.values()))],
         "rows": [
-            [name, f"{made['wanted'][name]:,}", f"{made['drawn'][name]:,}"]
-            + [f"{facts[column]:,}" for column in columns]
+            [
+                name,
+                *(f"{n:,}" for n in (made["wanted"][name], made["drawn"][name], *facts.values())),
+            ]
             for name, facts in drawn.items()
         ],
     }
 
 
-def provenance_section(prepared: Prepared, made: Json, metrics: Json, verdict: Json) -> Facts:
+def provenance_facts(prepared: Prepared, made: Json, metrics: Json, verdict: Json) -> Facts:
     """Where everything comes from: source, counts, generator, measuring networks, versions."""
     source, read = prepared.source, prepared.num_images
     side, colours = prepared.resolution, "grey" if prepared.channels == 1 else "RGB"
     networks = [metrics[space]["extractor"] for space in ("distances", "distances_trained")]
+    # A patch of Python changes no result, so it must not change the report's bytes either.
+    python = ".".join(platform.python_version_tuple()[:2])
     return [
         ("Real images", f"{source['name']} {source['version']}, {source['homepage']}"),
         ("Licence", source["license"]),
@@ -196,8 +168,19 @@ def provenance_section(prepared: Prepared, made: Json, metrics: Json, verdict: J
         ("Paired seeds", str(verdict["num_seeds"])),
         ("Confidence of the intervals", f"{verdict['rule']['confidence']:g}"),
         *((f"Weights of {net['name']}, sha256", net["weights_sha256"]) for net in networks),
-        ("Python", platform.python_version()),
+        ("Python", python),
         *((package, version(package)) for package in PACKAGES),
+    ]
+
+
+def _ratios(choice: Json | None) -> Facts:
+    """What val chose from; nothing without synthetic images."""
+    if choice is None:
+        return []
+    scores = (f"{float(ratio):g}: {100 * f1:.1f}" for ratio, f1 in choice["val"].items())
+    return [
+        ("Synthetic images per real one, measured", f"{choice['measured']:g}"),
+        ("Macro-F1 on val by that ratio", ", ".join(scores)),
     ]
 
 
@@ -210,25 +193,7 @@ def _delta_cells(delta: Json) -> list[str]:
     ]
 
 
-def _ratios(choice: Json | None) -> list[tuple[str, str]]:
-    """What val chose from; nothing without synthetic images."""
-    if choice is None:
-        return []
-    scores = (f"{float(ratio):g}: {100 * f1:.1f}" for ratio, f1 in choice["val"].items())
-    return [
-        ("Synthetic images per real one, measured", f"{choice['measured']:g}"),
-        ("Macro-F1 on val by that ratio", ", ".join(scores)),
-    ]
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
 def _beside_floor(synthetic: Json, floor: Json, names: Sequence[str]) -> list[str]:
     """Each measure of the synthetic images, followed by that of real ones."""
-    return [_decimal(part[name]) for name in names for part in (synthetic, floor)]
-
-
-def _decimal(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.3f}"
+    values = (part[name] for name in names for part in (synthetic, floor))
+    return [MISSING if value is None else f"{value:.3f}" for value in values]
