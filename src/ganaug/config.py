@@ -178,7 +178,7 @@ class GenerateParams(_Section):
     latent_std: Positive
     truncation: Positive | None
     filter_steps: Count
-    min_label_confidence: Fraction
+    real_acceptance: Fraction
     min_realism: NotNegative
     max_draws_per_image: Count
 
