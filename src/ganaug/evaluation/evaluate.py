@@ -10,7 +10,16 @@ import joblib
 import pandas as pd
 
 from ganaug.config import EvaluateParams
-from ganaug.evaluation.arms import ARMS, NETWORKS, Recipe, Run, Sets, score_runs, train_arm
+from ganaug.evaluation.arms import (
+    ARMS,
+    FIT_SECONDS,
+    NETWORKS,
+    Recipe,
+    Run,
+    Sets,
+    score_runs,
+    train_arm,
+)
 from ganaug.evaluation.classical import ClassicalAugmentation
 from ganaug.evaluation.classifier import Classifier
 from ganaug.evaluation.features import CachedFeatures, Features, ImageNetFeatures
@@ -45,6 +54,7 @@ class Evaluation:
     verdict: dict[str, Any]
     runs: pd.DataFrame  # a row per network, fraction, arm, seed and split
     pairs: list[dict[str, Any]]  # synthetic images nearest to a training image
+    fit_seconds: float  # spent in training classifiers, summed over processes
 
 
 def evaluate(
@@ -91,6 +101,7 @@ def evaluate(
             seed=seed,
             num_workers=num_workers or joblib.cpu_count(),
         )
+        fit_seconds = float(runs.pop(FIT_SECONDS).sum()) + (ratio.fit_seconds if ratio else 0.0)
         learned = _learned_features(sets[MAIN], len(classes), recipe, seed=seed)
         distances = {
             name: describe_extractor(network) | measure_distances(own, parts, classes, seed=seed)
@@ -129,7 +140,7 @@ def evaluate(
         "memorisation": memorisation | {"thumbnails_space": THUMBNAILS},
         "classical_augmentation": ClassicalAugmentation(prepared.symmetries, seed=0).to_dict(),
     }
-    return Evaluation(rounded(metrics), rounded(verdict), runs, rounded(pairs))
+    return Evaluation(rounded(metrics), rounded(verdict), runs, rounded(pairs), fit_seconds)
 
 
 def _train(
