@@ -42,6 +42,12 @@ sweep: $(VENV)/installed ## train a grid as DVC experiments and rank them (GRID=
 grids: $(VENV)/installed ## a sample grid for each family and loss on digits, to docs/grids
 	$(BIN)/python -m benchmarks.grids
 
+studies: $(VENV)/installed ## the whole pipeline with few images, and README's table (STUDIES=name ...)
+	$(BIN)/python -m benchmarks.studies $(STUDIES)
+
+table: $(VENV)/installed ## README's table from results
+	@$(BIN)/python -m benchmarks.studies table
+
 fresh: $(VENV)/installed ## fail if code or params changed since the committed dvc.lock
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python .ci/fresh.py
 
@@ -66,9 +72,9 @@ consume: $(VENV)/installed ## pull the dataset and the generator from the remote
 	$(BIN)/dvc pull data/augmented models/generator
 	$(BIN)/ganaug verify data/augmented
 
-record: $(VENV)/installed ## push data, then dvc.lock and results: as a commit to this branch
+record: table ## push data, then dvc.lock, results and README's table: as a commit to this branch
 	$(BIN)/dvc push
-	git add dvc.lock results
+	git add dvc.lock results README.md
 	git diff --cached --quiet || \
 		git -c user.name=ganaug -c user.email=ganaug@localhost commit --message "Record the run"
 	git push
@@ -76,4 +82,4 @@ record: $(VENV)/installed ## push data, then dvc.lock and results: as a commit t
 clean: ## remove caches, saved training states and build leftovers; data and results stay
 	rm -rf .ganaug .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist dvc_plots
 
-.PHONY: help install repro check test fast bench sweep grids fresh compare release-check remote publish consume record clean
+.PHONY: help install repro check test fast bench sweep grids studies table fresh compare release-check remote publish consume record clean

@@ -4,9 +4,11 @@ Params: seed, evaluate. Writes: verdict.json, metrics.json, deltas.csv (a row pe
 classifier and split), closest_pairs.json, report.html and figures.
 """
 
+import time
 from pathlib import Path
 from typing import Annotated
 
+import joblib
 import typer
 
 from ganaug.budget import measured
@@ -32,7 +34,8 @@ def main(
 ) -> None:
     """Compare training with and without synthetic images, and decide whether to ship them."""
     p = load_params(params)
-    with measured("evaluate", out / "budget.json"):
+    began = time.monotonic()
+    with measured("evaluate", out / "budget.json") as costs:
         dataset = read_prepared(prepared)
         result = evaluate(dataset, synthetic, params=p.evaluate, seed=p.seed, cache=cache)
         write_json(result.metrics, out / "metrics.json")
@@ -48,6 +51,8 @@ def main(
             metrics=result.metrics,
             verdict=result.verdict,
         )
+        core_seconds = joblib.cpu_count() * (time.monotonic() - began)
+        costs["share_of_cores_training_classifiers"] = round(result.fit_seconds / core_seconds, 3)
     typer.echo(f"evaluate: {result.verdict['decision']}. {result.verdict['sentence']} -> {out}")
 
 

@@ -1,26 +1,28 @@
 """models/generator -> data/synthetic: draw synthetic images, score them, keep the good ones.
 
 Params: seed, generate. Writes: train-synthetic-*.parquet, synthetic.json (what was wanted, drawn,
-accepted and rejected for which reason), metrics.json.
+accepted and rejected for which reason, the label confidence asked for), metrics.json.
 """
 
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import pandas as pd
 import typer
+from numpy.typing import NDArray
 
 from ganaug.budget import measured
 from ganaug.config import load_params
 from ganaug.curating.curate import Rules, curate, tally_dict
-from ganaug.curating.filter import SyntheticFilter
+from ganaug.curating.filter import SyntheticFilter, confidence_thresholds
 from ganaug.curating.synthetic import write_synthetic
 from ganaug.curating.targets import synthetic_targets
 from ganaug.errors import SnapshotError, run
 from ganaug.fileio import write_json
 from ganaug.gan.sampling import LatentLaw
 from ganaug.gan.snapshot import load_snapshot
-from ganaug.preparing.prepared import read_prepared
+from ganaug.preparing.prepared import Prepared, read_prepared
 from ganaug.shards import read_images, read_rows
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -44,17 +46,24 @@ def main(
             "run the stage train"
         )
     with measured("generate", results / "budget.json"):
-        paths = dataset.shards("train")
-        rows, _ = read_rows(paths)
+        rows, images, labels = _load(dataset, "train")
         judge = SyntheticFilter(
-            read_images(paths),
-            rows["label"].to_numpy(np.int64),
+            images,
+            labels,
             rows["group_id"].tolist(),
             class_names=dataset.classes,
             symmetries=dataset.symmetries,
             seed=p.seed,
             num_steps=p.generate.filter_steps,
         )
+        _, images, labels = _load(dataset, "val")
+        thresholds = confidence_thresholds(
+            judge.score(images, labels).label_confidence,
+            labels,
+            num_classes=len(dataset.classes),
+            acceptance=p.generate.real_acceptance,
+        )
+        least = dict(zip(dataset.classes, thresholds, strict=True))
         curated = curate(
             model,
             judge,
@@ -65,12 +74,12 @@ def main(
             first_seed=p.seed * 10**6,
             rules=Rules(
                 law=LatentLaw(p.generate.latent_std, p.generate.truncation),
-                min_label_confidence=p.generate.min_label_confidence,
+                min_label_confidence=least,
                 min_realism=p.generate.min_realism,
             ),
             max_draws_per_image=p.generate.max_draws_per_image,
         )
-        tallies = tally_dict(curated.tallies)
+        tallies = tally_dict(curated.tallies) | {"min_label_confidence": least}
         facts = {
             "generator_id": model.generator_id,
             "strategy": p.generate.strategy,
@@ -83,6 +92,15 @@ def main(
     write_json(tallies, results / "metrics.json")
     accepted, drawn = (sum(tallies[what].values()) for what in ("accepted", "drawn"))
     typer.echo(f"generate: {accepted} of {drawn} drawn images accepted -> {out}")
+
+
+def _load(
+    dataset: Prepared, split: str
+) -> tuple[pd.DataFrame, NDArray[np.uint8], NDArray[np.int64]]:
+    """Rows, images and labels of a split."""
+    paths = dataset.shards(split)
+    rows, _ = read_rows(paths)
+    return rows, read_images(paths), rows["label"].to_numpy(np.int64)
 
 
 if __name__ == "__main__":

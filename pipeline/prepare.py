@@ -1,7 +1,7 @@
 """Stage `prepare`: a source of real images -> Parquet shards split into train, val and test.
 
 Params: seed, prepare. Writes: train-real-*, val-*, test-*.parquet, prepared.json; and metrics:
-images read, accepted and rejected, and per split and class.
+images read, accepted, rejected and left out, and per split and class.
 """
 
 from pathlib import Path

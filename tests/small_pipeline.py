@@ -18,7 +18,7 @@ TINY = {
     "generate.amount": 0.3,
     "generate.strategy": "ratio",
     "generate.filter_steps": 30,
-    "generate.min_label_confidence": 0,
+    "generate.real_acceptance": 1.0,
     "evaluate.num_seeds": 2,
     "evaluate.num_steps": 20,
     "evaluate.ratios": [0, 1],

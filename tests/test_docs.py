@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from benchmarks.studies import RESULTS, TABLE, table
 from ganaug.cli import app
 from ganaug.config import load_params
 from tests.consumers import run_section, section_of
@@ -45,6 +46,10 @@ def test_every_picture_exists():
     pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
     assert pictures
     assert [name for name in pictures if not (REPOSITORY / name).is_file()] == []
+
+
+def test_the_table_of_studies_is_what_the_results_say():
+    assert TABLE.search(README)[0] == table(RESULTS), "run `make table`"
 
 
 @pytest.mark.slow

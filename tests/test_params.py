@@ -15,6 +15,8 @@ REFUSED = [
     ("prepare.channels", 4, "3"),
     ("prepare.val_fraction", 0, "greater than 0"),
     ("prepare.test_fraction", 1, "less than 1"),
+    ("prepare.train_fraction", 0, "greater than 0"),
+    ("prepare.keep_train", {"cat": 0}, "greater than or equal to 1"),
     ("prepare.max_reject_fraction", 1.01, "less than or equal to 1"),
     ("prepare.elpv.defect_threshold", 0, "greater than 0"),
     ("train.family", "biggan", "r3"),

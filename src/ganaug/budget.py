@@ -10,13 +10,18 @@ from ganaug.fileio import write_json
 
 
 @contextmanager
-def measured(stage: str, path: Path) -> Iterator[None]:
-    """Run a stage, then write {"seconds", "peak_memory_mib"} to `path` and say it in one line."""
+def measured(stage: str, path: Path) -> Iterator[dict[str, float]]:
+    """Run a stage, then write {"seconds", "peak_memory_mib"} to `path` and say it in one line.
+
+    Yields:
+        A dictionary for more of what it cost, to be written with it.
+    """
     began = time.monotonic()
-    yield
+    more: dict[str, float] = {}
+    yield more
     seconds = round(time.monotonic() - began, 1)
     memory = round(peak_memory_mib())
-    write_json({"seconds": seconds, "peak_memory_mib": memory}, path)
+    write_json({"seconds": seconds, "peak_memory_mib": memory, **more}, path)
     print(f"{stage}: {seconds:.1f} s, peak memory {memory} MiB", flush=True)
 
 

@@ -28,6 +28,7 @@ from ganaug.fileio import atomic_file
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -87,6 +88,8 @@ class PrepareParams(_Section):
     channels: Literal[1, 3]
     val_fraction: OpenFraction
     test_fraction: OpenFraction
+    train_fraction: Share
+    keep_train: dict[str, Count]
     max_reject_fraction: Fraction
     keep_splits: Annotated[str, Field(min_length=1)] | None
     near_duplicate_distance: Annotated[float, Field(ge=0, le=0.5)]
@@ -175,7 +178,7 @@ class GenerateParams(_Section):
     latent_std: Positive
     truncation: Positive | None
     filter_steps: Count
-    min_label_confidence: Fraction
+    real_acceptance: Fraction
     min_realism: NotNegative
     max_draws_per_image: Count
 
@@ -188,7 +191,7 @@ class EvaluateParams(_Section):
     batch_size: Count
     lr: Positive
     ratios: tuple[NotNegative, ...]
-    fractions: tuple[Annotated[float, Field(gt=0, le=1)], ...]
+    fractions: tuple[Share, ...]
     confidence: OpenFraction
     harm_margin_pp: NotNegative
     recall_margin_pp: NotNegative

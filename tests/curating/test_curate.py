@@ -11,7 +11,7 @@ from ganaug.images import decode_png
 from ganaug.records import check_rows
 
 REAL_IDS = [f"{i:032x}" for i in range(3)]
-RULES = Rules(LatentLaw(), min_label_confidence=0.5, min_realism=0.5)
+RULES = Rules(LatentLaw(), min_label_confidence={"good": 0.5, "bad": 0.5}, min_realism=0.5)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from ganaug.curating.filter import Scores, SyntheticFilter, reject_reasons, split_in_halves
+from ganaug.curating.filter import (
+    Scores,
+    SyntheticFilter,
+    confidence_thresholds,
+    reject_reasons,
+    split_in_halves,
+)
 from ganaug.errors import DatasetError
 
 NAMES = ("top", "left", "striped")
@@ -72,3 +78,30 @@ def test_first_reason_wins():
     duplicate = np.array([False, False, False, False, True])
     reasons = reject_reasons(scores, duplicate, min_label_confidence=0.5, min_realism=0.5)
     assert reasons.tolist() == ["", "wrong_class", "unrealistic", "near_copy", "duplicate"]
+
+
+def thresholds(by_class, acceptance=0.9):
+    labels = np.repeat(range(len(by_class)), [len(own) for own in by_class])
+    return confidence_thresholds(
+        np.concatenate(by_class), labels, num_classes=len(by_class), acceptance=acceptance
+    )
+
+
+def test_the_stated_share_of_real_images_passes_and_hard_classes_are_asked_for_less():
+    rng = np.random.default_rng(0)
+    easy, hard, usual = rng.uniform(0.8, 1, 95), rng.uniform(0.4, 1, 33), rng.uniform(0.6, 1, 10)
+    found = thresholds([easy, hard, usual])
+    assert found[1] < found[2] < found[0]
+    for own, least in zip((easy, hard, usual), found, strict=True):
+        assert 0.9 <= (own >= least).mean() < 0.9 + 2 / len(own)
+    assert thresholds([easy, hard, usual], acceptance=0.5)[0] > found[0]
+
+
+def test_no_class_is_asked_for_less_than_chance():
+    assert thresholds([np.full(20, 0.1), np.full(20, 0.9)]) == [0.5, 0.9]
+
+
+def test_a_class_with_few_real_images_takes_the_threshold_of_all():
+    many, few = np.linspace(0.6, 1, 91), np.full(9, 0.95)
+    pooled = np.sort(np.concatenate([many, few]))
+    assert thresholds([many, few])[1] == pytest.approx(pooled[9])

@@ -136,3 +136,13 @@ def test_per_class_limits_prdc_but_not_kid():
     assert limited["a"]["num_prdc"] == 15
     assert limited["a"]["kid"] == whole["a"]["kid"]
     assert limited["c"]["kid"] is None
+
+
+def test_a_small_class_is_measured_with_fewer_neighbours():
+    real, synthetic = clouds()
+    labels = np.repeat([0, 1, 2], 20)
+    small = measured(real, synthetic, labels, max_prdc_images=[11, 8, 7])["classes"]
+    fewer = measured(real, synthetic, labels, max_prdc_images=[11, 8, 7], k=4)["classes"]
+    assert small["a"] == fewer["a"]
+    assert small["b"]["coverage"] is not None
+    assert small["c"]["coverage"] is None

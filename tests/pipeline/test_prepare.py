@@ -31,7 +31,7 @@ def test_the_stage_writes_shards_and_metrics_and_says_one_line(invoke, tmp_path)
     prepared = read_prepared(tmp_path / "out")
     metrics = read_json(tmp_path / "out.json")
     assert metrics["counts"] == prepared.counts
-    assert metrics["num_images"] == {"read": 1797, "accepted": 1797, "rejected": 0}
+    assert metrics["num_images"] == {"read": 1797, "accepted": 1797, "rejected": 0, "left_out": 0}
     assert result.stdout.splitlines()[-1] == f"prepare: {prepared.summary()} -> {tmp_path / 'out'}"
     assert result.stderr == ""
 

@@ -23,7 +23,6 @@ TINY = {
     "generate.strategy": "per_class",
     "generate.amount": 6,
     "generate.filter_steps": 10,
-    "generate.min_label_confidence": 0.0,
     "generate.min_realism": 0.0,
 }
 
@@ -137,8 +136,12 @@ def test_two_processes_train_one_snapshot(prepared_folder, write_params, tmp_pat
     assert total["step"].tolist() == [16, 32, 48, 64]
 
 
-def test_generate_writes_rows_that_can_be_made_again(run_train, run_generate, tmp_path):
+def test_generate_writes_rows_that_can_be_made_again(
+    run_train, run_generate, tmp_path, monkeypatch
+):
     run_train()
+    # Four steps make a generator whose images may all pass for one class.
+    monkeypatch.setattr(generate, "confidence_thresholds", lambda *_, **__: [0.0, 0.0])
     result = run_generate()
     assert result.exit_code == 0
     facts = json.loads((tmp_path / "synthetic" / "synthetic.json").read_text())
@@ -161,6 +164,10 @@ def test_generate_may_accept_nothing(run_train, run_generate, tmp_path):
     assert result.exit_code == 0
     assert "generate: 0 of 48 drawn images accepted" in result.stdout
     assert list((tmp_path / "synthetic").iterdir()) == [tmp_path / "synthetic" / "synthetic.json"]
+    for document in ("synthetic/synthetic.json", "generate/metrics.json"):
+        asked = json.loads((tmp_path / document).read_text())["min_label_confidence"]
+        assert set(asked) == {"left", "right"}
+        assert min(asked.values()) >= 0.5  # chance
 
 
 def test_snapshot_of_other_classes_is_refused(run_train, run_generate, prepared_copy):

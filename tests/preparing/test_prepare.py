@@ -51,7 +51,7 @@ def digests(folder):
 def test_every_image_read_is_accepted_or_rejected_with_its_reason(params, spoilt, tmp_path):
     prepared, metrics = run(params, tmp_path / "out", spoilt)
     document = read_json(tmp_path / "out" / "prepared.json")
-    assert document["num_images"] == {"read": 64, "accepted": 60, "rejected": 4}
+    assert document["num_images"] == {"read": 64, "accepted": 60, "rejected": 4, "left_out": 0}
     assert {file: reason for file, reason, _ in rejected_in(tmp_path / "out")} == {
         "train/left/00.png": "unreadable",
         "train/left/01.png": "label_conflict",
@@ -159,3 +159,21 @@ def test_colours_that_are_one_grey_are_one_image(params, tmp_path):
     ((file, reason, detail),) = rejected_in(tmp_path / "out")
     assert (file, reason) == (second.name, "duplicate")
     assert detail == f"same pixels as {first.name}"
+
+
+def test_training_images_left_out_are_counted_and_in_no_shard(params, tmp_path):
+    fewer = params.model_copy(update={"train_fraction": 0.75, "keep_train": {"right": 8}})
+    whole, _ = run(params, tmp_path / "whole", toy_source())
+    prepared, metrics = run(fewer, tmp_path / "fewer", toy_source())
+    assert prepared.counts["train"] == {"left": 12, "right": 8}
+    assert metrics["num_left_out"] == {"left": 4, "right": 8}
+    assert metrics["num_images"] == {"read": 64, "accepted": 52, "rejected": 0, "left_out": 12}
+    assert "leave 12 training images out, drawn by a hash: left 4, right 8" in prepared.notes[-1]
+    rows, all_rows = (read_rows(shards_of(p.folder))[0] for p in (prepared, whole))
+    assert len(rows) == 52
+    assert set(rows["image_id"]) < set(all_rows["image_id"])
+    for split in ("val", "test"):
+        names = [path.name for path in whole.shards(split)]
+        assert {n: digests(prepared.folder)[n] for n in names} == {
+            n: digests(whole.folder)[n] for n in names
+        }

@@ -30,7 +30,7 @@ def test_it_is_frozen(prepared_folder):
 
 def test_the_summary_names_every_split_and_class(prepared_folder):
     assert read_prepared(prepared_folder).summary() == (
-        "64 images accepted, 0 rejected; "
+        "64 images accepted, 0 rejected, 0 left out; "
         "train 32 (left 16, right 16); val 16 (left 8, right 8); test 16 (left 8, right 8)"
     )
 

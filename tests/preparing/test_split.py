@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ganaug.errors import DatasetError
-from ganaug.preparing.split import assign_splits, complete_given_splits
+from ganaug.preparing.split import assign_splits, complete_given_splits, thin_train
 from ganaug.sources.elpv import load_elpv
 
 SPLITS = ["train", "val", "test"]
@@ -228,3 +228,41 @@ def test_train_alone_is_as_good_as_nothing_given():
     splits, notes = complete_given_splits(images, val_fraction=0.2, test_fraction=0.2, seed=0)
     assert splits.isna().all()
     assert notes == []
+
+
+@pytest.fixture
+def to_thin():
+    """200 training images of class a and 30 of class b, and 40 of both to test."""
+    names = ["a"] * 200 + ["b"] * 30 + ["a", "b"] * 20
+    splits = ["train"] * 230 + ["test"] * 40
+    ids = [f"{i:032x}" for i in range(len(names))]
+    return pd.DataFrame({"class_name": names, "split": splits, "image_id": ids})
+
+
+def thin(images, *, fraction=1.0, numbers=None, seed=0):
+    return thin_train(images, fraction=fraction, numbers=numbers or {}, seed=seed)
+
+
+def test_thinned_train_keeps_the_shares_and_nested_sets_and_all_else(to_thin):
+    less, more = (set(to_thin.index[thin(to_thin, fraction=f)]) for f in (0.3, 0.5))
+    assert less < more < set(to_thin.index[thin(to_thin)]) == set(to_thin.index)
+    kept = to_thin.loc[sorted(less)].groupby(["split", "class_name"]).size().to_dict()
+    assert kept == {
+        ("train", "a"): 60, ("train", "b"): 9, ("test", "a"): 20, ("test", "b"): 20,
+    }  # fmt: skip
+    shuffled = to_thin.sample(frac=1, random_state=1)
+    assert set(shuffled.index[thin(shuffled, fraction=0.3)]) == less
+    assert set(to_thin.index[thin(to_thin, fraction=0.3, seed=1)]) != less
+
+
+def test_the_long_tail_is_cut_by_class(to_thin):
+    kept = to_thin[thin(to_thin, fraction=0.5, numbers={"b": 10})]
+    train = kept.loc[kept["split"] == "train", "class_name"].value_counts().to_dict()
+    assert train == {"a": 100, "b": 10}
+
+
+def test_a_class_that_is_not_there_or_would_be_too_small_is_named(to_thin):
+    with pytest.raises(DatasetError, match="keep_train: no class 'c'; there are a, b"):
+        thin(to_thin, numbers={"c": 10})
+    with pytest.raises(DatasetError, match="leave 3 of the 30 training images of class 'b'"):
+        thin(to_thin, fraction=0.1)

@@ -53,7 +53,7 @@ def write_prepared(folder: Path, parts: dict[str, tuple[list[Pixels], list[int]]
         "symmetries": ["hflip"],
         "counts": counts,
         "groups": {split: {split: len(part)} for split, part in rows.items()},
-        "num_images": {"read": 40, "accepted": 40, "rejected": 0},
+        "num_images": {"read": 40, "accepted": 40, "rejected": 0, "left_out": 0},
         "num_rejected": {},
         "files": describe_files(paths),
     }

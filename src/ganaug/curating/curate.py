@@ -43,12 +43,12 @@ class Rules:
 
     Args:
         law: distribution of the latents.
-        min_label_confidence: 0..1.
+        min_label_confidence: 0..1, by class.
         min_realism: >= 0; 1 is the edge of a real ball.
     """
 
     law: LatentLaw
-    min_label_confidence: float
+    min_label_confidence: Mapping[str, float]
     min_realism: float
 
 
@@ -113,7 +113,7 @@ def _draw(
     reasons = reject_reasons(
         scores,
         _mark_duplicates(ids, taken),
-        min_label_confidence=rules.min_label_confidence,
+        min_label_confidence=rules.min_label_confidence[class_name],
         min_realism=rules.min_realism,
     )
     columns = {

@@ -6,6 +6,7 @@ independent, one thread each, so any number of workers gives the same numbers.
 """
 
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -28,6 +29,7 @@ from ganaug.progress import ProgressReport
 from ganaug.rng import derive_seed, numpy_rng
 
 RECALL = "recall/"  # + class name: columns of the runs
+FIT_SECONDS = "fit_seconds"  # column of the runs: a run's training time, shared by its rows
 NETWORKS = {"cnn": small_cnn, "linear": linear}
 
 
@@ -147,7 +149,7 @@ def score_runs(
         num_workers: processes.
     Returns:
         A row per run and split, in the order of `runs` and `splits`: the fields of `Run`, split,
-        macro_f1, and recall/<class>.
+        macro_f1, recall/<class>, and fit_seconds, whose sum is the time spent in training.
     """
     results = map_unordered(
         partial(_score, sets, tuple(splits), tuple(class_names), recipe, seed),
@@ -173,7 +175,9 @@ def _score(
     """Rows of one classifier, one per split."""
     index, run = task
     own = sets[run.network]
+    began = time.monotonic()
     model = train_arm(run, own, num_classes=len(class_names), recipe=recipe, seed=seed)
+    seconds = (time.monotonic() - began) / len(splits)
     rows = []
     for split in splits:
         labels = own[split].labels
@@ -182,7 +186,9 @@ def _score(
         recalls = class_recalls(labels, predicted, len(class_names))
         columns = {RECALL + c: value for c, value in zip(class_names, recalls, strict=True)}
         score = macro_f1(labels, predicted, len(class_names))
-        rows.append({**asdict(run), "split": split, "macro_f1": score, **columns})
+        rows.append(
+            {**asdict(run), "split": split, "macro_f1": score, **columns, FIT_SECONDS: seconds}
+        )
     return index, rows
 
 

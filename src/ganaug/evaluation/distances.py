@@ -17,6 +17,7 @@ from ganaug.rng import numpy_rng
 BLOCK_ROWS = 1024
 METRICS = ("kid", "kid_std", "precision", "recall", "density", "coverage", "fid")
 KID_HALVES = 10  # random halves over which `kid_std` is taken
+FEWEST_IMAGES = 8  # a side; fewer of a class are not measured
 MAX_FID_IMAGES = 1000  # a side; its cost grows with their cube
 
 FloatArray = NDArray[np.floating[Any]]
@@ -139,7 +140,8 @@ def per_class(
         synthetic_labels: [M].
         class_names: K names.
         seed: of the subsamples; equal seeds and sizes pick the same real rows.
-        k: neighbours for PRDC; a class with fewer than 2k + 2 images on a side is not measured.
+        k: neighbours for PRDC, fewer in a class with fewer than 2k + 2 images on a side; one with
+            fewer than `FEWEST_IMAGES` is not measured.
         max_prdc_images: K upper bounds on the images a side for PRDC and FID, so that two
             measurements can be made at equal n. KID is unbiased and takes all rows.
     Returns:
@@ -164,7 +166,8 @@ def _measure(
 ) -> dict[str, Any]:
     """One class's metrics with the numbers of images behind them."""
     counts = {"num_real": len(real), "num_synthetic": len(synthetic), "num_prdc": num_prdc}
-    if num_prdc < 2 * k + 2:
+    k = min(k, num_prdc // 2 - 1)
+    if num_prdc < FEWEST_IMAGES:
         return {**counts, **dict.fromkeys(METRICS)}
     x, y = _subset(real, num_prdc, rng), _subset(synthetic, num_prdc, rng)
     _, kid_std = kid_over_subsets(x, y, subset_size=num_prdc // 2, num_subsets=KID_HALVES, rng=rng)

@@ -1,7 +1,9 @@
 """The stage `evaluate`: everything that is measured about the synthetic images, and the verdict."""
 
 import tempfile
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,19 @@ import joblib
 import pandas as pd
 
 from ganaug.config import EvaluateParams
-from ganaug.evaluation.arms import ARMS, NETWORKS, Recipe, Run, Sets, score_runs, train_arm
+from ganaug.evaluation.arms import (
+    ARMS,
+    FIT_SECONDS,
+    NETWORKS,
+    Recipe,
+    Run,
+    Sets,
+    score_runs,
+    train_arm,
+)
 from ganaug.evaluation.classical import ClassicalAugmentation
 from ganaug.evaluation.classifier import Classifier
-from ganaug.evaluation.features import CachedFeatures, Features, ImageNetFeatures
+from ganaug.evaluation.features import CachedFeatures, FeatureExtractor, Features, ImageNetFeatures
 from ganaug.evaluation.inputs import Parts, read_parts, unfilled_classes
 from ganaug.evaluation.leaks import check_no_leak, check_no_near_duplicates
 from ganaug.evaluation.linear import standardised_views
@@ -45,6 +56,7 @@ class Evaluation:
     verdict: dict[str, Any]
     runs: pd.DataFrame  # a row per network, fraction, arm, seed and split
     pairs: list[dict[str, Any]]  # synthetic images nearest to a training image
+    fit_seconds: float  # spent in training classifiers, summed over processes
 
 
 def evaluate(
@@ -91,16 +103,18 @@ def evaluate(
             seed=seed,
             num_workers=num_workers or joblib.cpu_count(),
         )
-        learned = _learned_features(sets[MAIN], len(classes), recipe, seed=seed)
-        distances = {
-            name: describe_extractor(network) | measure_distances(own, parts, classes, seed=seed)
-            for name, network, own in (
-                ("distances", extractor, spaces["imagenet"]),
-                ("distances_trained", learned, extract(learned, parts)),
-            )
-        }
-        memorisation = measure_copying(spaces, parts, confidence=params.confidence, seed=seed)
-        pairs = describe_pairs(spaces["imagenet"], parts["train"].rows, parts["synthetic"].rows)
+        fit_seconds = float(runs.pop(FIT_SECONDS).sum()) + (ratio.fit_seconds if ratio else 0.0)
+
+        def measured(network: FeatureExtractor, own: Mapping[str, Features]) -> dict[str, Any]:
+            return describe_extractor(network) | measure_distances(own, parts, classes, seed=seed)
+
+        with ThreadPoolExecutor(max_workers=1) as pool:  # the fit takes one core of two
+            fitting = pool.submit(_learned_features, sets[MAIN], len(classes), recipe, seed=seed)
+            memorisation = measure_copying(spaces, parts, confidence=params.confidence, seed=seed)
+            pairs = describe_pairs(spaces["imagenet"], parts["train"].rows, parts["synthetic"].rows)
+            distances = {"distances": measured(extractor, spaces["imagenet"])}
+            learned, seconds = fitting.result()
+        distances["distances_trained"] = measured(learned, extract(learned, parts))
     found = {
         fraction: summarise_networks(
             runs[runs["fraction"] == fraction], classes, confidence=params.confidence, seed=seed
@@ -129,7 +143,9 @@ def evaluate(
         "memorisation": memorisation | {"thumbnails_space": THUMBNAILS},
         "classical_augmentation": ClassicalAugmentation(prepared.symmetries, seed=0).to_dict(),
     }
-    return Evaluation(rounded(metrics), rounded(verdict), runs, rounded(pairs))
+    return Evaluation(
+        rounded(metrics), rounded(verdict), runs, rounded(pairs), fit_seconds + seconds
+    )
 
 
 def _train(
@@ -182,8 +198,13 @@ def _linear_sets(
 
 def _learned_features(
     sets: Sets, num_classes: int, recipe: Recipe, *, seed: int
-) -> TrainedFeatures:
-    """A feature space that knows the real classes, of a classifier that saw train alone."""
+) -> tuple[TrainedFeatures, float]:
+    """A feature space that knows the real classes, of a classifier that saw train alone.
+
+    Returns:
+        The space, and the seconds that the classifier took.
+    """
+    began = time.monotonic()
     model = train_arm(
         Run(MAIN, "B", 0, ratio=0),
         sets,
@@ -192,4 +213,4 @@ def _learned_features(
         seed=derive_seed(seed, "evaluate", "features"),
     )
     assert isinstance(model, Classifier)
-    return TrainedFeatures(model)
+    return TrainedFeatures(model), time.monotonic() - began

@@ -13,7 +13,7 @@ from ganaug.fileio import read_json
 from ganaug.images import Pixels
 from ganaug.preparing.prepared import Prepared
 from ganaug.records import METADATA_COLUMNS, SPLITS
-from ganaug.shards import iter_images, read_rows
+from ganaug.shards import read_images, read_rows
 
 
 @dataclass(frozen=True)
@@ -67,20 +67,17 @@ def _read(paths: Sequence[Path], prepared: Prepared, file: Path) -> Part:
     return Part(
         rows,
         LabelledImages(
-            images=_decode(paths, len(rows), shape, file),
+            images=_decode(paths, shape, file),
             labels=rows["label"].to_numpy(np.int64),
             weights=rows["weight"].to_numpy(np.float32),
         ),
     )
 
 
-def _decode(paths: Sequence[Path], number: int, shape: tuple[int, ...], file: Path) -> Pixels:
-    if number == 0:
+def _decode(paths: Sequence[Path], shape: tuple[int, ...], file: Path) -> Pixels:
+    if not paths:
         return np.empty((0, *shape), np.uint8)
-    images = np.lib.format.open_memmap(file, "w+", np.uint8, (number, *shape))
-    for index, image in enumerate(iter_images(paths)):
-        if image.shape != shape:
-            raise DatasetError(f"{paths[0].parent}: image of shape {image.shape}, not {shape}")
-        images[index] = image
-    images.flush()
-    return np.load(file, mmap_mode="r")  # type: ignore[no-any-return]
+    images = read_images(paths, spill=file)
+    if images.shape[1:] != shape:
+        raise DatasetError(f"{paths[0].parent}: image of shape {images.shape[1:]}, not {shape}")
+    return images

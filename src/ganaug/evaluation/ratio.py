@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ganaug.evaluation.arms import NETWORKS, Recipe, Run, Sets, score_runs
+from ganaug.evaluation.arms import FIT_SECONDS, NETWORKS, Recipe, Run, Sets, score_runs
 from ganaug.rng import derive_seed
 
 NUM_SEEDS = 2  # repetitions of each candidate, other ones than those that the verdict rests on
@@ -16,9 +16,11 @@ class Ratio:
 
     Args:
         val_macro_f1: mean over repetitions and networks, 0..1, by candidate.
+        fit_seconds: spent in training classifiers, summed over processes.
     """
 
     val_macro_f1: Mapping[float, float]
+    fit_seconds: float = 0.0
 
     @property
     def chosen(self) -> float:
@@ -72,5 +74,6 @@ def choose_ratio(
         num_workers=num_workers,
     )
     return Ratio(
-        {r: float(scores.loc[scores["ratio"] == r, "macro_f1"].mean()) for r in candidates}
+        {r: float(scores.loc[scores["ratio"] == r, "macro_f1"].mean()) for r in candidates},
+        float(scores[FIT_SECONDS].sum()),
     )

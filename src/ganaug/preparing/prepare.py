@@ -1,6 +1,7 @@
 """The stage `prepare`: source -> decode and check -> split -> shards and prepared.json.
 
-Every image that is read ends up either in a shard or, with its reason, in rejected.parquet.
+Every image that is read ends up in a shard, or with its reason in rejected.parquet, or is counted
+as left out of train on purpose.
 """
 
 from collections import Counter
@@ -20,7 +21,7 @@ from ganaug.preparing.near_duplicates import join_near_duplicates
 from ganaug.preparing.prepared import DOCUMENT, REJECTED, STEMS, Prepared, read_prepared
 from ganaug.preparing.reading import read_candidates, scratch_folder
 from ganaug.preparing.rules import require_enough, require_few_rejected, require_known_classes
-from ganaug.preparing.split import assign_splits, complete_given_splits
+from ganaug.preparing.split import assign_splits, complete_given_splits, thin_train
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import count_rows, describe_files, write_shards
 from ganaug.sources.base import Source, SourceFacts
@@ -36,7 +37,8 @@ class Accepted:
     rows: pd.DataFrame  # the metadata columns of `records`
     images: list[Span]  # PNG, one a row
     salts: dict[str, int]  # of the split, by class
-    notes: list[str]  # on splits that the source gives
+    notes: list[str]  # on splits that the source gives, and on what was left out
+    num_left_out: dict[str, int]  # training images, by class
 
 
 def prepare(
@@ -57,7 +59,7 @@ def prepare(
         num_workers: processes that decode; -1 one a core. The result does not depend on it.
     Returns:
         What `read_prepared` reads, and the metrics: numbers of images read, accepted, rejected by
-        reason, in every split and class.
+        reason, left out of train by class, in every split and class.
     Raises:
         SourceError: the source can't be read.
         DatasetError: too many images are unusable, or the rest can't be learned from or split.
@@ -90,7 +92,15 @@ def _split(
 ) -> Accepted:
     """Rows and images, both sorted by image_id."""
     images, salts, notes = split_candidates(candidates, params, seed=seed)
-    images = images.sort_values("image_id", ignore_index=True)
+    kept = thin_train(images, fraction=params.train_fraction, numbers=params.keep_train, seed=seed)
+    left_out = dict(sorted(Counter(images.loc[~kept, "class_name"].tolist()).items()))
+    if left_out:
+        counts = ", ".join(f"{name} {number}" for name, number in left_out.items())
+        notes.append(
+            f"prepare.train_fraction and keep_train leave {(~kept).sum()} training images out, "
+            f"drawn by a hash: {counts}"
+        )
+    images = images[kept].sort_values("image_id", ignore_index=True)
     given = {
         "label": images["class_name"].map({name: label for label, name in enumerate(classes)}),
         "image_id": images["image_id"],
@@ -101,7 +111,7 @@ def _split(
     }
     # The columns left out here tell where synthetic rows come from; they are null on real ones.
     rows = pd.DataFrame(given, index=images.index).reindex(columns=METADATA_COLUMNS)
-    return Accepted(rows, images["png"].tolist(), salts, notes)
+    return Accepted(rows, images["png"].tolist(), salts, notes, left_out)
 
 
 def split_candidates(
@@ -159,6 +169,7 @@ def _describe(
         for split in SPLITS
     }
     listed = sum(map(len, groups.values())) < LISTED_GROUPS
+    num_left_out = sum(accepted.num_left_out.values())
     return {
         "source": {k: about[k] for k in ("name", "version", "license", "citation", "homepage")},
         "classes": list(facts.classes),
@@ -170,10 +181,12 @@ def _describe(
         **({"groups": groups} if listed else {}),
         "split_salt": {name: accepted.salts[name] for name in facts.classes},
         "num_images": {
-            "read": len(rows) + len(rejections),
+            "read": len(rows) + len(rejections) + num_left_out,
             "accepted": len(rows),
             "rejected": len(rejections),
+            "left_out": num_left_out,
         },
+        "num_left_out": accepted.num_left_out,
         "num_rejected": dict(sorted(Counter(r.reason for r in rejections).items())),
     }
 
@@ -189,6 +202,7 @@ def metrics_of(document: dict[str, Any]) -> dict[str, Any]:
     return {
         "num_images": document["num_images"],
         "num_rejected": document["num_rejected"],
+        "num_left_out": document["num_left_out"],
         "num_groups": document["num_groups"],
         "counts": document["counts"],
     }

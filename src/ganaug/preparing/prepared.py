@@ -24,7 +24,7 @@ class Prepared:
     symmetries: tuple[str, ...]  # flips that keep every label: of "hflip", "vflip"
     source: dict[str, str]  # name, version, license, citation, homepage
     counts: dict[str, dict[str, int]]  # images by split and class
-    num_images: dict[str, int]  # read, accepted, rejected
+    num_images: dict[str, int]  # read, accepted, rejected, left_out
     files: dict[str, dict[str, Any]]  # sha256, bytes, rows by shard name
     notes: tuple[str, ...] = ()  # what a reader should know, one sentence each
 
@@ -46,8 +46,11 @@ class Prepared:
             + ")"
             for split, per_class in self.counts.items()
         )
-        accepted, rejected = self.num_images["accepted"], self.num_images["rejected"]
-        return f"{accepted} images accepted, {rejected} rejected; {'; '.join(parts)}"
+        numbers = self.num_images
+        return (
+            f"{numbers['accepted']} images accepted, {numbers['rejected']} rejected, "
+            f"{numbers['left_out']} left out; {'; '.join(parts)}"
+        )
 
 
 def read_prepared(folder: Path) -> Prepared:

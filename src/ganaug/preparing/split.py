@@ -6,7 +6,8 @@ its own, so a new image or class moves no other as long as the salts still serve
 not move at all, `keep_splits` gives the splits of an earlier version.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from ganaug.errors import DatasetError
+from ganaug.preparing.rules import FEWEST_IMAGES
 from ganaug.records import SPLITS
 from ganaug.rng import derive_seed
 
@@ -106,6 +108,37 @@ def complete_given_splits(
     held_out = (named - {"train"}).pop()
     renamed = "" if held_out == "test" else f" {held_out} is used as test,"
     return completed, [f"the source gives train and {held_out} only:{renamed} val is from train"]
+
+
+def thin_train(
+    images: pd.DataFrame, *, fraction: float, numbers: Mapping[str, int], seed: int
+) -> "pd.Series[bool]":
+    """Which images stay when train is made smaller; a smaller share is a part of a larger one.
+
+    Args:
+        images: columns `class_name`, `split`, all given, and `image_id`.
+        fraction: of each class's training images, 0 < fraction <= 1.
+        numbers: of images, by class, in place of the fraction.
+        seed: another seed keeps others.
+    Raises:
+        DatasetError: an unknown class, or too few images of a class would stay.
+    """
+    sizes = Counter(images.loc[images["split"] == "train", "class_name"].tolist())
+    if unknown := sorted(set(numbers) - set(sizes)):
+        raise DatasetError(
+            f"prepare.keep_train: no class {', '.join(map(repr, unknown))}; there are "
+            f"{', '.join(sorted(sizes))}"
+        )
+    most = {c: numbers.get(c, round(size * fraction)) for c, size in sizes.items()}
+    for name, size in sizes.items():
+        if most[name] < min(size, FEWEST_IMAGES):
+            raise DatasetError(
+                f"prepare.train_fraction and keep_train leave {most[name]} of the {size} training "
+                f"images of class {name!r}; at least {FEWEST_IMAGES} are needed"
+            )
+    drawn = images["image_id"].map(lambda i: derive_seed(seed, "prepare", "thin", i))
+    rank = drawn.groupby([images["split"], images["class_name"]]).rank()
+    return (images["split"] != "train") | (rank <= images["class_name"].map(most))
 
 
 def _given_splits(images: pd.DataFrame) -> "pd.Series[int]":

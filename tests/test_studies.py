@@ -1,0 +1,77 @@
+"""`make studies`, on digits with a tiny budget."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from benchmarks import studies
+from benchmarks.studies import PARAMS, STUDIES, run_study, table, write_table
+from ganaug.config import load_params
+from ganaug.fileio import read_json, write_json
+from tests.small_pipeline import TINY
+
+DELTA = {"mean_pp": 1.26, "low_pp": -0.5, "high_pp": 3.0, "n": 7}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_studies_have_params_that_load_and_seeds_enough(name):
+    assert load_params(PARAMS, STUDIES[name]).evaluate.num_seeds >= 6
+
+
+def test_a_stopped_study_goes_on_with_its_stage(tmp_path, monkeypatch):
+    ran = []
+
+    def run(command, *, cwd, **_):
+        stage = command[2].removeprefix("pipeline.")
+        ran.append(stage)
+        if ran == ["prepare", "train", "generate"]:
+            raise subprocess.CalledProcessError(1, command)
+        write_json({}, cwd / "results" / stage / "budget.json")
+
+    monkeypatch.setattr(studies.subprocess, "run", run)
+    monkeypatch.setattr(studies, "findings", lambda results: {})
+    with pytest.raises(subprocess.CalledProcessError):
+        run_study({"seed": 1}, tmp_path)
+    assert run_study({"seed": 1}, tmp_path) == {"params": {"seed": 1}}
+    assert ran == ["prepare", "train", "generate", "generate", "evaluate"]
+    run_study({"seed": 2}, tmp_path)  # other params begin anew
+    assert ran[5:] == list(studies.STAGES)
+
+
+def test_the_table_has_a_row_a_file_and_says_what_was_not_measured(tmp_path, monkeypatch):
+    facts = {
+        "num_real": {"train": {"cat": 1000, "dog": 200}},
+        "decision": "ship",
+        "uplift": {"cnn": {"D-B": DELTA, "C-A": DELTA}, "linear": {"D-B": DELTA}},
+    }
+    write_json(facts, tmp_path / "studies" / "few.json")
+    monkeypatch.setattr(studies, "findings", lambda results: facts | {"decision": "no"})
+    monkeypatch.setattr(studies, "RESULTS", tmp_path)
+    heads, _, own, few = table(tmp_path).splitlines()
+    assert len(heads.split("|")) == len(few.split("|"))
+    assert own.startswith("| elpv | 1,200 | 7 | +1.3 (-0.5 to +3.0) |")
+    assert few.endswith("| none made | yes |")
+    readme = tmp_path / "README.md"
+    readme.write_text("a\n<!-- studies -->\nold\n<!-- end of studies -->\nb\n")
+    write_table(readme)
+    assert readme.read_text() == (
+        f"a\n<!-- studies -->\n{table(tmp_path)}<!-- end of studies -->\nb\n"
+    )
+
+
+@pytest.mark.slow
+def test_a_study_runs_from_the_source_to_the_verdict(tmp_path, monkeypatch):
+    monkeypatch.setattr(studies, "STUDIES", {"tiny": TINY | {"prepare.train_fraction": 0.1}})
+    monkeypatch.setattr(studies, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(studies, "SCRATCH", tmp_path / "scratch")
+    monkeypatch.setattr(studies, "write_table", lambda readme: None)
+    studies.main(["tiny"])
+    found = read_json(tmp_path / "results" / "studies" / "tiny.json")
+    assert max(found["num_real"]["train"].values()) < 20
+    assert set(found["uplift"]) == {"cnn", "linear"}
+    assert {"low_pp", "high_pp"} <= set(found["uplift"]["cnn"]["D-B"])
+    assert [point["fraction"] for point in found["learning_curve"]] == [0.5, 1]
+    assert found["class_mean"]["floor"]["kid"] is not None
+    assert set(found["seconds"]) == set(studies.STAGES)
+    assert not list(Path(tmp_path / "scratch").iterdir())
