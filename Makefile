@@ -19,6 +19,7 @@ install: $(VENV)/installed ## make .venv and install the project with its pinned
 
 repro: $(VENV)/installed ## run the pipeline: dvc repro, then print the summary
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+	@$(BIN)/python -m benchmarks.studies table
 	@$(BIN)/ganaug summary
 
 check: $(VENV)/installed ## lint and types

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,11 +8,12 @@ import torch
 from ganaug.evaluation import arms
 from ganaug.evaluation.arms import (
     ARMS,
+    DRAWN,
     FIT_SECONDS,
     LabelledImages,
     Recipe,
     Run,
-    keep_fraction,
+    draw_rows,
     score_runs,
     train_arm,
 )
@@ -86,20 +89,18 @@ def test_the_number_of_threads_is_left_as_it_was():
 
 def test_a_fraction_keeps_its_share_of_each_class_and_grows_by_adding():
     labels = np.repeat([0, 1], [30, 10])
-    few, more = (keep_fraction(labels, share, seed=0) for share in (0.1, 0.5))
+    few, more = (draw_rows(labels, share, rng=np.random.default_rng(0)) for share in (0.1, 0.5))
     assert np.bincount(labels[few]).tolist() == [3, 1]
     assert np.bincount(labels[more]).tolist() == [15, 5]
     assert set(few) < set(more)
-    assert keep_fraction(labels, 1, seed=0).tolist() == list(range(40))
-    assert keep_fraction(labels, 0.5, seed=1).tolist() != more.tolist()
+    assert draw_rows(labels, 1, rng=np.random.default_rng(0)).tolist() == list(range(40))
+    assert draw_rows(labels, 0.5, rng=np.random.default_rng(1)).tolist() != more.tolist()
 
 
 def used_by(run, monkeypatch):
     """What a run hands to the trainer."""
     calls = {}
-    monkeypatch.setattr(
-        arms, "train_classifier", lambda *a, **options: calls.update(options, images=a[0])
-    )
+    monkeypatch.setattr(arms, "train_classifier", lambda *_, **options: calls.update(options))
     train_arm(run, SETS[run.network], num_classes=2, recipe=RECIPE, seed=0)
     return calls
 
@@ -125,7 +126,22 @@ def test_arms_differ_in_their_images_only(arm, balanced, classical, share, monke
     same = ("num_steps", "batch_size", "lr", "num_classes")
     assert [options[key] for key in same] == [3, 8, 0.01, 2]
     assert options["seed"] == used_by(Run("linear", "A", 0, 1), monkeypatch)["seed"]
-    assert len(used_by(Run("cnn", arm, 0, 1, fraction=0.25), monkeypatch)["images"]) == 8
+    assert (
+        options["rows"].tolist() == used_by(Run("linear", "A", 0, 1), monkeypatch)["rows"].tolist()
+    )
+
+
+def test_each_repetition_draws_its_own_images_of_both_kinds(monkeypatch):
+    def drawn(seed, fraction=1.0):
+        options = used_by(Run("cnn", "D", seed, 1, fraction=fraction), monkeypatch)
+        return options["rows"], options["synthetic"].rows
+
+    for one, other, name in zip(drawn(0), drawn(1), ("train", "synthetic"), strict=True):
+        labels = SETS["cnn"][name].labels
+        most = [math.ceil(DRAWN * n) for n in np.bincount(labels)]
+        assert np.bincount(labels[one]).tolist() == most
+        assert one.tolist() != other.tolist()
+    assert set(drawn(0, fraction=0.25)[0]) < set(drawn(0)[0])
 
 
 def test_weights_of_synthetic_images_reach_the_loss():

@@ -89,8 +89,9 @@ class SyntheticFilter:
         for half in (0, 1):
             seen = halves == half
             model = train_classifier(
-                images[seen],
-                labels[seen],
+                images,
+                labels,
+                rows=np.flatnonzero(seen),
                 network=small_cnn,
                 num_classes=self._num_classes,
                 num_steps=num_steps,

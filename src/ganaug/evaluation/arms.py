@@ -1,6 +1,8 @@
 """The arms: one classifier recipe on different training sets, repeated over paired seeds.
 
-All arms take the same number of optimiser steps at the same batch size and keep the last weights,
+A repetition draws its own nine tenths of the real and of the synthetic images, so that intervals
+cover which ones there happened to be, and its own first weights and batches; arms of one repetition
+share them all. All arms take the same number of optimiser steps at the same batch size and keep the last weights,
 so an arm with more images gets no longer training and none is picked by its test score. Runs are
 independent, one thread each, so any number of workers gives the same numbers.
 """
@@ -31,6 +33,7 @@ from ganaug.rng import derive_seed, numpy_rng
 RECALL = "recall/"  # + class name: columns of the runs
 FIT_SECONDS = "fit_seconds"  # column of the runs: a run's training time, shared by its rows
 NETWORKS = {"cnn": small_cnn, "linear": linear}
+DRAWN = 0.9  # share of the real and of the synthetic images that each repetition draws for itself
 
 
 @dataclass(frozen=True)
@@ -101,12 +104,14 @@ def train_arm(run: Run, sets: Sets, *, num_classes: int, recipe: Recipe, seed: i
     train, synthetic, pool = sets["train"], sets["synthetic"], None
     if arm.synthetic:
         share = run.ratio / (1 + run.ratio) if arm.real else 1.0
-        pool = SyntheticPool(synthetic.images, synthetic.labels, synthetic.weights, share)
-    kept = keep_fraction(train.labels, run.fraction, seed=own_seed)
+        made = draw_rows(synthetic.labels, DRAWN, rng=numpy_rng(own_seed, "synthetic"))
+        pool = SyntheticPool(synthetic.images, synthetic.labels, synthetic.weights, share, made)
+    rows = draw_rows(train.labels, DRAWN * run.fraction, rng=numpy_rng(own_seed, "fraction"))
     with _one_thread():
         model: nn.Module = train_classifier(
-            train.images if run.fraction == 1 else train.images[kept],
-            train.labels[kept],
+            train.images,
+            train.labels,
+            rows=rows,
             network=NETWORKS[run.network],
             num_classes=num_classes,
             num_steps=recipe.num_steps,
@@ -120,9 +125,10 @@ def train_arm(run: Run, sets: Sets, *, num_classes: int, recipe: Recipe, seed: i
     return model
 
 
-def keep_fraction(labels: NDArray[np.int64], fraction: float, *, seed: int) -> NDArray[np.int64]:
-    """Rows of a share of each class, rounded up; all rows at 1."""
-    rng = numpy_rng(seed, "fraction")
+def draw_rows(
+    labels: NDArray[np.int64], fraction: float, *, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Rows of a share of each class, rounded up, in rising order."""
     rows = [rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
     return np.sort(np.concatenate([own[: math.ceil(len(own) * fraction)] for own in rows]))
 

@@ -10,6 +10,7 @@ from ganaug.images import Pixels
 from ganaug.rng import numpy_rng
 
 Labels = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class SyntheticPool:
     labels: Labels  # [M]
     weights: NDArray[np.float32]  # [M], > 0, of each image in the loss; a real image's is 1
     batch_fraction: float  # 0 < share <= 1; at 1 no real image is used
+    rows: Indices | None = None  # of these, the ones that are used; None: all
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ def endless_batches(
     images: Pixels,
     labels: Labels,
     *,
+    rows: Indices | None = None,
     batch_size: int,
     class_balanced: bool,
     synthetic: SyntheticPool | None,
@@ -45,6 +48,7 @@ def endless_batches(
     Args:
         images: [N, H, W, C] uint8, real; may be a memory map.
         labels: [N].
+        rows: indices of the images that are used; None: all.
         batch_size: B, real and synthetic together.
         class_balanced: whether each class with real images is drawn equally often; within a class,
             every real image is used once before any is used again.
@@ -52,21 +56,23 @@ def endless_batches(
         seed: real and synthetic rows come from streams of their own.
     """
     rng = numpy_rng(seed, "real")
-    real = _balanced_order(labels, rng) if class_balanced else _endless_order(len(labels), rng)
+    rows = np.arange(len(labels)) if rows is None else rows
+    real = _balanced_order(labels[rows], rng) if class_balanced else _endless_order(len(rows), rng)
     if synthetic is None:
         while True:
-            rows = _take(real, batch_size)
-            yield Batch(images[rows], labels[rows], np.ones(batch_size, np.float32))
+            some = rows[_take(real, batch_size)]
+            yield Batch(images[some], labels[some], np.ones(batch_size, np.float32))
     num_synthetic = round(batch_size * synthetic.batch_fraction)
     if synthetic.batch_fraction < 1:  # a mix holds both, however small the share
         num_synthetic = min(max(1, num_synthetic), batch_size - 1)
     num_real = batch_size - num_synthetic
-    made = _endless_order(len(synthetic.labels), numpy_rng(seed, "synthetic"))
+    pool = np.arange(len(synthetic.labels)) if synthetic.rows is None else synthetic.rows
+    made = _endless_order(len(pool), numpy_rng(seed, "synthetic"))
     while True:
-        rows, more = _take(real, num_real), _take(made, num_synthetic)
+        some, more = rows[_take(real, num_real)], pool[_take(made, num_synthetic)]
         yield Batch(
-            np.concatenate([images[rows], synthetic.images[more]]),
-            np.concatenate([labels[rows], synthetic.labels[more]]),
+            np.concatenate([images[some], synthetic.images[more]]),
+            np.concatenate([labels[some], synthetic.labels[more]]),
             np.concatenate([np.ones(num_real, np.float32), synthetic.weights[more]]),
         )
 

@@ -106,6 +106,7 @@ def train_classifier(
     images: Rows,
     labels: Labels,
     *,
+    rows: NDArray[np.int64] | None = None,
     network: Callable[[tuple[int, ...], int], Network],
     num_classes: int,
     num_steps: int,
@@ -125,6 +126,7 @@ def train_classifier(
     Args:
         images: [N, ...] of real images, as the network takes them; may be a memory map.
         labels: [N] in 0..K-1.
+        rows: indices of the real images that are used; None: all.
         network: makes one from the shape of a row and K.
         num_classes: K.
         num_steps: optimiser steps.
@@ -147,6 +149,7 @@ def train_classifier(
     batches = endless_batches(
         images,
         labels,
+        rows=rows,
         batch_size=batch_size,
         class_balanced=class_balanced,
         synthetic=synthetic,
