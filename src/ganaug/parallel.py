@@ -80,7 +80,7 @@ def _map_here(
     num_deaths, begun = 0, False
     while waiting or not begun:
         begun = True
-        parallel = joblib.Parallel(n_jobs=num_workers, return_as="generator_unordered")
+        parallel = joblib.Parallel(num_workers, return_as="generator_unordered", batch_size=1)
         try:
             for number, result in parallel(
                 joblib.delayed(_guarded)(os.getpid(), function, *drawn) for drawn in draw()

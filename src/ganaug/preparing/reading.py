@@ -31,7 +31,7 @@ from ganaug.preparing.decode import Form, UnusableImage, decode_image
 from ganaug.sources.base import Refused, SourceImage
 from ganaug.thumbnails import shrink
 
-IMAGES_PER_SHARD = 256
+IMAGES_PER_SHARD = 64  # few, so that all workers end at about the same time
 BYTES_PER_SHARD = 2**24  # of encoded images that lie in memory, and then go to a worker
 
 
