@@ -1,3 +1,5 @@
+import errno
+
 import pytest
 
 from ganaug.errors import DatasetError, GanaugError, StoppedBySignal, run
@@ -21,6 +23,25 @@ def test_a_signal_becomes_exit_code_128_plus_its_number(capsys):
         run(command)
     assert stopped.value.code == 143
     assert capsys.readouterr().err == "stopped: saved at 12 kimg\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_becomes_one_line_and_exit_code_2(capsys, number):
+    def command():
+        raise OSError(number, "No space left on device", "data/prepared")
+
+    with pytest.raises(SystemExit) as stopped:
+        run(command)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("error: data/prepared: the disk is full, or its quot")
+
+
+def test_another_error_of_the_system_keeps_its_traceback():
+    def command():
+        raise OSError(errno.EIO, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output"):
+        run(command)
 
 
 def test_our_own_mistakes_keep_their_traceback():

@@ -1,10 +1,14 @@
+import os
+import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
+from ganaug.errors import SourceError, WorkerError
 from ganaug.parallel import map_unordered
 
 SLEEPERS = """
@@ -13,6 +17,16 @@ from ganaug.parallel import map_unordered
 print(list(map_unordered(time.sleep, [0, 0], num_workers=2)), flush=True)
 list(map_unordered(time.sleep, [60, 60], num_workers=2))
 """
+
+
+def kill_own_worker(folder):
+    """Give the process' id to a folder, and end as for want of memory."""
+    (folder / str(os.getpid())).touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse(number):
+    raise SourceError(f"no {number} here")
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])
@@ -31,3 +45,29 @@ def test_workers_of_a_killed_program_end():
     program.stdout.close()
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert alive == []
+
+
+def test_a_task_that_kills_every_worker_ends_the_run(tmp_path):
+    with pytest.raises(WorkerError, match="killed 3 times, as they are when memory runs out"):
+        list(map_unordered(kill_own_worker, [tmp_path] * 2, num_workers=2))
+    assert len(list(tmp_path.iterdir())) >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["ray", "dask"])
+def test_a_cluster_ends_with_its_run_and_hands_errors_on(backend, tmp_path, monkeypatch):
+    with monkeypatch.context() as elsewhere:
+        elsewhere.chdir(tmp_path)
+        places = map_unordered(Path.absolute, [Path("a")] * 2, num_workers=2, backend=backend)
+        assert set(places) == {tmp_path / "a"}
+    with pytest.raises(SourceError, match="no 7 here"):
+        list(map_unordered(refuse, [7, 7], num_workers=2, backend=backend))
+    begun = psutil.Process().children(recursive=True)
+    assert [p for p in begun if "ray" in p.name() or "spawn_main" in str(p.cmdline())] == []
+
+
+@pytest.mark.parametrize(("backend", "module"), [("ray", "ray"), ("dask", "distributed")])
+def test_a_missing_package_is_named(backend, module, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(WorkerError, match=rf"pip install 'ganaug\[{backend}\]'"):
+        list(map_unordered(abs, [1, 2], num_workers=2, backend=backend))

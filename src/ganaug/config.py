@@ -94,6 +94,7 @@ class PrepareParams(_Section):
     keep_splits: Annotated[str, Field(min_length=1)] | None
     near_duplicate_distance: Annotated[float, Field(ge=0, le=0.5)]
     max_pixels: Annotated[int, Field(ge=1, le=MOST_PIXELS)]
+    backend: Literal["loky", "ray", "dask"]
     elpv: ElpvParams
     files: FilesParams
     table: TableParams

@@ -1,9 +1,10 @@
 """Errors for people: what was wrong, where, and what to do, in one line.
 
-Code raises these for anything that a user can cause; `run` turns them into that line and exit code
-2. Anything else is our own mistake and keeps its traceback.
+Code raises these for anything that a user can cause; `run` turns them, and a full disk, into that
+line and exit code 2. Anything else is our own mistake and keeps its traceback.
 """
 
+import errno
 import sys
 from collections.abc import Callable
 
@@ -32,6 +33,10 @@ class TrainingError(GanaugError):
     """Training can't start or can't go on."""
 
 
+class WorkerError(GanaugError):
+    """Worker processes were killed again and again, or the cluster can't be used."""
+
+
 class StoppedBySignal(Exception):
     """A run saved its state and stopped because it was asked to; exit code 128 + signal."""
 
@@ -46,6 +51,15 @@ def run(command: Callable[[], object]) -> None:
         command()
     except GanaugError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(
+            f"error: {where}the disk is full, or its quota; free some space and run again",
+            file=sys.stderr,
+        )
         sys.exit(2)
     except StoppedBySignal as stopped:
         print(f"stopped: {stopped}", file=sys.stderr)

@@ -1,54 +1,109 @@
-"""Parallel runs over processes whose workers never outlive the program that started them."""
+"""Parallel runs over processes, of this machine or of a cluster; one that dies loses no task.
+
+Workers on this machine never outlive the program that started them; those of a cluster are the
+cluster's own.
+"""
 
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
-from typing import Any, TypeVar
+from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
+from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 import joblib
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from ganaug.errors import WorkerError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+Backend = Literal["loky", "ray", "dask"]
+Submit = Callable[..., "Future[Any]"]  # the arguments of `_run_in`, to any worker
 
 POLL_SEC = 1.0
+MOST_DEATHS = 3  # of workers on this machine; a cluster has a limit of its own
 
 
 def map_unordered(
-    function: Callable[[Task], Result], tasks: Iterable[Task], *, num_workers: int
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    *,
+    num_workers: int,
+    backend: Backend = "loky",
 ) -> Iterator[Result]:
     """Results of `function` for each task, in the order in which they are done.
 
     Args:
         function: must be importable in a worker; memory-mapped arrays in a task are not copied.
+            A task may run again after its worker died.
         tasks: one argument each.
-        num_workers: processes; 1 runs here, -1 takes every core.
+        num_workers: processes; 1 runs here, -1 takes every core. A running cluster has its own.
+        backend: loky takes this machine; ray and dask the cluster that RAY_ADDRESS or
+            DASK_SCHEDULER_ADDRESS names, where this folder must be mounted at the same path, or
+            else one of their own on this machine.
     Raises:
+        WorkerError: workers died again and again, or the cluster can't be used.
         Exception: what `tasks` or `function` raised.
     """
-    failures: list[Exception] = []
+    if backend == "loky" or num_workers == 1:
+        yield from _map_here(function, tasks, num_workers=num_workers)
+    else:
+        yield from _map_on_cluster(function, tasks, num_workers=num_workers, backend=backend)
 
-    def until_failure() -> Iterator[Task]:
-        # joblib draws from a thread of its own, where an error would be lost and the run hang.
+
+def _map_here(
+    function: Callable[[Task], Result], tasks: Iterable[Task], *, num_workers: int
+) -> Iterator[Result]:
+    failures: list[Exception] = []
+    numbered, lock = enumerate(tasks), threading.Lock()
+    waiting: dict[int, Task] = {}  # drawn, but without a result yet
+
+    def draw() -> Iterator[tuple[int, Task]]:
+        # joblib draws from a thread of its own, where an error would be lost and the run hang; and
+        # that thread may still be drawing when a worker's death has begun the next round.
+        yield from list(waiting.items())
         try:
-            yield from tasks
+            while True:
+                with lock:
+                    number, task = next(numbered)
+                    waiting[number] = task
+                yield number, task
+        except StopIteration:
+            pass
         except Exception as error:
             failures.append(error)
 
-    parallel = joblib.Parallel(n_jobs=num_workers, return_as="generator_unordered")
-    results: Iterator[Result] = parallel(
-        joblib.delayed(_guarded)(os.getpid(), function, task) for task in until_failure()
-    )
-    yield from results
+    num_deaths, begun = 0, False
+    while waiting or not begun:
+        begun = True
+        parallel = joblib.Parallel(num_workers, return_as="generator_unordered", batch_size=1)
+        try:
+            for number, result in parallel(
+                joblib.delayed(_guarded)(os.getpid(), function, *drawn) for drawn in draw()
+            ):
+                del waiting[number]
+                yield result
+        except TerminatedWorkerError:
+            num_deaths += 1
+            if num_deaths == MOST_DEATHS:
+                raise WorkerError(
+                    f"worker processes were killed {num_deaths} times, as they are when memory "
+                    "runs out; free some and run again"
+                ) from None
     if failures:
         raise failures[0]
 
 
-def _guarded(parent: int, function: Callable[[Any], Result], task: Any) -> Result:
+def _guarded(
+    parent: int, function: Callable[[Any], Result], number: int, task: Any
+) -> tuple[int, Result]:
     if os.getpid() != parent:
         _exit_with(parent)
-    return function(task)
+    return number, function(task)
 
 
 @lru_cache(maxsize=1)
@@ -61,3 +116,94 @@ def _exit_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _map_on_cluster(
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    *,
+    num_workers: int,
+    backend: Backend,
+) -> Iterator[Result]:
+    num_workers = num_workers if num_workers > 0 else joblib.cpu_count()
+    with _CLUSTERS[backend](num_workers) as (submit, num_slots):
+        running = set[Future[Any]]()
+        for task in tasks:
+            if len(running) >= 2 * num_slots:  # one at work, one at hand
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from map(_outcome, done)
+            running.add(submit(Path.cwd(), function, task))
+        yield from map(_outcome, as_completed(running))
+
+
+def _run_in(
+    folder: Path, function: Callable[[Any], Result], task: Any
+) -> tuple[Result | None, Exception | None]:
+    """What a worker of a cluster does; paths in the task may be relative to `folder`."""
+    os.chdir(folder)
+    try:
+        return function(task), None
+    except Exception as error:  # as a value: each cluster wraps what is raised in its own way
+        return None, error
+
+
+def _outcome(future: "Future[Any]") -> Any:
+    try:
+        result, error = future.result()
+    except Exception as lost:
+        raise WorkerError(f"the cluster gave up a task: {_one_line(lost)}") from lost
+    if error is not None:
+        raise error
+    return result
+
+
+@contextmanager
+def _ray(num_workers: int) -> Iterator[tuple[Submit, int]]:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it reports to its makers
+    with _usable("ray"):
+        import ray
+
+        own = {"address": "local", "num_cpus": num_workers, "include_dashboard": False}
+        where = {} if os.environ.get("RAY_ADDRESS") else own
+        ray.init(**where, log_to_driver=False, logging_level="error")
+    try:
+        remote = ray.remote(_run_in)
+        slots = int(ray.cluster_resources().get("CPU", num_workers))
+        yield lambda *arguments: remote.remote(*arguments).future(), slots
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _dask(num_workers: int) -> Iterator[tuple[Submit, int]]:
+    with _usable("dask"):
+        import dask
+        from distributed import Client
+
+        own = {"n_workers": num_workers, "threads_per_worker": 1, "dashboard_address": None}
+        client = Client(**({} if dask.config.get("scheduler-address", None) else own))
+    with client:
+        slots = sum(client.nthreads().values()) or num_workers
+        yield partial(client.get_executor(pure=False).submit, _run_in), slots
+
+
+_CLUSTERS: dict[str, Callable[[int], AbstractContextManager[tuple[Submit, int]]]] = {
+    "ray": _ray,
+    "dask": _dask,
+}
+
+
+@contextmanager
+def _usable(backend: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError:
+        raise WorkerError(
+            f"backend {backend}: its package is missing: pip install 'ganaug[{backend}]'"
+        ) from None
+    except Exception as error:
+        raise WorkerError(f"backend {backend}: no cluster: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,9 +1,12 @@
 """Named random streams: every draw comes from (seed, names...), never from global state."""
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch  # takes two seconds, which stages without a network need not wait
 
 
 def derive_seed(seed: int, *names: str | int) -> int:
@@ -21,7 +24,9 @@ def numpy_rng(seed: int, *names: str | int) -> np.random.Generator:
 
 
 def torch_generator(
-    seed: int, *names: str | int, device: torch.device | str = "cpu"
-) -> torch.Generator:
+    seed: int, *names: str | int, device: "torch.device | str" = "cpu"
+) -> "torch.Generator":
     """A torch generator on `device` for the stream called `names`."""
+    import torch
+
     return torch.Generator(device=device).manual_seed(derive_seed(seed, *names))

@@ -36,7 +36,7 @@ def write_shards(
 
     Args:
         rows: the metadata columns of `records`, one row an image.
-        images: PNG bytes, one a row; those that lie in a file are read one shard at a time.
+        images: PNG bytes, one a row; those that lie in a file are read one row group at a time.
         folder: must exist.
         stem: say "train-real"; names what the shard holds.
         class_names: what `label` indexes.
@@ -52,7 +52,7 @@ def write_shards(
     paths: list[Path] = []
     for part in _parts(first_bits, sizes, np.arange(len(rows)), bit=63):
         paths.append(folder / f"{stem}-{len(paths):05d}.parquet")
-        _write_shard(checked.iloc[part], [bytes(images[row]) for row in part], paths[-1], schema)
+        _write_shard(checked.iloc[part], [images[row] for row in part], paths[-1], schema)
     return paths
 
 
@@ -69,15 +69,24 @@ def _parts(
     yield from _parts(bits, sizes, rows[upper], bit=bit - 1)
 
 
-def _write_shard(rows: pd.DataFrame, pngs: list[bytes], path: Path, schema: pa.Schema) -> None:
+def _write_shard(
+    rows: pd.DataFrame, images: Sequence[bytes | Span], path: Path, schema: pa.Schema
+) -> None:
+    # PNG does not compress further; everything that decides the bytes is fixed here or pinned.
+    with pq.ParquetWriter(path, schema, compression="none") as writer:
+        for start in range(0, len(rows), ROWS_PER_GROUP):
+            part = slice(start, start + ROWS_PER_GROUP)
+            writer.write_table(_table_of(rows.iloc[part], images[part], schema))
+
+
+def _table_of(rows: pd.DataFrame, images: Sequence[bytes | Span], schema: pa.Schema) -> pa.Table:
     structs = [
-        {"bytes": png, "path": f"{i}.png"} for png, i in zip(pngs, rows["image_id"], strict=True)
+        {"bytes": bytes(png), "path": f"{i}.png"}
+        for png, i in zip(images, rows["image_id"], strict=True)
     ]
     columns = {"image": structs, **{name: rows[name] for name in METADATA_COLUMNS}}
     arrays = [pa.array(columns[field.name], type=field.type, from_pandas=True) for field in schema]
-    # PNG does not compress further; everything that decides the bytes is fixed here or pinned.
-    table = pa.Table.from_arrays(arrays, schema=schema)
-    pq.write_table(table, path, compression="none", row_group_size=ROWS_PER_GROUP)
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def read_rows(paths: Sequence[Path]) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -1,4 +1,6 @@
 import hashlib
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -34,6 +36,11 @@ def test_the_stage_writes_shards_and_metrics_and_says_one_line(invoke, tmp_path)
     assert metrics["num_images"] == {"read": 1797, "accepted": 1797, "rejected": 0, "left_out": 0}
     assert result.stdout.splitlines()[-1] == f"prepare: {prepared.summary()} -> {tmp_path / 'out'}"
     assert result.stderr == ""
+
+
+def test_the_stage_starts_without_torch():
+    code = "import sys, pipeline.prepare; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_second_run_is_byte_identical(invoke, tmp_path, monkeypatch):

@@ -1,5 +1,9 @@
 import hashlib
+import os
+import signal
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -89,6 +93,35 @@ def test_same_input_same_bytes_whatever_the_workers(params, tmp_path):
     run(params, tmp_path / "a", toy_source(), num_workers=1)
     run(params, tmp_path / "b", toy_source(), num_workers=3)
     assert digests(tmp_path / "a") == digests(tmp_path / "b")
+
+
+class DeadlyPath(type(Path())):
+    """A file that kills the first process to read it."""
+
+    def read_bytes(self):
+        with suppress(FileExistsError):
+            self.with_suffix(".read").touch(exist_ok=False)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().read_bytes()
+
+
+@pytest.mark.parametrize(
+    "backend", ["loky", *(pytest.param(b, marks=pytest.mark.slow) for b in ("ray", "dask"))]
+)
+def test_same_bytes_on_every_backend_though_a_worker_is_killed(
+    params, tmp_path, backend, monkeypatch
+):
+    monkeypatch.setattr("ganaug.preparing.reading.IMAGES_PER_SHARD", 10)
+    source = toy_source()
+    images = list(source.images)
+    deadly = DeadlyPath(tmp_path / "deadly.png")
+    deadly.write_bytes(images[5].content)
+    run(params, tmp_path / "here", Source(source.facts, images), num_workers=1)
+    images[5] = replace(images[5], content=deadly)
+    params = params.model_copy(update={"backend": backend})
+    run(params, tmp_path / "there", Source(source.facts, images), num_workers=2)
+    assert deadly.with_suffix(".read").exists()
+    assert digests(tmp_path / "here") == digests(tmp_path / "there")
 
 
 def test_another_seed_moves_images_between_the_splits(params, tmp_path):

@@ -56,6 +56,15 @@ def test_colour_is_noticed_on_a_single_image(photos, look):
     assert look(photos).channels == 3
 
 
+def test_splits_of_an_earlier_version_are_not_asked_of_images_at_another_size(
+    photos, tmp_path, shipped_params
+):
+    prepare = shipped_params.prepare
+    files = prepare.files.model_copy(update={"path": str(photos)})
+    changes = {"source": "folder", "files": files, "keep_splits": str(tmp_path / "old")}
+    assert survey(prepare.model_copy(update=changes), seed=0).problems == []
+
+
 def test_text_names_what_to_think_about(photos, look):
     text = as_text(look(photos))
     assert re.search(r"cat +60 +86%", text)

@@ -53,7 +53,8 @@ def listed(source):
 @pytest.mark.parametrize("above", ["", "photos/"])
 def test_class_folders_are_read_also_below_a_folder_of_their_own(tmp_path, load, name, above):
     content = {above + file: data for file, data in content_of(FILES).items()}
-    path = WRITERS[name](tmp_path / name, content | {"__MACOSX/cat/._a.png": b"x"})
+    others = {"__MACOSX/cat/._a.png": b"x", "info.json": b"{}"}
+    path = WRITERS[name](tmp_path / name, others | content)
     source = load("archive", path)
     images = list(source.images)
     assert [(i.name, i.class_name) for i in images] == [(f, f.split("/")[0]) for f in FILES]
@@ -72,6 +73,11 @@ def test_split_folders_tables_and_parquet_are_recognised(tmp_path, load):
     rows = pd.DataFrame({"image": [{"bytes": png(0)}, {"bytes": png(1)}], "label": ["cat", "dog"]})
     parquet = write_tar(tmp_path / "c.tar", {"data/x.parquet": rows.to_parquet()})
     assert [c for _, c, _ in listed(load("archive", parquet))] == ["cat", "dog"]
+
+    frame = pd.DataFrame({"image": ["images/1.png", "images/2.png"], "label": ["cat", "dog"]})
+    content = {"labels.parquet": frame.to_parquet(), "info.json": b"{}"}
+    table = write_tar(tmp_path / "e.tar", content | content_of(frame["image"]))
+    assert [c for _, c, _ in listed(load("archive", table))] == ["cat", "dog"]
 
     beside = {"metadata.csv": b"file_name,weight\n"}  # another table does not hide the folders
     folders = write_zip(tmp_path / "d.zip", content_of(FILES) | beside)

@@ -62,13 +62,18 @@ def prepare(
         reason, left out of train by class, in every split and class.
     Raises:
         SourceError: the source can't be read.
+        WorkerError: the workers were killed, or `params.backend` can't be used.
         DatasetError: too many images are unusable, or the rest can't be learned from or split.
     """
     source = source or load_source(params)
     form = Form(params.resolution, params.channels, params.max_pixels)
     with scratch_folder(out.with_name(f".{out.name}.read")) as scratch:
         candidates, rejections = read_candidates(
-            source.images, form, scratch=scratch, num_workers=num_workers
+            source.images,
+            form,
+            scratch=scratch,
+            num_workers=num_workers,
+            backend=params.backend,
         )
         require_known_classes(candidates, source.facts)
         candidates, found = run_checks(candidates)

@@ -24,14 +24,14 @@ from rich.progress import track
 from ganaug.errors import DatasetError, GanaugError, SourceError
 from ganaug.fileio import Span, atomic_file, read_json, sha256_file, write_json
 from ganaug.images import Pixels, encode_png, pixel_id
-from ganaug.parallel import map_unordered
+from ganaug.parallel import Backend, map_unordered
 from ganaug.preparing import decode
 from ganaug.preparing.checks import Candidate, Rejection
 from ganaug.preparing.decode import Form, UnusableImage, decode_image
 from ganaug.sources.base import Refused, SourceImage
 from ganaug.thumbnails import shrink
 
-IMAGES_PER_SHARD = 256
+IMAGES_PER_SHARD = 64  # few, so that all workers end at about the same time
 BYTES_PER_SHARD = 2**24  # of encoded images that lie in memory, and then go to a worker
 
 
@@ -44,7 +44,12 @@ class _Shard:
 
 
 def read_candidates(
-    images: Iterable[SourceImage], form: Form, *, scratch: Path, num_workers: int = -1
+    images: Iterable[SourceImage],
+    form: Form,
+    *,
+    scratch: Path,
+    num_workers: int = -1,
+    backend: Backend = "loky",
 ) -> tuple[list[Candidate], list[Rejection]]:
     """Decode every image, in the source's order; a bar shows on a terminal.
 
@@ -54,13 +59,18 @@ def read_candidates(
         scratch: folder for the PNGs, which the candidates point into; what another run left there
             is used as far as it read the same.
         num_workers: processes; -1 one a core. The result does not depend on it.
+        backend: where they run, see `map_unordered`; nor on this.
     Raises:
         SourceError: two images of the source have one name.
+        WorkerError: see `map_unordered`.
     """
     shards = _cut(_require_unique_names(images), scratch, form)
     first = list(islice(shards, 2))
     results = map_unordered(
-        _read_shard, chain(first, shards), num_workers=num_workers if len(first) == 2 else 1
+        _read_shard,
+        chain(first, shards),
+        num_workers=num_workers if len(first) == 2 else 1,
+        backend=backend,
     )
     shown = track(
         results,

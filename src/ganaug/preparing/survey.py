@@ -69,6 +69,8 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
     Raises:
         SourceError: the source can't be read or could be misread.
     """
+    # An earlier version tells nothing of images that are read at another size.
+    params = params.model_copy(update={"keep_splits": None})
     with tempfile.TemporaryDirectory() as scratch:
         return _survey(load_source(params), params, Path(scratch), seed=seed)
 

@@ -1,16 +1,26 @@
-"""Which source reads a path, told by what lies there."""
+"""Which source reads a path, told by what lies there.
+
+Parquet that holds images is read as such; images in folders are class folders, whatever table or
+list lies beside them. Only an archive is looked into for a table of its images, by its columns.
+"""
 
 import tarfile
+from collections import defaultdict
 from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ganaug.config import TableParams
 from ganaug.errors import SourceError
+from ganaug.sources.files import IMAGE_SUFFIXES
+from ganaug.sources.webdataset import LABELS, halves
 
 EXPECTED = "a folder, a .csv or .parquet file, or a zip or tar"
 SOURCES = {".csv": "table", ".parquet": "parquet"} | dict.fromkeys(
     (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz"), "archive"
 )
-LABELS = {".cls", ".json"}  # beside an image of the same name in a tar of WebDataset
+NUM_LOOKED_AT = 32  # of a tar's members
 
 
 def recognise(path: str) -> str:
@@ -28,6 +38,8 @@ def recognise(path: str) -> str:
         return _recognise_folder(local)
     if source is None:
         raise SourceError(f"{path}: expected {EXPECTED}")
+    if source == "parquet" and _columns(local) and not _holds_images(local):
+        return "table"
     return "webdataset" if source == "archive" and is_webdataset(local) else source
 
 
@@ -36,29 +48,63 @@ def find_layout(folder: Path, columns: TableParams) -> tuple[str, Path]:
     shown = _shown(folder)
     while len(shown) == 1 and shown[0].is_dir():
         folder, shown = shown[0], _shown(shown[0])
-    for table in (entry for entry in shown if entry.suffix.lower() == ".csv"):
-        with table.open(encoding="utf-8-sig", errors="replace") as file:
-            header = file.readline().replace('"', "").strip().split(",")
-        if {columns.image, columns.label} <= set(header):
-            return "table", table
+    for file in shown:
+        if {columns.image, columns.label} <= set(_columns(file)) and not _holds_images(file):
+            return "table", file
     return _recognise_folder(folder), folder
 
 
 def is_webdataset(path: Path) -> bool:
-    """Whether a file is a tar whose first sample has a label beside it."""
+    """Whether a file is a tar in which an image has a label of the same name beside it."""
     try:
         with tarfile.open(path) as tar:
-            first = [Path(member.name) for _, member in zip(range(8), tar, strict=False)]
+            first = [member.name for _, member in zip(range(NUM_LOOKED_AT), tar, strict=False)]
     except (tarfile.TarError, OSError, EOFError):
         return False
-    return any(name.suffix in LABELS for name in first)
+    suffixes = defaultdict[str, set[str]](set)
+    for name in first:
+        key, suffix = halves(name)
+        suffixes[key].add(suffix)
+    return any(found & LABELS and found & IMAGE_SUFFIXES for found in suffixes.values())
 
 
 def _recognise_folder(folder: Path) -> str:
-    if any(folder.rglob("*.parquet")):
+    tables = list(folder.rglob("*.parquet"))
+    if any(map(_holds_images, tables)):
+        return "parquet"
+    if any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.rglob("*/*")):
+        return "folder"
+    if tables:
         return "parquet"
     return "webdataset" if any(folder.glob("*.tar")) else "folder"
 
 
+def _holds_images(path: Path) -> bool:
+    """Whether a Parquet file has a column of encoded images, as `datasets` writes it or bare."""
+    return any(
+        pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+        for kind in _columns(path).values()
+        if kind is not None
+    )
+
+
+def _columns(path: Path) -> dict[str, pa.DataType | None]:
+    """Type of each column of a table; None in a .csv, nothing for what can't be read as one."""
+    if path.suffix.lower() == ".csv" and path.is_file():
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            return dict.fromkeys(file.readline().replace('"', "").strip().split(","))
+    try:
+        schema = pq.read_schema(path) if path.suffix.lower() == ".parquet" else pa.schema([])
+    except (pa.ArrowException, OSError):
+        return {}
+    return dict(zip(schema.names, schema.types, strict=True))
+
+
 def _shown(folder: Path) -> list[Path]:
-    return [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    """Folders, and files of a kind that some source reads."""
+    known = SOURCES.keys() | IMAGE_SUFFIXES
+    return [
+        entry
+        for entry in sorted(folder.iterdir())
+        if not entry.name.startswith(".") and (entry.is_dir() or entry.suffix.lower() in known)
+    ]

@@ -23,7 +23,8 @@ from ganaug.sources.files import (
     require_split,
     split_of_shard,
 )
-from ganaug.sources.recognise import LABELS
+
+LABELS = {".cls", ".json"}
 
 
 def load_webdataset(params: PrepareParams) -> Source:
@@ -45,13 +46,13 @@ def _samples(path: Path, *, images: bool = False) -> Iterator[tuple[str, dict[st
     try:
         with tarfile.open(path) as tar:
             files = (member for member in iter_tar(tar) if not member.isdir())
-            for key, members in groupby(files, key=lambda member: _halves(member.name)[0]):
-                yield key, {_halves(m.name)[1]: _read(tar, m, images) for m in members}
+            for key, members in groupby(files, key=lambda member: halves(member.name)[0]):
+                yield key, {halves(m.name)[1]: _read(tar, m, images) for m in members}
     except (tarfile.TarError, OSError, EOFError) as error:
         raise SourceError(f"{path}: not a whole tar ({error})") from None
 
 
-def _halves(name: str) -> tuple[str, str]:
+def halves(name: str) -> tuple[str, str]:
     """Key and suffix, cut at the first dot of the file's name."""
     folder, slash, file = name.rpartition("/")
     stem, dot, suffix = file.partition(".")
@@ -61,7 +62,7 @@ def _halves(name: str) -> tuple[str, str]:
 def _read(tar: tarfile.TarFile, member: tarfile.TarInfo, images: bool) -> bytes | Refused | None:
     if not member.isfile():
         return Refused("link", "no file of its own in the tar")
-    suffix = _halves(member.name)[1]
+    suffix = halves(member.name)[1]
     if suffix not in LABELS and not (images and suffix in IMAGE_SUFFIXES):
         return None
     file = tar.extractfile(member)
