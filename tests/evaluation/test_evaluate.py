@@ -42,9 +42,9 @@ def run(prepared, synthetic, shipped_params, tmp_path):
 
 
 def test_right_images_ship_and_everything_is_plain_values(run):
-    found = run(*new_images())
+    found = run(*new_images(), num_seeds=3)
     assert found.verdict["decision"] == "ship", found.verdict["reasons"]
-    assert found.verdict["num_seeds"] == 2
+    assert found.verdict["num_seeds"] == 3
     assert found.verdict["ratio"]["chosen"] == 1, found.verdict["ratio"]
     assert set(found.metrics["arms"]) == {"A", "B", "B'", "C", "D", "E"}
     assert found.metrics["arms"]["B"]["mean"] > 0.9

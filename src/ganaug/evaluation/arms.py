@@ -1,8 +1,8 @@
 """The arms: one classifier recipe on different training sets, repeated over paired seeds.
 
 A repetition draws its own nine tenths of the real and of the synthetic images, so that intervals
-cover which ones there happened to be, and its own first weights and batches; arms of one repetition
-share them all. All arms take the same number of optimiser steps at the same batch size and keep the last weights,
+cover which ones there happened to be, and its own first weights and batches; its arms share them.
+All arms take the same number of optimiser steps at the same batch size and keep the last weights,
 so an arm with more images gets no longer training and none is picked by its test score. Runs are
 independent, one thread each, so any number of workers gives the same numbers.
 """

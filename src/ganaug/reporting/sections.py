@@ -160,7 +160,10 @@ def provenance_facts(prepared: Prepared, made: Json, metrics: Json, verdict: Jso
         ("Real images", f"{source['name']} {source['version']}, {source['homepage']}"),
         ("Licence", source["license"]),
         ("Citation", source["citation"]),
-        ("Images", ", ".join(f"{number:,} {_words(what)}" for what, number in read.items())),
+        (
+            "Images",
+            ", ".join(f"{number:,} {what.replace('_', ' ')}" for what, number in read.items()),
+        ),
         ("Format", f"{side} x {side} px, {colours}"),
         ("Generator, sha256", made["generator_id"]),
         ("Amount of synthetic images", f"{made['strategy']}, {made['amount']:g}"),
