@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -28,6 +30,16 @@ def test_the_mark_of_synthetic_media_is_found(pixels):
 def test_what_is_no_png_is_refused():
     with pytest.raises(ValueError, match="not a PNG that can be decoded"):
         decode_png(b"not a PNG")
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((4, 4, 4), np.uint8), ((4, 4), np.uint16)], ids=["alpha", "16 bit"]
+)
+def test_pngs_of_another_kind_are_refused(shape, dtype):
+    buffer = io.BytesIO()
+    Image.fromarray(np.ones(shape, dtype)).save(buffer, format="PNG")
+    with pytest.raises(ValueError, match="not grey or RGB with 8 bits"):
+        decode_png(buffer.getvalue())
 
 
 def test_equal_pixels_give_equal_bytes_whatever_their_layout_in_memory(pixels):

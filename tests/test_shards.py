@@ -66,6 +66,16 @@ def test_images_that_do_not_fit_are_mapped_from_a_file(rows, images, tmp_path):
     assert np.array_equal(mapped, images)
 
 
+def test_images_that_differ_in_shape_or_are_torn_are_refused(rows, images, tmp_path):
+    larger = write(rows, [*images[:-1], np.zeros((8, 8, 1), np.uint8)], tmp_path / "a")
+    with pytest.raises(DatasetError, match=r"has shape \(8, 8, 1\), the first \(16, 16, 1\)"):
+        read_images(larger)
+    pngs = [encode_png(image) for image in images]
+    torn = write_shards(rows, [*pngs[:-1], b""], folder=tmp_path, stem="x", class_names=CLASSES)
+    with pytest.raises(DatasetError, match="not a PNG that can be decoded; run the stage"):
+        read_images(torn)
+
+
 def test_equal_rows_give_equal_bytes(rows, images, tmp_path):
     first = write(rows, images, tmp_path / "a")
     second = write(rows.set_index(pd.Index(range(100, 112))), images, tmp_path / "b")

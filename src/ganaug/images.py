@@ -10,8 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 Pixels = NDArray[np.uint8]
-
-
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEY = "XML:com.adobe.xmp"
 # IPTC's term for what a trained generator made, in the place where photo software looks for it.
 SYNTHETIC_TERM = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -43,13 +42,15 @@ def decode_png(content: bytes) -> Pixels:
     """The image, [H, W, C] uint8, of a PNG that `encode_png` made.
 
     Raises:
-        ValueError: it can't be decoded.
+        ValueError: it is none of grey or RGB with 8 bits, or can't be decoded.
     """
     # OpenCV's decoder, for every stage and every consumer decodes each row: Pillow's is slower.
     buffer = np.frombuffer(content, np.uint8)
-    found = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if len(buffer) else None
+    found = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if content.startswith(SIGNATURE) else None
     if found is None:
         raise ValueError("not a PNG that can be decoded")
+    if found.dtype != np.uint8 or found.shape[2:] not in {(), (3,)}:
+        raise ValueError(f"{found.dtype} and shape {found.shape}, not grey or RGB with 8 bits")
     pixels = found[:, :, None] if found.ndim == 2 else cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
     return np.asarray(pixels, np.uint8)
 

@@ -133,7 +133,12 @@ def iter_rows(
 
 def iter_images(paths: Sequence[Path]) -> Iterator[Pixels]:
     """Decoded images of all rows, in row order, one row group in memory at a time."""
-    return (decode_png(png) for path in paths for _, png in iter_rows(path, columns=()))
+    for path in paths:
+        for _, png in iter_rows(path, columns=()):
+            try:
+                yield decode_png(png)
+            except ValueError as error:
+                raise DatasetError(f"{path}: {error}; run the stage that wrote it again") from None
 
 
 def read_images(paths: Sequence[Path], *, spill: Path | None = None) -> NDArray[np.uint8]:
@@ -143,6 +148,8 @@ def read_images(paths: Sequence[Path], *, spill: Path | None = None) -> NDArray[
         paths: shards.
         spill: a .npy file to write them to, for what does not fit in memory; the array is then a
             read-only `np.memmap` of it.
+    Raises:
+        DatasetError: a shard can't be read, or its images differ in shape.
     """
     images = iter_images(paths)
     first = next(images)
@@ -153,6 +160,10 @@ def read_images(paths: Sequence[Path], *, spill: Path | None = None) -> NDArray[
         together = np.lib.format.open_memmap(spill, mode="w+", dtype=np.uint8, shape=shape)
     together[0] = first
     for row, image in enumerate(images, start=1):
+        if image.shape != first.shape:
+            raise DatasetError(
+                f"{paths[0].parent}: image {row} has shape {image.shape}, the first {first.shape}"
+            )
         together[row] = image
     if spill is None:
         return together

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from ganaug.errors import SnapshotError
@@ -12,7 +12,7 @@ from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json
 from ganaug.gan.architecture import Architecture, build_generator
 from ganaug.gan.networks import Generator
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS = "generator.safetensors"
 DESCRIPTION = "generator.json"
 
@@ -53,7 +53,7 @@ def save_snapshot(
     """
     with atomic_folder(folder) as temporary:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        save_file(contiguous, temporary / WEIGHTS)
+        (temporary / WEIGHTS).write_bytes(save(contiguous))  # not `save_file`: it hides the file
         description = {
             "format": FORMAT,
             "architecture": architecture.to_dict(),
