@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from ganaug.errors import ParamsError
@@ -257,6 +258,10 @@ def change_params(path: Path, changes: Mapping[str, Any]) -> Params:
     """
     yaml = YAML()
     yaml.width = 200
+    yaml.preserve_quotes = True
+    yaml.representer.add_representer(
+        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
     document = _read(path, yaml)
     _put(document, changes)
     text = io.StringIO()
@@ -283,7 +288,13 @@ def _put(document: Any, changes: Mapping[str, Any]) -> None:
         for name in sections:
             section = section.get(name) if isinstance(section, dict) else None
         if isinstance(section, dict):  # else it is missing, which the check says better
-            section[key] = value
+            section[key] = _in_one_line(value) if isinstance(value, list) else value
+
+
+def _in_one_line(values: list[Any]) -> CommentedSeq:
+    row = CommentedSeq(values)
+    row.fa.set_flow_style()
+    return row
 
 
 def _check(raw: Any, path: Path) -> Params:

@@ -1,10 +1,16 @@
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from ganaug.errors import DatasetError, SourceError
 from ganaug.preparing.checks import Candidate, Rejection
-from ganaug.preparing.rules import require_enough, require_few_rejected, require_known_classes
+from ganaug.preparing.rules import (
+    require_enough,
+    require_few_rejected,
+    require_known_classes,
+    require_two_halves,
+)
 from tests.toy_source import toy_source
 
 FACTS = toy_source().facts
@@ -66,3 +72,22 @@ def test_rejections_up_to_the_limit_pass_and_beyond_it_name_the_first_reasons():
 def test_a_source_without_images_is_refused():
     with pytest.raises(DatasetError, match="no images"):
         require_few_rejected([], num_read=0, most=1)
+
+
+@pytest.mark.parametrize(
+    ("groups", "refused"),
+    [
+        ("aaaabbbb", None),
+        ("aaaabbb", "7 training images, 4 of them in one group"),
+        ("aaaaaaabbb", "10 training images, 7 of them in one group"),
+    ],
+)
+def test_each_class_needs_two_halves_to_train_on(groups, refused):
+    own = pd.DataFrame({"class_name": "cat", "group": list(groups)})
+    other = pd.DataFrame({"class_name": "dog", "group": [f"d{i}" for i in range(8)]})
+    train = pd.concat([own, other], ignore_index=True)
+    if refused is None:
+        require_two_halves(train)
+        return
+    with pytest.raises(DatasetError, match=f"class 'cat' has {refused}"):
+        require_two_halves(train)

@@ -17,7 +17,7 @@ def photos(tmp_path):
     """60 cats and 10 dogs of 40 x 50 pixels, of 7 scenes, and three files that can't be used."""
     rng = np.random.default_rng(0)
     root = tmp_path / "My Photos"
-    for name, number in (("cat", 60), ("dog", 10)):
+    for name, number in (("cat", 60), ("dog", 20)):
         (root / name).mkdir(parents=True)
         for i in range(number):
             pixels = rng.integers(0, 256, (50, 40), dtype=np.uint8)
@@ -42,10 +42,10 @@ def look(shipped_params):
 
 def test_survey_counts_classes_groups_sizes_and_problems(photos, look):
     found = look(photos, group_pattern=r"(scene\d)_")
-    assert found.counts == {"cat": 60, "dog": 10}
+    assert found.counts == {"cat": 60, "dog": 20}
     assert found.num_groups == 7
-    assert found.sizes == [((40, 50), 72)]
-    assert found.modes == [("L", 72)]
+    assert found.sizes == [((40, 50), 82)]
+    assert found.modes == [("L", 82)]
     assert sorted(r.reason for r in found.rejections) == ["constant", "duplicate", "unreadable"]
     assert (found.resolution, found.channels) == (32, 1)
 
@@ -67,8 +67,8 @@ def test_splits_of_an_earlier_version_are_not_asked_of_images_at_another_size(
 
 def test_text_names_what_to_think_about(photos, look):
     text = as_text(look(photos))
-    assert re.search(r"cat +60 +86%", text)
-    assert "class 'dog' has 10 distinct images; below 50 a GAN may do harm" in text
+    assert re.search(r"cat +60 +75%", text)
+    assert "class 'dog' has 20 distinct images; below 50 a GAN may do harm" in text
     assert "note: no groups" in text
     assert "scene0_broken.png: " in text
     assert "no groups" not in as_text(look(photos, group_pattern=r"(scene\d)_"))
@@ -85,10 +85,10 @@ def test_what_prepare_would_refuse_is_a_problem_and_init_stops(photos, look, wri
     for i in range(20):
         (photos / "cat" / f"scene0_broken{i}.png").write_bytes(b"broken")
     (problem,) = look(photos).problems
-    assert problem.startswith("23 of 93 images are unusable")
+    assert problem.startswith("23 of 103 images are unusable")
     params = write_params({})
     before = params.read_text()
-    with pytest.raises(DatasetError, match="23 of 93 images are unusable"):
+    with pytest.raises(DatasetError, match="23 of 103 images are unusable"):
         run_init(photos, params)
     assert params.read_text() == before
 
@@ -119,7 +119,7 @@ def test_inspect_prints_and_writes_the_sheet(photos, tmp_path, repository):
         catch_exceptions=False,
     )
     assert result.exit_code == 0
-    assert "70 usable images, 3 rejected" in result.output
+    assert "80 usable images, 3 rejected" in result.output
     assert sheet.read_text().startswith("<!doctype html>")
 
 
@@ -140,6 +140,16 @@ def test_init_writes_params_for_the_images_and_keeps_the_comments(photos, write_
     assert prepare.files.group_pattern == r"(scene\d)_"
     assert load_params(params).merge.name == "my-photos-augmented"
     assert params.read_text().count("#") == before.count("#")
+
+
+def test_init_changes_no_other_line(photos, repository, tmp_path):
+    shipped = (repository / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(shipped)
+    run_init(photos, tmp_path / "params.yaml", "--flips", "hflip")
+    written = (tmp_path / "params.yaml").read_text().splitlines()
+    changed = {line.split(":")[0].strip() for line in set(written) - set(shipped.splitlines())}
+    assert changed == {"source", "resolution", "path", "name", "flips"}
+    assert any(line.strip().startswith("flips: [hflip]") for line in written)
 
 
 def test_init_with_a_bad_value_leaves_the_file_alone(photos, write_params):

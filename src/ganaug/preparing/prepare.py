@@ -20,7 +20,12 @@ from ganaug.preparing.earlier import keep_splits
 from ganaug.preparing.near_duplicates import join_near_duplicates
 from ganaug.preparing.prepared import DOCUMENT, REJECTED, STEMS, Prepared, read_prepared
 from ganaug.preparing.reading import read_candidates, scratch_folder
-from ganaug.preparing.rules import require_enough, require_few_rejected, require_known_classes
+from ganaug.preparing.rules import (
+    require_enough,
+    require_few_rejected,
+    require_known_classes,
+    require_two_halves,
+)
 from ganaug.preparing.split import assign_splits, complete_given_splits, thin_train
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import count_rows, describe_files, write_shards
@@ -96,8 +101,7 @@ def _split(
     candidates: Sequence[Candidate], params: PrepareParams, *, classes: Sequence[str], seed: int
 ) -> Accepted:
     """Rows and images, both sorted by image_id."""
-    images, salts, notes = split_candidates(candidates, params, seed=seed)
-    kept = thin_train(images, fraction=params.train_fraction, numbers=params.keep_train, seed=seed)
+    images, kept, salts, notes = split_candidates(candidates, params, seed=seed)
     left_out = dict(sorted(Counter(images.loc[~kept, "class_name"].tolist()).items()))
     if left_out:
         counts = ", ".join(f"{name} {number}" for name, number in left_out.items())
@@ -121,14 +125,15 @@ def _split(
 
 def split_candidates(
     candidates: Sequence[Candidate], params: PrepareParams, *, seed: int
-) -> tuple[pd.DataFrame, dict[str, int], list[str]]:
-    """Keep splits of an earlier version, near-duplicates together, and split the rest.
+) -> tuple[pd.DataFrame, "pd.Series[bool]", dict[str, int], list[str]]:
+    """Keep splits of an earlier version, near-duplicates together, split the rest, thin train.
 
     Returns:
         A row an image, in the order given: `class_name`, `group`, `split`, `image_id`, `png` (a
-        span of a file); the salt of every class; what was done about near-duplicates and splits.
+        span of a file); which of them stay; the salt of every class; what was done about
+        near-duplicates and splits.
     Raises:
-        DatasetError: they can't be split as wanted.
+        DatasetError: they can't be split as wanted, or a class has too few training images then.
     """
     if params.keep_splits is not None:
         candidates = keep_splits(candidates, Path(params.keep_splits))
@@ -139,7 +144,9 @@ def split_candidates(
         images, val_fraction=val, test_fraction=test, seed=seed
     )
     images["split"], salts = assign_splits(images, val_fraction=val, test_fraction=test, seed=seed)
-    return images, salts, [*notes, *more]
+    kept = thin_train(images, fraction=params.train_fraction, numbers=params.keep_train, seed=seed)
+    require_two_halves(images[kept & (images["split"] == "train")])
+    return images, kept, salts, [*notes, *more]
 
 
 def _table_of(candidates: Sequence[Candidate]) -> pd.DataFrame:

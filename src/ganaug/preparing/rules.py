@@ -3,11 +3,14 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import pandas as pd
+
 from ganaug.errors import DatasetError, SourceError
 from ganaug.preparing.checks import Candidate, Rejection
 from ganaug.sources.base import SourceFacts
 
 FEWEST_IMAGES = 8  # of a class; fewer can't be split, learned and measured
+FEWEST_IN_HALF = 4  # training images of a class: `generate` judges by halves of whole groups
 FEW_IMAGES = 50  # of a class; published GANs did harm below 20 to 50 (arXiv:2603.16134)
 SHOWN_REJECTIONS = 3
 
@@ -68,3 +71,22 @@ def require_enough(candidates: Sequence[Candidate], facts: SourceFacts) -> list[
         for name in facts.classes
         if counts[name] < FEW_IMAGES
     ]
+
+
+def require_two_halves(train: pd.DataFrame) -> None:
+    """Refuse a class whose training images make no two halves of whole groups.
+
+    Args:
+        train: columns `class_name` and `group`.
+    Raises:
+        DatasetError: too few images of a class, or nearly all in one group.
+    """
+    for name, groups in train.groupby("class_name")["group"]:
+        number, largest = len(groups), groups.value_counts().iloc[0]
+        if number < 2 * FEWEST_IN_HALF or number - largest < FEWEST_IN_HALF:
+            raise DatasetError(
+                f"class {name!r} has {number} training images, {largest} of them in one group; "
+                f"{2 * FEWEST_IN_HALF} are needed, {FEWEST_IN_HALF} outside of the largest group: "
+                "add images, merge the class with another, or hold out a smaller share "
+                "(prepare.val_fraction, prepare.test_fraction)"
+            )

@@ -17,7 +17,6 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from ganaug.errors import DatasetError
-from ganaug.preparing.rules import FEWEST_IMAGES
 from ganaug.records import SPLITS
 from ganaug.rng import derive_seed
 
@@ -121,7 +120,7 @@ def thin_train(
         numbers: of images, by class, in place of the fraction.
         seed: another seed keeps others.
     Raises:
-        DatasetError: an unknown class, or too few images of a class would stay.
+        DatasetError: an unknown class.
     """
     sizes = Counter(images.loc[images["split"] == "train", "class_name"].tolist())
     if unknown := sorted(set(numbers) - set(sizes)):
@@ -130,12 +129,6 @@ def thin_train(
             f"{', '.join(sorted(sizes))}"
         )
     most = {c: numbers.get(c, round(size * fraction)) for c, size in sizes.items()}
-    for name, size in sizes.items():
-        if most[name] < min(size, FEWEST_IMAGES):
-            raise DatasetError(
-                f"prepare.train_fraction and keep_train leave {most[name]} of the {size} training "
-                f"images of class {name!r}; at least {FEWEST_IMAGES} are needed"
-            )
     drawn = images["image_id"].map(lambda i: derive_seed(seed, "prepare", "thin", i))
     rank = drawn.groupby([images["split"], images["class_name"]]).rank()
     return (images["split"] != "train") | (rank <= images["class_name"].map(most))
