@@ -87,7 +87,7 @@ def test_the_curve_rises_by_real_images_and_is_left_out_with_one_point():
     found = summarise_networks(table, ["a", "b"], confidence=0.95, seed=0)
     labels = np.repeat([0, 1], [20, 4])
     points = learning_curve({1.0: found, 0.1: found}, labels)
-    assert [(p["fraction"], p["num_real"]) for p in points] == [(0.1, 3), (1.0, 22)]
+    assert [(p["fraction"], p["num_real"]) for p in points] == [(0.1, 3), (1.0, 24)]
     assert set(points[0]["networks"]["cnn"]["arms"]) == {"B", "B'", "D"}
     assert set(points[0]["networks"]["cnn"]["deltas"]) == {"D-B", "D-B'"}
     assert learning_curve({1.0: found}, labels) == []

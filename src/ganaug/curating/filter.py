@@ -28,7 +28,6 @@ from ganaug.rng import derive_seed, numpy_rng
 BATCH_SIZE = 64
 LR = 0.004
 MIN_IMAGES = 2 * (K + 1)  # of a class: both halves need neighbours
-FEW_REAL = 10  # images of a class; a quantile of fewer is taken from all classes together
 
 # Reasons to reject, in the order in which they are looked for.
 REASONS = ("duplicate", "near_copy", "wrong_class", "unrealistic")
@@ -182,15 +181,15 @@ def confidence_thresholds(
         confidence: [N] 0..1 of real images that no classifier has seen, in their own class.
         labels: [N].
         num_classes: K.
-        acceptance: share of a class's real images that pass, 0..1; more where that would ask for
-            less than chance, 1 / K.
+        acceptance: share of a class's real images that pass, 0..1; all of them where they are too
+            few to tell, fewer where that would ask for less than chance, 1 / K.
     """
-
-    def passed_by_most(own: NDArray[np.float64]) -> float:
-        return max(float(np.quantile(own, 1 - acceptance, method="lower")), 1 / num_classes)
-
+    chance = 1 / num_classes
     by_class = [confidence[labels == label] for label in range(num_classes)]
-    return [passed_by_most(own if len(own) >= FEW_REAL else confidence) for own in by_class]
+    return [
+        max(float(np.quantile(own, 1 - acceptance, method="lower")), chance) if len(own) else chance
+        for own in by_class
+    ]
 
 
 def reject_reasons(

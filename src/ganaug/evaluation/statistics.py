@@ -1,7 +1,7 @@
 """Paired differences between two arms: mean, BCa interval and sign-flip test over seeds.
 
-What varies from seed to seed is the classifier: its initial weights, the order of the batches and
-the augmentation. The images, the split and the generator stay, so the interval speaks about them.
+What varies from seed to seed is the classifier: which nine tenths of the images it gets, its first
+weights, the order of the batches and the augmentation. The split and the generator stay.
 """
 
 from collections.abc import Sequence

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganaug.evaluation.arms import DRAWN, RECALL, draw_rows
+from ganaug.evaluation.arms import RECALL, draw_rows
 from ganaug.evaluation.statistics import holm, paired_delta
 from ganaug.evaluation.verdict import DECISIVE
 from ganaug.rng import numpy_rng
@@ -111,7 +111,7 @@ def learning_curve(
     return [
         {
             "fraction": fraction,
-            "num_real": len(draw_rows(labels, DRAWN * fraction, rng=np.random.default_rng(0))),
+            "num_real": len(draw_rows(labels, fraction, rng=np.random.default_rng(0))),
             "networks": {
                 network: {
                     "arms": {
