@@ -2,8 +2,8 @@
 
 Each study runs the stages of dvc.yaml in a folder of its own, on params.yaml with changes, and
 leaves results/studies/NAME.json; delete that to run it again. One that was stopped goes on with the
-stage it was in, as long as the params are the same. `make table` writes README's table from these
-files and from the results of the pipeline itself.
+stage it was in, as long as params and code are the same. `make table` writes README's table from
+these files and from the results of the pipeline itself.
 """
 
 import os
@@ -12,14 +12,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from ganaug.config import change_params, load_params
+from ganaug.errors import GanaugError, run
 from ganaug.evaluation.verdict import MAIN, SECOND, SHIP
-from ganaug.fileio import atomic_file, read_json, write_json
+from ganaug.fileio import atomic_file, read_json, sha256_file, write_json
 from ganaug.gan.checkpoints import fingerprint
 
 ROOT = Path(__file__).parents[1]
@@ -27,13 +29,14 @@ PARAMS = ROOT / "params.yaml"
 RESULTS = ROOT / "results"
 SCRATCH = ROOT / ".ganaug" / "studies"
 STUDIES: dict[str, dict[str, Any]] = {
-    "elpv-10": {"prepare.train_fraction": 0.1, "train.kimg": 16},
-    "digits-10": {
-        "prepare.source": "digits",
-        "prepare.resolution": 16,
-        "prepare.train_fraction": 0.1,
-        "train.kimg": 20,
-    },
+    "elpv-10": {"prepare.source": "elpv", "prepare.resolution": 64, "train.kimg": 16},
+    "digits-10": {"prepare.source": "digits", "prepare.resolution": 16, "train.kimg": 20},
+}
+ALL = {
+    "prepare.train_fraction": 0.1,
+    "prepare.channels": 1,
+    "prepare.keep_splits": None,
+    "train.init_from": None,
 }
 STAGES = ("prepare", "train", "generate", "evaluate")
 ARMS = {"D-B": "over classical augmentation", "C-A": "over none"}
@@ -51,9 +54,11 @@ TABLE = re.compile(r"(?<=<!-- studies -->\n).*?(?=<!-- end of studies -->)", re.
 def main(names: Sequence[str]) -> None:
     """Run the studies that have no results yet, and bring README's table up to date."""
     for name in names:
+        if name not in STUDIES:
+            raise GanaugError(f"no study {name!r}; there are {', '.join(STUDIES)}")
         out = RESULTS / "studies" / f"{name}.json"
         if not out.is_file():
-            write_json(run_study(STUDIES[name], SCRATCH / name), out)
+            write_json(run_study(ALL | STUDIES[name], SCRATCH / name), out)
             shutil.rmtree(SCRATCH / name)
         print(f"{name}: {out}", flush=True)
     write_table(ROOT / "README.md")
@@ -66,22 +71,26 @@ def run_study(changes: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
         changes: of params.yaml, by `section.key`.
         scratch: folder that keeps what a stopped study has done.
     Raises:
-        CalledProcessError: a stage failed; what it says stands above.
+        GanaugError: a stage failed; what it says stands above.
     """
-    folder = scratch / fingerprint(load_params(PARAMS, changes).model_dump(mode="json"))
+    files = (path for part in ("src", "pipeline") for path in sorted((ROOT / part).rglob("*.py")))
+    code = [sha256_file(path) for path in files]
+    folder = scratch / fingerprint([load_params(PARAMS, changes).model_dump(mode="json"), code])
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(PARAMS, folder / "params.yaml")
     change_params(folder / "params.yaml", changes)
     commands = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
-    code = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    search = os.pathsep.join([str(ROOT), str(ROOT / "src")])
     for stage in STAGES:
         if not (folder / "results" / stage / "budget.json").is_file():  # it is written last
-            subprocess.run(
+            ended = subprocess.run(
                 [sys.executable, *commands[stage]["cmd"].split()[1:]],
                 cwd=folder,
-                env=os.environ | {"PYTHONPATH": code},
-                check=True,
+                env=os.environ | {"PYTHONPATH": search},
+                check=False,
             )
+            if ended.returncode:
+                raise GanaugError(f"{scratch.name}: the stage {stage} failed")
     return {"params": dict(changes), **findings(folder / "results")}
 
 
@@ -141,4 +150,5 @@ def _cells(facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    main([] if sys.argv[1:] == ["table"] else sys.argv[1:] or list(STUDIES))
+    wanted = [] if sys.argv[1:] == ["table"] else sys.argv[1:] or list(STUDIES)
+    run(partial(main, wanted))
