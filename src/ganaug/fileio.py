@@ -83,7 +83,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DatasetError(f"{path}: no such file; run the stage that writes it") from None
+        raise DatasetError(
+            f"{path}: no such file; run the stage that writes it, or name another folder"
+        ) from None
     except json.JSONDecodeError as error:
         raise DatasetError(f"{path}: not valid JSON ({error})") from None
 

@@ -67,9 +67,10 @@ def _require_committed(repo: Path) -> None:
 
     git = ["git", "status", "--porcelain"]
     shown = subprocess.run(git, cwd=repo, capture_output=True, text=True, check=False)
-    if shown.returncode or shown.stdout:
-        what = (shown.stdout or shown.stderr).splitlines()[0].strip()
-        raise GanaugError(f"{repo}: commit first ({what})")
+    if shown.returncode:
+        raise GanaugError(f"{repo}: no Git repository ({shown.stderr.strip()})")
+    if shown.stdout:
+        raise GanaugError(f"{repo}: commit first ({shown.stdout.splitlines()[0].strip()})")
     try:
         with Repo(str(repo)) as tracked:
             status = tracked.status(targets=[str(repo / AUGMENTED)])

@@ -35,6 +35,9 @@ def test_images_in_folders_are_class_folders_whatever_lies_beside_them(tmp_path)
     write_tar(tmp_path / "photos" / "old.tar", {"0.png": png(0), "0.cls": b"a"})
     assert recognise(str(tmp_path / "photos")) == "folder"
     assert recognise(str(tmp_path / "photos" / "age.parquet")) == "table"
+    codes = pd.DataFrame({"image": ["cat/a.png"], "code": [b"\x00\x01"]})
+    codes.to_parquet(tmp_path / "photos" / "codes.parquet")
+    assert recognise(str(tmp_path / "photos")) == "folder"
     rows = pd.DataFrame({"image": [{"bytes": png(0), "path": None}], "label": ["cat"]})
     rows.to_parquet(tmp_path / "photos" / "all.parquet")
     assert recognise(str(tmp_path / "photos")) == "parquet"

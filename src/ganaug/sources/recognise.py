@@ -70,7 +70,7 @@ def is_webdataset(path: Path) -> bool:
 
 def _recognise_folder(folder: Path) -> str:
     tables = list(folder.rglob("*.parquet"))
-    if any(map(_holds_images, tables)):
+    if any(_holds_images(table, bare=False) for table in tables):
         return "parquet"
     if any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.rglob("*/*")):
         return "folder"
@@ -79,12 +79,13 @@ def _recognise_folder(folder: Path) -> str:
     return "webdataset" if any(folder.glob("*.tar")) else "folder"
 
 
-def _holds_images(path: Path) -> bool:
-    """Whether a Parquet file has a column of encoded images, as `datasets` writes it or bare."""
+def _holds_images(path: Path, *, bare: bool = True) -> bool:
+    """Whether a Parquet file has a column {bytes, path}, as `datasets` writes it, or bare bytes."""
+    kinds = [kind for kind in _columns(path).values() if kind is not None]
     return any(
-        pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-        for kind in _columns(path).values()
-        if kind is not None
+        (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0)
+        or (bare and (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)))
+        for kind in kinds
     )
 
 
