@@ -20,7 +20,7 @@ from tests.evaluation.toy_synthetic import write_synthetic
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("controls")]
 CLASSES = tuple("0123456789")
-PER_CLASS = {"train": 12, "val": 20, "test": 50}  # the rest is fresh
+PER_CLASS = {"train": 12, "val": 20, "test": 80}  # the rest is fresh
 FEW = {"num_seeds": 2, "num_steps": 2}  # where no classifier decides
 
 
@@ -74,7 +74,7 @@ def prepared(parts, folder, shipped_params):
 def verdict(prepared, folder, shipped_params, tmp_path, monkeypatch):
     """The verdict on a synthetic set; the arms that no decision rests on are left out."""
     monkeypatch.setattr(stage, "ARMS", {name: ARMS[name] for name in ("B", "B'", "D")})
-    small = {"num_seeds": 3, "num_steps": 200, "ratios": (0, 1), "lr": 0.005}
+    small = {"num_seeds": 4, "num_steps": 200, "ratios": (0, 1), "lr": 0.005}
 
     def judged(images, labels, *, wanted=None, **changes):
         made = write_synthetic(
