@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ganaug.images import SYNTHETIC_TERM, Pixels
+from ganaug.images import Pixels, is_marked_synthetic
 
 ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # phones' MPO holds one photo and more
 REDUCING_GAP = 3.0  # the box filter leaves this many times the size; Pillow calls 3 near lossless
@@ -57,7 +57,7 @@ def decode_image(content: bytes | Path, form: Form) -> Pixels:
     """
     try:
         raw = _read(content) if isinstance(content, Path) else content
-        if SYNTHETIC_TERM.encode() in raw:
+        if is_marked_synthetic(raw):
             raise UnusableImage("synthetic", "its metadata says that a trained generator made it")
         image = open_image(raw, form)
         image = to_eight_bits(image)
