@@ -23,7 +23,7 @@ from ganaug.gan.compute import choose_compute
 from ganaug.gan.sampling import sample
 from ganaug.preparing.prepare import prepare
 from ganaug.preparing.prepared import Prepared, read_prepared
-from ganaug.shards import read_images, read_rows
+from ganaug.shards import read_labelled
 from ganaug.sources.registry import load_source
 from pipeline.train import make_trainer, plan_job
 
@@ -70,8 +70,8 @@ def prepare_source(source: str, resolution: int, folder: Path) -> Prepared:
 
 
 def _compare(dataset: Prepared, source: str, minutes: float | None, states: Path) -> None:
-    test_images, test_labels = _load(dataset, "test")
-    train_images, train_labels = _load(dataset, "train")
+    _, test_images, test_labels = read_labelled(dataset.shards("test"))
+    _, train_images, train_labels = read_labelled(dataset.shards("train"))
     extract = ImageNetFeatures("cpu")
     real = extract(test_images)
 
@@ -129,11 +129,6 @@ def train_for(
     Checkpoints(states, job.run_id).clear()
     generator = build_generator(job.architecture).eval()
     generator.load_state_dict(result.weights)
-    counts = np.bincount(_load(dataset, "test")[1])
+    counts = np.bincount(read_labelled(dataset.shards("test"))[2])
     labels = np.repeat(np.arange(len(counts)), counts)
     return sample(generator, labels.tolist(), list(range(len(labels)))), labels, seconds
-
-
-def _load(dataset: Prepared, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    paths = dataset.shards(split)
-    return read_images(paths), read_rows(paths)[0]["label"].to_numpy(np.int64)

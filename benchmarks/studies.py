@@ -35,6 +35,9 @@ STUDIES: dict[str, dict[str, Any]] = {
 ALL = {
     "prepare.train_fraction": 0.1,
     "prepare.channels": 1,
+    # More than `evaluate.ratios` can use, since distances want them too.
+    "generate.strategy": "ratio",
+    "generate.amount": 4.0,
     "prepare.keep_splits": None,
     "train.init_from": None,
 }

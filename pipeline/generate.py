@@ -7,10 +7,7 @@ accepted and rejected for which reason, the label confidence asked for), metrics
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-import pandas as pd
 import typer
-from numpy.typing import NDArray
 
 from ganaug.budget import measured
 from ganaug.config import load_params
@@ -22,8 +19,8 @@ from ganaug.errors import SnapshotError, run
 from ganaug.fileio import write_json
 from ganaug.gan.sampling import LatentLaw
 from ganaug.gan.snapshot import load_snapshot
-from ganaug.preparing.prepared import Prepared, read_prepared
-from ganaug.shards import read_images, read_rows
+from ganaug.preparing.prepared import read_prepared
+from ganaug.shards import read_labelled
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -46,7 +43,7 @@ def main(
             "run the stage train"
         )
     with measured("generate", results / "budget.json"):
-        rows, images, labels = _load(dataset, "train")
+        rows, images, labels = read_labelled(dataset.shards("train"))
         judge = SyntheticFilter(
             images,
             labels,
@@ -56,7 +53,7 @@ def main(
             seed=p.seed,
             num_steps=p.generate.filter_steps,
         )
-        _, images, labels = _load(dataset, "val")
+        _, images, labels = read_labelled(dataset.shards("val"))
         thresholds = confidence_thresholds(
             judge.score(images, labels).label_confidence,
             labels,
@@ -92,15 +89,6 @@ def main(
     write_json(tallies, results / "metrics.json")
     accepted, drawn = (sum(tallies[what].values()) for what in ("accepted", "drawn"))
     typer.echo(f"generate: {accepted} of {drawn} drawn images accepted -> {out}")
-
-
-def _load(
-    dataset: Prepared, split: str
-) -> tuple[pd.DataFrame, NDArray[np.uint8], NDArray[np.int64]]:
-    """Rows, images and labels of a split."""
-    paths = dataset.shards(split)
-    rows, _ = read_rows(paths)
-    return rows, read_images(paths), rows["label"].to_numpy(np.int64)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from ganaug.gan.snapshot import Snapshot, load_snapshot, save_snapshot
 from ganaug.gan.trainer import Observer, Trainer
 from ganaug.images import tile
 from ganaug.preparing.prepared import Prepared, read_prepared
-from ganaug.shards import read_images, read_rows
+from ganaug.shards import read_labelled
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -194,13 +194,13 @@ def _load(
     dataset: Prepared, split: str, *, compute: Compute, spill_to: Path
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Images and labels of a split; the images mapped from a file if the device can't hold them."""
-    paths = dataset.shards(split)
-    rows, _ = read_rows(paths)
     spill = None
-    if not compute.fits(len(rows) * dataset.channels * dataset.resolution**2):
+    num_images = sum(dataset.counts[split].values())
+    if not compute.fits(num_images * dataset.channels * dataset.resolution**2):
         spill_to.mkdir(parents=True, exist_ok=True)
         spill = spill_to / f"{split}-{compute.rank}.npy"
-    return read_images(paths, spill=spill), rows["label"].to_numpy(np.int64)
+    _, images, labels = read_labelled(dataset.shards(split), spill=spill)
+    return images, labels
 
 
 def _identity(p: Params, dataset: Prepared, initial: Snapshot | None) -> dict[str, Any]:

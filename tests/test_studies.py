@@ -74,6 +74,6 @@ def test_a_study_runs_from_the_source_to_the_verdict(tmp_path, monkeypatch):
     assert set(found["uplift"]) == {"cnn", "linear"}
     assert {"low_pp", "high_pp"} <= set(found["uplift"]["cnn"]["D-B"])
     assert [point["fraction"] for point in found["learning_curve"]] == [0.5, 1]
-    assert {"kid", "recall"} <= set(found["class_mean"]["floor"])  # None: too few to measure
+    assert found["class_mean"]["floor"]["kid"] is not None
     assert set(found["seconds"]) == set(studies.STAGES)
     assert not list(Path(tmp_path / "scratch").iterdir())

@@ -172,6 +172,14 @@ def read_images(paths: Sequence[Path], *, spill: Path | None = None) -> NDArray[
     return mapped
 
 
+def read_labelled(
+    paths: Sequence[Path], *, spill: Path | None = None
+) -> tuple[pd.DataFrame, NDArray[np.uint8], NDArray[np.int64]]:
+    """The rows of shards, their images [N, H, W, C] and labels [N]; see `read_images`."""
+    rows, _ = read_rows(paths)
+    return rows, read_images(paths, spill=spill), rows["label"].to_numpy(np.int64)
+
+
 def describe_files(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
     """sha256, bytes and rows of each shard, keyed by file name."""
     return {

@@ -169,7 +169,7 @@ def test_a_large_photo_scales_in_steps_to_almost_the_same():
     plain = np.asarray(photo.convert("L").resize((16, 16), Image.Resampling.LANCZOS), int)
     for content in (encoded(photo), encoded(photo, "JPEG", quality=95)):
         difference = np.abs(decode(content)[:, :, 0] - plain)
-        assert difference.mean() <= 1
+        assert difference.mean() <= 1.5
         assert difference.max() <= 8  # at the border
 
 

@@ -3,7 +3,7 @@
 Rules, so that nothing is clipped or guessed: EXIF rotation is applied; animations and stacks of
 pages are refused; 16-bit values are divided by 257; transparency is laid over black; colour becomes
 grey by 0.299 R + 0.587 G + 0.114 B; sides are scaled without keeping their ratio, with Lanczos down
-(after a box filter to about three times the size) and bicubic up, in Pillow's integer arithmetic,
+(after a box filter to about twice the size) and bicubic up, in Pillow's integer arithmetic,
 which gives the same bytes on every machine.
 """
 
@@ -18,7 +18,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ganaug.images import Pixels, is_marked_synthetic
 
 ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # phones' MPO holds one photo and more
-REDUCING_GAP = 3.0  # the box filter leaves this many times the size; Pillow calls 3 near lossless
+REDUCING_GAP = 2.0  # the box filter leaves this many times the size, as for Pillow's thumbnails
 MOST_ELONGATED = 8  # longer to shorter side; a strip squeezed into a square shows nothing
 LARGEST_16_BIT = 65535
 WIDE_MODES = ("I", "F")  # and I;16 in its byte orders: more than 8 bits a pixel
