@@ -4,6 +4,7 @@ A fresh process trains on random images for a few steps, so that nothing else co
 peak. The limit is the dataset and 1.5 GiB for torch, networks and everything else.
 """
 
+import itertools
 import multiprocessing
 import tempfile
 from pathlib import Path
@@ -21,30 +22,36 @@ from ganaug.gan.trainer import Trainer
 
 SIDE = 64
 SIZES = (10_000, 200_000)  # images
+CHANNELS = (1, 3)
 KIMG = 1.0
 OVERHEAD_MIB = 1536
 
 
 def main() -> None:
-    """Print the peak for a small and a large dataset beside the limit."""
+    """Print the peak for a small and a large dataset, grey and RGB, beside the limit."""
     context = multiprocessing.get_context("spawn")
-    for num_images in SIZES:
+    for channels, num_images in itertools.product(CHANNELS, SIZES):
         with context.Pool(1) as pool:
-            peak = pool.apply(_peak_mib, (num_images,))
-        dataset = num_images * SIDE**2 / 2**20
+            peak = pool.apply(_peak_mib, (num_images, channels))
+        dataset = num_images * SIDE**2 * channels / 2**20
         print(
-            f"memory: {num_images} images are {dataset:.0f} MiB, peak of training {peak:.0f} MiB, "
-            f"{peak / (dataset + OVERHEAD_MIB):.2f} of the limit",
+            f"memory: {num_images} images of {channels} channels are {dataset:.0f} MiB, "
+            f"peak of training {peak:.0f} MiB, {peak / (dataset + OVERHEAD_MIB):.2f} of the limit",
             flush=True,
         )
 
 
-def _peak_mib(num_images: int) -> float:
+def _peak_mib(num_images: int, channels: int) -> float:
     params = load_params(Path("params.yaml"), {"train.kimg": KIMG}).train
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (num_images, SIDE, SIDE, 1), dtype=np.uint8)
+    images = rng.integers(0, 256, (num_images, SIDE, SIDE, channels), dtype=np.uint8)
     architecture = resolve_architecture(
-        family="r3", size="small", resolution=SIDE, channels=1, num_classes=4, z_dim=params.z_dim
+        family="r3",
+        size="small",
+        resolution=SIDE,
+        channels=channels,
+        num_classes=4,
+        z_dim=params.z_dim,
     )
     batches = RealBatches(
         images,

@@ -1,5 +1,6 @@
-"""`make sweep`: a grid of training params as DVC experiments, then the table, best on val first.
+"""`make sweep`: a grid of params as DVC experiments, then the table, best on val first.
 
+KID and the other figures are those of the snapshot that each point would ship.
 Each point is trained in a copy of the work tree by `dvc exp run`; the test split stays unseen. The
 experiments are kept: `dvc exp apply NAME` takes one over, `dvc exp remove -A` forgets them all.
 """
@@ -7,6 +8,8 @@ experiments are kept: `dvc exp apply NAME` takes one over, `dvc exp remove -A` f
 import json
 import subprocess
 import sys
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 GRID = ("train.lr=5e-4,1e-3", "train.r1_gamma=0.3,1.0")
@@ -28,7 +31,7 @@ def ranked_table(shown: list[dict[str, Any]], names: list[str]) -> str:
 
     Args:
         shown: one entry a commit, each with its experiments.
-        names: params to show, as `section.key`.
+        names: params to show, as `section.key`, or deeper.
     """
     rows = []
     for commit in shown:
@@ -51,11 +54,9 @@ def _row(name: str, revision: dict[str, Any], names: list[str]) -> list[str] | N
     if not metrics or "val" not in metrics:
         return None
     params = data["params"]["params.yaml"]["data"]
-    values = []
-    for place in names:
-        section, key = place.split(".")
-        values.append(f"{params[section][key]:g}")
-    return [name, *values, *(f"{metrics['val'][figure]:.3f}" for figure in FIGURES)]
+    values = [reduce(getitem, place.split("."), params) for place in names]
+    figures = [metrics["val"].get(figure) for figure in FIGURES]  # None where classes are too small
+    return [name, *map(str, values), *("-" if f is None else f"{f:.3f}" for f in figures)]
 
 
 def _dvc(*arguments: str, capture: bool = False) -> str:

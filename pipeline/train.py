@@ -5,7 +5,9 @@ sample grids. The training state lies in --checkpoints, outside DVC's outputs, s
 run goes on.
 """
 
+import copy
 import inspect
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,6 +45,7 @@ class LiveObserver:
 
     def __init__(self, live: Live) -> None:
         self._live = live
+        self._summaries: dict[int, dict[str, Any]] = {}
 
     def metrics(self, images_seen: int, values: dict[str, float]) -> None:
         """Log values at a step that counts images."""
@@ -54,6 +57,11 @@ class LiveObserver:
             names = ", ".join(collapsed_classes(measured_on_val)) or "none"
             self._live.log_metric("val/collapsed_classes", names, plot=False)
         self._live.make_summary()  # type: ignore[no-untyped-call]
+        self._summaries[images_seen] = copy.deepcopy(self._live.summary)
+
+    def ships(self, images_seen: int) -> None:
+        """Return to the values of that step, which `dvc metrics` shows; curves stay whole."""
+        self._live.summary = self._summaries[images_seen]
 
     def samples(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
         """Overwrite the grid: one row a class."""
@@ -82,7 +90,7 @@ def main(
     if compute.rank > 0:  # it shares the work; the first process evaluates and writes
         make_trainer(p, job, compute, checkpoints=checkpoints).run()
         return
-    # Locked before the images are loaded: a second start must not touch what this one has mapped.
+    # Locked before the images are loaded, so that a second start is refused at once.
     locked = Checkpoints(checkpoints, job.run_id).locked()
     with locked, measured("train", results / "budget.json"):
         train(p, job, compute, out=out, results=results, checkpoints=checkpoints)
@@ -130,7 +138,8 @@ def train(
     with Live(str(results), dvcyaml=None, save_dvc_exp=False, monitor_system=False) as live:
         observer = LiveObserver(live)
         result = make_trainer(p, job, compute, checkpoints=checkpoints, observer=observer).run()
-    assert result is not None  # this is the first process
+        assert result is not None  # this is the first process
+        observer.ships(round(result.best["images_seen"]))
     started_from = None if job.initial is None else job.initial.generator_id
     save_snapshot(
         result.weights,
@@ -193,14 +202,18 @@ def make_trainer(
 def _load(
     dataset: Prepared, split: str, *, compute: Compute, spill_to: Path
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Images and labels of a split; the images mapped from a file if the device can't hold them."""
-    spill = None
+    """Images and labels of a split; the images mapped from a file if the device can't hold them.
+
+    The file loses its name once it is mapped: no second start can write to it, and it goes with
+    the process, however that dies.
+    """
     num_images = sum(dataset.counts[split].values())
-    if not compute.fits(num_images * dataset.channels * dataset.resolution**2):
-        spill_to.mkdir(parents=True, exist_ok=True)
-        spill = spill_to / f"{split}-{compute.rank}.npy"
-    _, images, labels = read_labelled(dataset.shards(split), spill=spill)
-    return images, labels
+    if compute.fits(num_images * dataset.channels * dataset.resolution**2):
+        return read_labelled(dataset.shards(split))[1:]
+    spill_to.mkdir(parents=True, exist_ok=True)
+    # A network drive may keep the file until it is closed; `Checkpoints.clear` then removes it.
+    with tempfile.TemporaryDirectory(dir=spill_to, ignore_cleanup_errors=True) as folder:
+        return read_labelled(dataset.shards(split), spill=Path(folder, "images.npy"))[1:]
 
 
 def _identity(p: Params, dataset: Prepared, initial: Snapshot | None) -> dict[str, Any]:

@@ -26,6 +26,7 @@ REFUSED = [
     ("train.z_dim", 1, "greater than or equal to 2"),
     ("train.lr", "fast", "number"),
     ("train.augment", ["rotate"], "translate"),
+    ("train.augment_probability", 1.0, "less than or equal to 0.8"),
     ("train.class_exponent", -0.5, "greater than or equal to 0"),
     ("generate.strategy", "double", "balance"),
     ("generate.max_draws_per_image", 0, "greater than or equal to 1"),
@@ -37,6 +38,24 @@ REFUSED = [
     ("evaluate.fractions", [0, 1], "greater than 0"),
     ("merge.name", "Solar Cells", "pattern"),
     ("merge.on_reject", "ignore", "real_only"),
+]
+
+NO_PENALTY = {"train.r1_gamma": 0.0, "train.r2_gamma": 0.0}
+WGAN = NO_PENALTY | {"train.loss": "wgan_gp", "train.gradient_penalty": 10.0}
+
+# Changes of the section train, each fine by itself, and why they do not go together.
+REFUSED_TOGETHER = [
+    (WGAN | {"train.family": "dcgan"}, "wgan_gp needs a gradient per image"),
+    ({"train.family": "dcgan"}, "set r1_gamma, r2_gamma and gradient_penalty to 0"),
+    (
+        NO_PENALTY | {"train.family": "dcgan", "train.gradient_penalty": 10.0},
+        "a gradient per image is not defined",
+    ),
+    (WGAN | {"train.gradient_penalty": 0.0}, "wgan_gp has no bound without its penalty"),
+    (WGAN | {"train.r1_gamma": 1.0}, "r1_gamma and r2_gamma pull it to zero"),
+    (WGAN | {"train.r2_gamma": 1.0}, "r1_gamma and r2_gamma pull it to zero"),
+    ({"train.devices": 3}, "take a multiple of 24"),
+    ({"train.devices": 2, "train.num_nodes": 2}, "take a multiple of 32"),
 ]
 
 
@@ -54,6 +73,23 @@ def test_each_rule_refuses_a_bad_value_and_says_where_and_why(write_params, plac
     assert f"{place}" in message
     assert reason in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(("changes", "reason"), REFUSED_TOGETHER)
+def test_values_that_do_not_go_together_are_refused_with_the_reason(write_params, changes, reason):
+    with pytest.raises(ParamsError) as caught:
+        load_params(write_params(changes))
+    message = str(caught.value)
+    assert "params.yaml: train: " in message
+    assert reason in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "changes", [WGAN, NO_PENALTY | {"train.family": "dcgan"}, {"train.devices": 2}]
+)
+def test_what_goes_together_is_taken(write_params, changes):
+    assert load_params(write_params(changes)).train.batch_size == 16
 
 
 def test_a_bad_value_is_shown(write_params):

@@ -134,7 +134,7 @@ class TrainParams(_Section):
     ema_kimg: Positive
     class_exponent: Fraction
     augment: tuple[Literal["translate", "brightness", "contrast", "cutout"], ...]
-    augment_probability: Fraction
+    augment_probability: Annotated[float, Field(ge=0, le=0.8)]
     num_evaluations: Count
     device: Literal["auto", "cpu", "cuda"]
     devices: Count

@@ -87,6 +87,18 @@ def test_look_takes_as_many_of_each_class(monkeypatch):
     assert looked[0][0].shape == (4, 1, 4, 4)
 
 
+def test_images_lie_in_memory_once_and_batches_as_networks_want_them():
+    images = np.zeros((40, 4, 4, 3), dtype=np.uint8)
+    options = {"batch_size": 16, "class_exponent": 0.5, "flips": (), "seed": 0, "device": CPU}
+    drawn = RealBatches(images, np.zeros(40, dtype=np.int64), **options)
+    images[:, 0, 1, 2] = 255  # seen, for it is the same memory
+    batch, _ = drawn.draw(0)
+    assert batch.shape == (16, 3, 4, 4)
+    assert batch.stride() == (48, 16, 4, 1)
+    assert batch[:, 2, 0, 1].min() == 1
+    assert batch.sum() == 16 * (2 - 48)
+
+
 def test_mapped_images_give_the_same_batches_in_any_order_of_steps(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 1), dtype=np.uint8)
     labels = np.repeat([0, 1], 20)

@@ -76,6 +76,9 @@ def test_best_evaluation_ships_even_if_a_later_one_is_worse(make_trainer):
     assert result.best == {"images_seen": 160, "kid": 0.1}
     values = [row["val/kid"] for _, row in observer.rows if "val/kid" in row]
     assert values == [0.1, 0.7]
+    at_best, at_end, shipped = observer.grids
+    assert np.array_equal(shipped, at_best)
+    assert not np.array_equal(shipped, at_end)
 
 
 def test_every_statistic_is_logged_and_total_is_the_sum(straight):
@@ -95,9 +98,9 @@ def test_generator_learns_which_class_is_bright(make_trainer):
     assert bright - dark > 75  # of 150 in the real images
 
 
-def test_samples_are_shown_at_every_evaluation(straight):
-    assert [grid.shape for grid in straight[1].grids] == [(400, 16, 16, 1)] * 2
-    assert not np.array_equal(*straight[1].grids)
+def test_samples_are_shown_at_every_evaluation_and_at_the_end(straight):
+    assert [grid.shape for grid in straight[1].grids] == [(400, 16, 16, 1)] * 3
+    assert not np.array_equal(*straight[1].grids[:2])
 
 
 def test_divergence_rolls_back_at_a_lower_rate_and_at_last_fails_with_advice(make_trainer, capsys):

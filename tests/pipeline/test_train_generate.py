@@ -5,12 +5,14 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from ganaug.config import load_params
 from ganaug.errors import SnapshotError, TrainingError
+from ganaug.gan.compute import choose_compute
 from ganaug.preparing.prepared import read_prepared
 from pipeline import generate, train
 
@@ -82,6 +84,36 @@ def test_train_writes_a_snapshot_and_dvclive_results(run_train, tmp_path):
     assert not any((tmp_path / "states").glob("*/*.safetensors"))  # done, so forgotten
 
 
+def test_summary_and_grid_are_those_of_the_snapshot_that_ships(run_train, tmp_path, monkeypatch):
+    values = [
+        {"kid": 1.0, "class_diversity/left": 0.2},
+        RuntimeError("cut off"),
+        {"kid": 2.0, "class_diversity/left": 0.9},
+    ]
+    grid = tmp_path / "train/plots/images/samples.png"
+    grids = []
+
+    def measure(images, labels):
+        grids.append(grid.read_bytes())
+        value = values[len(grids) - 1]
+        if isinstance(value, RuntimeError):
+            raise value
+        return value
+
+    monkeypatch.setattr(train, "ValidationScore", lambda *_, **__: measure)
+    with pytest.raises(RuntimeError, match="cut off"):
+        run_train(**{"train.num_evaluations": 2})
+    assert run_train(**{"train.num_evaluations": 2}).exit_code == 0
+    metrics = json.loads((tmp_path / "train" / "metrics.json").read_text())
+    assert metrics["step"] == 32
+    assert metrics["val"]["kid"] == 1.0
+    assert metrics["val"]["collapsed_classes"] == "left"
+    total = pd.read_csv(tmp_path / "train/plots/metrics/loss/total.tsv", sep="\t")
+    assert total["step"].tolist() == [16, 32, 48, 64]  # the curve stays whole
+    assert metrics["loss"]["total"] == pytest.approx(total["total"][1])
+    assert grid.read_bytes() == grids[0] != grids[2]
+
+
 def test_training_goes_on_from_a_snapshot_on_purpose(run_train, tmp_path):
     run_train()
     base = (tmp_path / "generator").rename(tmp_path / "base")
@@ -117,6 +149,21 @@ def test_images_that_do_not_fit_train_the_same_generator(run_train, tmp_path, mo
     monkeypatch.setattr("ganaug.gan.compute.Compute.fits", lambda self, num_bytes: False)
     assert weights() == resident
     assert not list((tmp_path / "states").rglob("*.npy"))
+
+
+def test_mapped_images_have_no_name_that_a_second_start_could_write_to(
+    prepared_folder, tmp_path, monkeypatch
+):
+    def load():
+        return train._load(prepared, "train", compute=compute, spill_to=tmp_path / "states")[0]
+
+    prepared, compute = read_prepared(prepared_folder), choose_compute(device="cpu")
+    resident = load()
+    monkeypatch.setattr("ganaug.gan.compute.Compute.fits", lambda self, num_bytes: False)
+    mapped = load()
+    assert isinstance(mapped, np.memmap)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert np.array_equal(mapped, resident)
 
 
 @pytest.mark.slow

@@ -44,9 +44,9 @@ class ValidationScore:
         Returns:
             "kid" (mean over classes, so that a rare class weighs as much as a common one; this one
             chooses the snapshot), "kid_overall", "precision", "recall", "density", "coverage"
-            (means over classes), and per class "class_kid/<class>" and
-            "class_diversity/<class>": mean pairwise
-            feature distance relative to the real class, 1 being as varied as real.
+            (means over classes), and per class "class_kid/<class>", "class_recall/<class>",
+            "class_coverage/<class>" and "class_diversity/<class>": mean pairwise feature distance
+            relative to the real class, 1 being as varied as real.
         """
         features = self._extractor(images)
         measured = per_class(
@@ -63,7 +63,8 @@ class ValidationScore:
         values["kid_overall"] = overall
         spreads = class_spreads(features, labels, len(self._class_names))
         for label, name in enumerate(self._class_names):
-            values[f"class_kid/{name}"] = measured["classes"][name]["kid"]
+            for metric in ("kid", "recall", "coverage"):
+                values[f"class_{metric}/{name}"] = measured["classes"][name][metric]
             values[f"{DIVERSITY}{name}"] = _ratio(spreads[label], self._spread[label])
         return {name: float(value) for name, value in values.items() if value is not None}
 

@@ -56,8 +56,8 @@ class RealBatches:
         self._ahead: Prefetch[tuple[Tensor, Tensor]] | None = None
         if isinstance(images, np.memmap):
             self._ahead = Prefetch(self._make)
-        else:  # in place of the array, which would lie in memory a second time
-            self._images = _channels_first(np.ascontiguousarray(images)).contiguous().to(device)
+        else:  # on a CPU this is the array itself: a copy would be the dataset in memory again
+            self._images = torch.from_numpy(images).to(device)
         self._rows_of = [np.flatnonzero(labels == c) for c in range(int(labels.max()) + 1)]
         weights = np.array([float(len(rows)) for rows in self._rows_of])
         weights = np.where(weights > 0, weights**class_exponent, 0)
@@ -97,16 +97,14 @@ class RealBatches:
         if isinstance(self._images, Tensor):
             images = self._images[chosen]
         else:
-            images = _channels_first(self._images[rows]).to(self._labels.device)
-        return to_unit_range(images), self._labels[chosen]
+            images = torch.from_numpy(self._images[rows]).to(self._labels.device)
+        # Contiguous wherever it comes from: strides choose kernels, which round differently.
+        channels_first = images.permute(0, 3, 1, 2).contiguous()
+        return to_unit_range(channels_first), self._labels[chosen]
 
     def _draw_group(self, label: int, rng: np.random.Generator) -> NDArray[np.int64]:
         rows = self._rows_of[label]
         return rng.choice(rows, size=STATISTICS_GROUP, replace=len(rows) < STATISTICS_GROUP)
-
-
-def _channels_first(images: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
 class Prefetch(Generic[Item]):

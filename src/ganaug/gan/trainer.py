@@ -52,7 +52,7 @@ class Observer(Protocol):
         """New values; on resuming, all earlier ones come again first."""
 
     def samples(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
-        """Images [N, H, W, C] of the current averaged generator."""
+        """Images [N, H, W, C] of the current averaged generator; at last, of the best one."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,10 @@ class Trainer:
         if self._state.best is None:
             raise TrainingError(f"training diverged before it was measured once; {LOWER}")
         tensors, _ = self._checkpoints.load_best()
-        return TrainingResult(below(tensors, "G_ema"), self._state.best, resumed_from, seen)
+        weights = below(tensors, "G_ema")
+        self._state.G_ema.load_state_dict(weights)
+        self._show_samples()  # of what ships, over those of the last evaluation
+        return TrainingResult(weights, self._state.best, resumed_from, seen)
 
     @property
     def _leads(self) -> bool:
@@ -316,7 +319,6 @@ class Trainer:
             for row in self._state.history:
                 values = {name: value for name, value in row.items() if name != "images_seen"}
                 self._observer.metrics(int(row["images_seen"]), values)
-            self._show_samples()
             where = self._checkpoints.folder
             print(f"train: resumed from {seen} images ({where})", file=sys.stderr)
         return seen
