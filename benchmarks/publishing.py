@@ -25,7 +25,7 @@ from ganaug.publishing.merge import merge_dataset
 from ganaug.publishing.verify import verify_dataset
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import describe_files, write_shards
-from tests.publishing.small_run import CLASSES, GENERATOR, SOURCE, verdict
+from tests.publishing.small_run import CLASSES, CLASSICAL, GENERATOR, SOURCE, verdict
 
 SIDE = 4  # pixels
 BLOCK = 50_000  # rows made at a time
@@ -67,7 +67,7 @@ def _in_own_process(work: Callable[..., None], *arguments: Any) -> tuple[float, 
 
 
 def _timed(work: Callable[..., None], *arguments: Any) -> tuple[float, float]:
-    ClassicalAugmentation((), seed=0)  # its import takes a second
+    ClassicalAugmentation((), CLASSICAL, seed=0)  # its import takes a second
     began = time.perf_counter()
     work(*arguments)
     return time.perf_counter() - began, peak_memory_mib()
@@ -82,6 +82,7 @@ def merge(folder: Path, decision: str) -> None:
         out=folder / "augmented",
         name="bench",
         on_reject="real_only",
+        classical=CLASSICAL,
     )
 
 

@@ -1,7 +1,8 @@
 """models/generator -> data/synthetic: draw synthetic images, score them, keep the good ones.
 
-Params: seed, generate. Writes: train-synthetic-*.parquet, synthetic.json (what was wanted, drawn,
-accepted and rejected for which reason, the label confidence asked for), metrics.json.
+Params: seed, generate, evaluate.classical. Writes: train-synthetic-*.parquet, synthetic.json (what
+was wanted, drawn, accepted and rejected for which reason, the label confidence asked for),
+metrics.json.
 """
 
 from pathlib import Path
@@ -50,6 +51,7 @@ def main(
             rows["group_id"].tolist(),
             class_names=dataset.classes,
             symmetries=dataset.symmetries,
+            classical=p.evaluate.classical,
             seed=p.seed,
             num_steps=p.generate.filter_steps,
         )

@@ -1,7 +1,8 @@
 """Stage merge: real and, if the verdict says so, synthetic shards -> the dataset that is published.
 
-Params: merge. Writes: the shards, manifest.json and README.md (the dataset card) in one folder, and
-metrics.json: images per class and source, and the decision; beside it budget.json: time and memory.
+Params: merge, evaluate.classical. Writes: the shards, manifest.json and README.md (the dataset
+card) in one folder, and metrics.json: images per class and source, and the decision; beside it
+budget.json: time and memory.
 """
 
 from pathlib import Path
@@ -29,7 +30,7 @@ def main(
     params: Annotated[Path, typer.Option(help="The parameter file.")] = Path("params.yaml"),
 ) -> None:
     """Build the augmented dataset, or hand out the real images unchanged, as the verdict says."""
-    p = load_params(params).merge
+    p = load_params(params)
     judged = read_json(verdict)
     with measured("merge", metrics.with_name("budget.json")):
         manifest = merge_dataset(
@@ -37,8 +38,9 @@ def main(
             synthetic=synthetic,
             verdict=judged,
             out=out,
-            name=p.name,
-            on_reject=p.on_reject,
+            name=p.merge.name,
+            on_reject=p.merge.on_reject,
+            classical=p.evaluate.classical,
         )
     write_json(merge_metrics(manifest), metrics)
     typer.echo(merge_summary(manifest, judged))

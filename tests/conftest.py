@@ -16,7 +16,7 @@ from ganaug.config import Params, load_params
 from ganaug.preparing.prepare import prepare
 from ganaug.preparing.prepared import read_prepared
 from ganaug.publishing.merge import merge_dataset
-from tests.publishing.small_run import verdict, write_run
+from tests.publishing.small_run import CLASSICAL, verdict, write_run
 from tests.small_pipeline import dvc, make_clone
 from tests.toy_source import CLASSES, PER_CLASS, toy_source
 
@@ -107,6 +107,7 @@ def augmented(small_run: Path) -> Path:
         out=small_run / "augmented",
         name="toy-augmented",
         on_reject="real_only",
+        classical=CLASSICAL,
     )
     return small_run / "augmented"
 

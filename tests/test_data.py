@@ -13,7 +13,7 @@ from ganaug.evaluation.classical import ClassicalAugmentation
 from ganaug.fileio import read_json, sha256_file
 from ganaug.images import decode_png, pixel_id
 from ganaug.records import FIELDS
-from tests.publishing.small_run import CLASSES, toy_images, write_synthetic
+from tests.publishing.small_run import CLASSES, CLASSICAL, toy_images, write_synthetic
 from tests.versioned import AUGMENTED, forget_data, git, make_repo, merge_again
 
 
@@ -66,7 +66,9 @@ def test_synthetic_rows_count_as_much_as_the_verdict_measured(augmented):
 
 def test_classical_augmentation_is_the_one_of_the_verdict(augmented):
     policy = read_json(augmented / "classical.json")
-    assert policy == json.loads(json.dumps(ClassicalAugmentation(("hflip",), seed=5).to_dict()))
+    assert policy == json.loads(
+        json.dumps(ClassicalAugmentation(("hflip",), CLASSICAL, seed=5).to_dict())
+    )
     albumentations.from_dict(policy)  # as anybody can
 
 

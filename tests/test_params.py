@@ -36,6 +36,11 @@ REFUSED = [
     ("evaluate.fractions", [0.5], "must rise to 1"),
     ("evaluate.fractions", [1, 0.5], "must rise to 1"),
     ("evaluate.fractions", [0, 1], "greater than 0"),
+    ("evaluate.classical.max_shift", 0.6, "less than or equal to 0.5"),
+    ("evaluate.classical.max_scale", 1, "less than 1"),
+    ("evaluate.classical.max_rotation", -5, "greater than or equal to 0"),
+    ("evaluate.classical.max_brightness", 5, "less than or equal to 1"),
+    ("evaluate.classical.max_contrast", "low", "number"),
     ("merge.name", "Solar Cells", "pattern"),
     ("merge.on_reject", "ignore", "real_only"),
 ]

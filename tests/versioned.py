@@ -8,7 +8,7 @@ from dvc.repo import Repo
 
 from ganaug.fileio import write_json
 from ganaug.publishing.merge import merge_dataset
-from tests.publishing.small_run import verdict, write_run
+from tests.publishing.small_run import CLASSICAL, verdict, write_run
 
 AUGMENTED = "data/augmented"
 
@@ -45,6 +45,7 @@ def merge_again(folder: Path, decision: str = "ship") -> None:
         out=folder / AUGMENTED,
         name="toy-augmented",
         on_reject="real_only",
+        classical=CLASSICAL,
     )
     write_json(verdict(decision), folder / "results" / "evaluate" / "verdict.json")
     commit(folder)

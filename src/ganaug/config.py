@@ -185,6 +185,16 @@ class GenerateParams(_Section):
     max_draws_per_image: Count
 
 
+class ClassicalParams(_Section):
+    """How far classical augmentation may change an image, either way; 0 leaves it as it is."""
+
+    max_shift: Annotated[float, Field(ge=0, le=0.5)]
+    max_scale: Annotated[float, Field(ge=0, lt=1)]
+    max_rotation: Annotated[float, Field(ge=0, le=180)]
+    max_brightness: Fraction
+    max_contrast: Fraction
+
+
 class EvaluateParams(_Section):
     """How the verdict is measured."""
 
@@ -197,6 +207,7 @@ class EvaluateParams(_Section):
     confidence: OpenFraction
     harm_margin_pp: NotNegative
     recall_margin_pp: NotNegative
+    classical: ClassicalParams
 
     @field_validator("ratios")
     @classmethod

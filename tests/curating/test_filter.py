@@ -9,6 +9,7 @@ from ganaug.curating.filter import (
     split_in_halves,
 )
 from ganaug.errors import DatasetError
+from tests.publishing.small_run import CLASSICAL
 
 NAMES = ("top", "left", "striped")
 
@@ -29,7 +30,14 @@ def judge():
     groups = [f"g{i // 4}" for i in range(len(labels))]
     images = make_images(labels, seed=0)
     return SyntheticFilter(
-        images, labels, groups, class_names=NAMES, symmetries=(), seed=0, num_steps=40
+        images,
+        labels,
+        groups,
+        class_names=NAMES,
+        symmetries=(),
+        classical=CLASSICAL,
+        seed=0,
+        num_steps=40,
     ), images
 
 

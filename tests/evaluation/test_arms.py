@@ -19,9 +19,10 @@ from ganaug.evaluation.arms import (
 )
 from ganaug.evaluation.classifier import predict, small_cnn
 from tests.evaluation.toy_synthetic import new_images
+from tests.publishing.small_run import CLASSICAL
 
 CLASSES = ("left", "right")
-RECIPE = Recipe(num_steps=3, batch_size=8, lr=0.01, symmetries=("vflip",))
+RECIPE = Recipe(num_steps=3, batch_size=8, lr=0.01, symmetries=("vflip",), classical=CLASSICAL)
 RUNS = [Run("cnn", arm, seed, 1.0) for arm in ARMS for seed in (0, 1)]
 
 

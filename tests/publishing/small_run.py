@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ganaug.config import load_params
 from ganaug.fileio import write_json
 from ganaug.images import Pixels, encode_png, pixel_id
 from ganaug.records import METADATA_COLUMNS
 from ganaug.shards import count_rows, describe_files, read_rows, write_shards
 
+CLASSICAL = load_params(Path(__file__).parents[2] / "params.yaml").evaluate.classical
 CLASSES = ("clear", "cracked")
 GENERATOR = "ab" * 32
 SOURCE = {

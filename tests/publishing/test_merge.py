@@ -9,7 +9,14 @@ from ganaug.errors import DatasetError, GanaugError
 from ganaug.fileio import read_json, sha256_file, write_json
 from ganaug.publishing.merge import merge_dataset, merge_metrics, merge_summary
 from ganaug.shards import read_rows
-from tests.publishing.small_run import CLASSES, GENERATOR, toy_images, verdict, write_synthetic
+from tests.publishing.small_run import (
+    CLASSES,
+    CLASSICAL,
+    GENERATOR,
+    toy_images,
+    verdict,
+    write_synthetic,
+)
 
 
 def merge(run: Path, decision: str = "ship", on_reject: str = "real_only") -> dict[str, Any]:
@@ -20,6 +27,7 @@ def merge(run: Path, decision: str = "ship", on_reject: str = "real_only") -> di
         out=run / "augmented",
         name="toy-augmented",
         on_reject=on_reject,
+        classical=CLASSICAL,
     )
 
 

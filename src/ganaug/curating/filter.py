@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ganaug.config import ClassicalParams
 from ganaug.curating.neighbours import K, RealNeighbours
 from ganaug.errors import DatasetError
 from ganaug.evaluation.classical import ClassicalAugmentation
@@ -63,6 +64,7 @@ class SyntheticFilter:
         groups: [N] group ids; a group is never split between the halves.
         class_names: what labels index.
         symmetries: flips that keep the label.
+        classical: of the classifiers' augmentation.
         seed: of the halves and the classifiers.
         num_steps: optimiser steps of each classifier.
     Raises:
@@ -77,6 +79,7 @@ class SyntheticFilter:
         *,
         class_names: Sequence[str],
         symmetries: Sequence[str],
+        classical: ClassicalParams,
         seed: int,
         num_steps: int,
     ) -> None:
@@ -99,7 +102,7 @@ class SyntheticFilter:
                 seed=derive_seed(seed, "filter", half),
                 class_balanced=True,
                 augment=ClassicalAugmentation(
-                    symmetries, seed=derive_seed(seed, "filter", "classical", half)
+                    symmetries, classical, seed=derive_seed(seed, "filter", "classical", half)
                 ),
             )
             held_out = [np.flatnonzero(~seen & (labels == c)) for c in range(self._num_classes)]

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ganaug.config import ClassicalParams
 from ganaug.evaluation.batches import SyntheticPool
 from ganaug.evaluation.classical import ClassicalAugmentation
 from ganaug.evaluation.classifier import BatchTransform, Rows, predict, small_cnn, train_classifier
@@ -77,6 +78,7 @@ class Recipe:
     batch_size: int
     lr: float
     symmetries: tuple[str, ...]  # flips that keep every label
+    classical: ClassicalParams
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,9 @@ def _augment(network: str, arm: Arm, recipe: Recipe, seed: int) -> BatchTransfor
     """What happens to every batch, real and synthetic alike."""
     if network == "linear":
         return RandomView(seed=seed) if arm.classical else as_they_are
-    return ClassicalAugmentation(recipe.symmetries, seed=seed) if arm.classical else None
+    if not arm.classical:
+        return None
+    return ClassicalAugmentation(recipe.symmetries, recipe.classical, seed=seed)
 
 
 @contextmanager

@@ -13,16 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ganaug.config import ClassicalParams
 from ganaug.errors import GanaugError
 from ganaug.images import Pixels
 from ganaug.rng import derive_seed
-
-# Small enough to keep the label of a photograph or scan; larger moves cost accuracy on elpv.
-MAX_SHIFT = 0.06  # of the side
-MAX_SCALE = 0.1  # relative
-MAX_ROTATION = 5.0  # degrees
-MAX_BRIGHTNESS = 0.05  # of 255
-MAX_CONTRAST = 0.1  # relative
 
 
 class ClassicalAugmentation:
@@ -30,12 +24,15 @@ class ClassicalAugmentation:
 
     Args:
         symmetries: flips that keep every label, of "hflip" and "vflip"; only these are used.
+        magnitudes: section `evaluate.classical`.
         seed: equal seeds give the same stream; each call goes on in it.
     Raises:
         GanaugError: the AGPL fork albumentationsx has taken the place of albumentations.
     """
 
-    def __init__(self, symmetries: Sequence[str], *, seed: int) -> None:
+    def __init__(
+        self, symmetries: Sequence[str], magnitudes: ClassicalParams, *, seed: int
+    ) -> None:
         A = _albumentations()
         import cv2
 
@@ -44,16 +41,17 @@ class ClassicalAugmentation:
             [
                 *(flips[name] for name in sorted(symmetries)),
                 A.Affine(
-                    translate_percent=(-MAX_SHIFT, MAX_SHIFT),
-                    scale=(1 - MAX_SCALE, 1 + MAX_SCALE),
-                    rotate=(-MAX_ROTATION, MAX_ROTATION),
+                    translate_percent=(-magnitudes.max_shift, magnitudes.max_shift),
+                    scale=(1 - magnitudes.max_scale, 1 + magnitudes.max_scale),
+                    rotate=(-magnitudes.max_rotation, magnitudes.max_rotation),
                     border_mode=cv2.BORDER_REFLECT_101,
                     p=0.5,
                 ),
-                A.RandomBrightnessContrast(MAX_BRIGHTNESS, MAX_CONTRAST, p=0.5),
+                A.RandomBrightnessContrast(
+                    magnitudes.max_brightness, magnitudes.max_contrast, p=0.5
+                ),
             ]
         )
-        self._to_dict = A.to_dict
         self.reseed(seed)
 
     def __call__(self, images: Pixels) -> Pixels:
@@ -64,7 +62,7 @@ class ClassicalAugmentation:
     @classmethod
     def from_dict(cls, policy: dict[str, Any]) -> "ClassicalAugmentation":
         """The policy that `to_dict` wrote; call `reseed` before use."""
-        augmentation = cls((), seed=0)
+        augmentation = cls.__new__(cls)
         augmentation._compose = _albumentations().from_dict(policy)
         return augmentation
 
@@ -74,7 +72,7 @@ class ClassicalAugmentation:
 
     def to_dict(self) -> dict[str, Any]:
         """The policy as plain values, for metrics.json."""
-        policy: dict[str, Any] = self._to_dict(self._compose)
+        policy: dict[str, Any] = _albumentations().to_dict(self._compose)
         return policy
 
 

@@ -80,7 +80,9 @@ def evaluate(
     Raises:
         DatasetError: a shard is missing, classes differ, or a test image has leaked.
     """
-    recipe = Recipe(params.num_steps, params.batch_size, params.lr, prepared.symmetries)
+    recipe = Recipe(
+        params.num_steps, params.batch_size, params.lr, prepared.symmetries, params.classical
+    )
     classes = prepared.classes
     with tempfile.TemporaryDirectory(prefix="ganaug-") as scratch:
         parts = read_parts(prepared, synthetic, scratch=Path(scratch))
@@ -141,7 +143,9 @@ def evaluate(
         "learning_curve": learning_curve(found, parts["train"].data.labels),
         **distances,
         "memorisation": memorisation | {"thumbnails_space": THUMBNAILS},
-        "classical_augmentation": ClassicalAugmentation(prepared.symmetries, seed=0).to_dict(),
+        "classical_augmentation": ClassicalAugmentation(
+            prepared.symmetries, params.classical, seed=0
+        ).to_dict(),
     }
     return Evaluation(
         rounded(metrics), rounded(verdict), runs, rounded(pairs), fit_seconds + seconds
@@ -187,7 +191,9 @@ def _linear_sets(
     seed: int,
 ) -> Sets:
     """What the linear classifier trains on: training images also classically augmented, once."""
-    augment = ClassicalAugmentation(recipe.symmetries, seed=derive_seed(seed, "evaluate", "views"))
+    augment = ClassicalAugmentation(
+        recipe.symmetries, recipe.classical, seed=derive_seed(seed, "evaluate", "views")
+    )
     views = {name: [own] for name, own in features.items()}
     for name in ("train", "synthetic"):
         if len(parts[name].rows):

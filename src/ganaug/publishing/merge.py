@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ganaug.config import ClassicalParams
 from ganaug.errors import DatasetError, GanaugError
 from ganaug.evaluation.classical import ClassicalAugmentation
 from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json, write_text
@@ -49,6 +50,7 @@ def merge_dataset(
     out: Path,
     name: str,
     on_reject: str,
+    classical: ClassicalParams,
 ) -> dict[str, Any]:
     """Write the augmented dataset, or the real images alone when the verdict is no.
 
@@ -62,6 +64,7 @@ def merge_dataset(
         out: folder that is replaced as a whole; untouched when anything fails.
         name: of the dataset.
         on_reject: "real_only" ships the real images unchanged, "fail" stops.
+        classical: section `evaluate.classical`, as the verdict had it.
     Returns:
         The content of manifest.json.
     Raises:
@@ -88,7 +91,7 @@ def merge_dataset(
         }
         write_text(render_card(manifest, verdict=verdict, made=made), folder / CARD)
         write_json(describe_dataset(manifest), folder / CROISSANT)
-        policy = ClassicalAugmentation(real.symmetries, seed=0).to_dict()
+        policy = ClassicalAugmentation(real.symmetries, classical, seed=0).to_dict()
         write_json(policy, folder / CLASSICAL)
         beside = (CARD, CROISSANT, CLASSICAL)
         manifest["documents"] = {file: sha256_file(folder / file) for file in beside}
