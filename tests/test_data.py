@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from ganaug.data import fetch, load_datasets, load_pandas, load_torch
 from ganaug.errors import DatasetError
@@ -86,6 +86,15 @@ def test_classical_augmentation_differs_by_epoch_and_is_repeated_by_its_seed(
     (first, second), (again, _) = epochs(), epochs()
     assert (first != second).flatten(1).any(1).sum() >= 6
     torch.testing.assert_close(first, again, rtol=0, atol=0)
+
+
+def test_two_workers_change_one_image_in_different_ways(augmented):
+    train = load_torch(augmented, classical=True)
+    same = Subset(train, [0] * 16)  # the first batch is one worker's, the second the other's
+    loader = DataLoader(same, batch_size=8, num_workers=2)
+    torch.manual_seed(0)
+    one, other = (images for images, _, _ in loader)
+    assert (one != other).flatten(1).any(1).sum() >= 6
 
 
 def test_datasets_gives_decoded_images_in_three_splits(augmented, tmp_path, monkeypatch):

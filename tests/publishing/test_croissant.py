@@ -48,6 +48,16 @@ def test_a_set_of_real_images_claims_no_generator(small_run):
     assert issues_of(small_run / "augmented") == (set(), LEFT_OUT)
 
 
+def test_images_without_a_page_come_from_their_source_by_name(small_run):
+    prepared = read_json(small_run / "prepared" / "prepared.json")
+    prepared["source"]["homepage"] = ""
+    write_json(prepared, small_run / "prepared" / "prepared.json")
+    merge(small_run, "ship")
+    document = read_json(small_run / "augmented" / "croissant.json")
+    assert document["prov:wasDerivedFrom"]["prov:label"] == prepared["source"]["name"]
+    assert issues_of(small_run / "augmented")[0] == set()
+
+
 def test_the_validation_is_not_blind(augmented):
     document = read_json(augmented / "croissant.json")
     document["recordSet"][0]["field"][0]["source"]["fileSet"]["@id"] = "elsewhere"

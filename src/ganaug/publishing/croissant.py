@@ -51,7 +51,7 @@ def describe_dataset(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "license": source["license"],
         "url": source["homepage"],
         "citeAs": source["citation"],
-        "prov:wasDerivedFrom": {"@id": source["homepage"]},
+        "prov:wasDerivedFrom": _origin(source),
         "prov:wasGeneratedBy": {"@type": "prov:Activity", "prov:label": "ganaug merge"},
         "distribution": [
             *(_shard(name, facts, manifest) for name, facts in manifest["files"].items()),
@@ -61,8 +61,15 @@ def describe_dataset(manifest: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _origin(source: Mapping[str, Any]) -> dict[str, str]:
+    """What the real images come from: by its page, or by its name where it has none."""
+    if source["homepage"]:
+        return {"@id": source["homepage"]}
+    return {"@type": "prov:Entity", "prov:label": source["name"]}
+
+
 def _shard(name: str, facts: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[str, Any]:
-    origin: dict[str, Any] = {"prov:wasDerivedFrom": {"@id": manifest["real_images"]["homepage"]}}
+    origin: dict[str, Any] = {"prov:wasDerivedFrom": _origin(manifest["real_images"])}
     if facts["source"] == "synthetic":
         origin["prov:wasGeneratedBy"] = {
             "@type": "prov:Activity",
