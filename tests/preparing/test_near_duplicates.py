@@ -102,6 +102,7 @@ def test_given_splits_stay_and_a_note_tells_of_pairs_across_them():
     assert groups == ["id-a", "id-b", "id-a"]
     assert notes[0].startswith("2 pairs of near-duplicates lie in two of the splits")
     assert "a and b" in notes[0]
+    assert "evaluate stops" in notes[0]
 
 
 def test_a_new_image_near_two_splits_joins_one_of_them():

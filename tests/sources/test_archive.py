@@ -12,6 +12,9 @@ import pytest
 
 from ganaug.errors import SourceError
 from ganaug.images import encode_png
+from ganaug.preparing import reading
+from ganaug.preparing.decode import Form
+from ganaug.preparing.reading import read_candidates
 from ganaug.sources.base import Refused
 
 FILES = ["cat/a.png", "cat/b.png", "dog/c.png"]
@@ -88,6 +91,33 @@ def test_a_tar_of_webdataset_is_read_as_one(tmp_path, load):
     content = {"0.png": png(0), "0.cls": b"cat", "1.png": png(1), "1.cls": b"dog"}
     source = load("archive", write_tar(tmp_path / "train-0.tar", content))
     assert [(c, s) for _, c, s in listed(source)] == [("cat", "train"), ("dog", "train")]
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tar"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_second_start_reads_nothing_again_of_the_same_archive(
+    tmp_path, load, monkeypatch, name, packed
+):
+    calls = []
+    whole = reading._read_one
+    monkeypatch.setattr(reading, "_read_one", lambda *a: calls.append(a) or whole(*a))
+
+    def read(seeds):
+        content = {file: png(seed) for file, seed in zip(FILES, seeds, strict=True)}
+        rows = {"image": [{"bytes": image} for image in content.values()], "label": list("aab")}
+        path = tmp_path / name
+        if not path.exists():
+            table = {"x.parquet": pd.DataFrame(rows).to_parquet()}
+            WRITERS[name](path, table if packed else content)
+        images = load("archive", path).images
+        return read_candidates(images, Form(16, 1, 2**20), scratch=tmp_path / "scratch")
+
+    first = read([0, 1, 2])
+    assert read([0, 1, 2]) == first
+    assert len(calls) == 3
+    (tmp_path / name).unlink()
+    assert read([0, 1, 3]) != first  # another archive in its place
+    assert len(calls) == 6
 
 
 def refused_in(source):

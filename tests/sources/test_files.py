@@ -2,14 +2,16 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
-from datasets import ClassLabel, Dataset, Features, Image, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 from PIL import Image as PillowImage
 
 from ganaug.errors import SourceError
 from ganaug.images import encode_png
 from ganaug.preparing.prepare import prepare
 from ganaug.shards import read_images, read_rows
+from ganaug.sources.recognise import recognise
 from ganaug.sources.registry import load_source
 
 CLASSES = ("cat", "dog")
@@ -65,6 +67,8 @@ def test_group_pattern_reads_the_group_from_the_name(tmp_path, load):
     ("names", "message"),
     [
         (["a.png", "cat/b.png"], r"a\.png: an image outside of every class folder"),
+        (["a.jfif", "cat/b.png"], r"a\.jfif: an image outside of every class folder"),
+        (["a.HEIC", "cat/b.png"], r"a\.HEIC: an image outside of every class folder"),
         (["train/a.png", "train/cat/b.png"], "an image outside of every class folder"),
         (["train/cat/a.png", "extra/dog/b.png"], "'extra' lies beside split folders"),
         (["Cat/a.png", "cat /b.png"], "'Cat' and 'cat ' differ by case or space only"),
@@ -75,6 +79,13 @@ def test_folder_that_can_be_misread_is_refused(tmp_path, load, names, message):
     write_images(tmp_path, names)
     with pytest.raises(SourceError, match=message):
         load("folder", tmp_path)
+
+
+def test_notes_beside_the_class_folders_are_no_images(tmp_path, load):
+    write_images(tmp_path, ["cat.png/a.png"])  # nor is a folder, whatever it is called
+    for name in ("README", "LICENSE", "info.json", "labels.csv", "paper.pdf"):
+        (tmp_path / name).write_text("about the images")
+    assert [name for name, *_ in listed(load("folder", tmp_path))] == ["cat.png/a.png"]
 
 
 @pytest.mark.parametrize("source", ["folder", "table", "parquet"])
@@ -176,6 +187,57 @@ def write_rows(path, labels, names=None, **more):
     content = {"image": [str(i).encode() for i in range(len(labels))], "label": labels, **more}
     path.parent.mkdir(exist_ok=True, parents=True)
     Dataset.from_dict(content, features=Features(features)).to_parquet(path)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Train and test as `save_to_disk` leaves them, over an earlier save of more files."""
+    features = Features({"image": Image(), "label": ClassLabel(names=list(CLASSES))})
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8), dtype=np.uint8)
+    content = {"image": [PillowImage.fromarray(image) for image in pixels], "label": [0, 1, 0, 1]}
+    rows = Dataset.from_dict(content, features=features)
+    rows.save_to_disk(tmp_path / "saved" / "train", num_shards=4)
+    DatasetDict(train=rows, test=rows.select([3])).save_to_disk(tmp_path / "saved")
+    return tmp_path / "saved"
+
+
+def test_a_saved_dataset_gives_images_named_classes_and_splits(saved, load):
+    assert recognise(str(saved)) == "parquet"
+    source = load("parquet", saved)
+    images = list(source.images)
+    assert source.facts.classes == CLASSES
+    assert [(i.class_name, i.split) for i in images] == [
+        ("dog", "test"),
+        *[("cat", "train"), ("dog", "train")] * 2,
+    ]
+    assert all(i.content.startswith(b"\x89PNG") for i in images)
+    assert recognise(str(saved / "test")) == "parquet"
+    assert len(list(load("parquet", saved / "test").images)) == 1
+
+
+def test_a_saved_dataset_that_lost_a_file_or_its_list_is_refused(saved, load):
+    next((saved / "test").glob("*.arrow")).unlink()
+    with pytest.raises(SourceError, match=r"test/data-00000-of-00001\.arrow: not readable"):
+        load("parquet", saved)
+    (saved / "test" / "state.json").write_text("{}")
+    with pytest.raises(SourceError, match=r"state\.json: not as `save_to_disk` writes it"):
+        load("parquet", saved)
+
+
+@pytest.mark.parametrize("column", ["image", "label"])
+def test_a_damaged_page_is_refused_in_one_line(tmp_path, load, column):
+    path = tmp_path / "x.parquet"
+    rows = pd.DataFrame({"image": [b"image"] * 9, "label": ["cat"] * 9})
+    rows.to_parquet(path, compression="gzip")
+    chunks = pq.ParquetFile(path).metadata.row_group(0)
+    chunk = next(c for c in map(chunks.column, range(2)) if c.path_in_schema == column)
+    raw = bytearray(path.read_bytes())
+    start = raw.index(b"\x1f\x8b", chunk.dictionary_page_offset)
+    raw[start + 10 : start + 14] = b"\xff" * 4
+    path.write_bytes(raw)
+    with pytest.raises(SourceError, match=r"x\.parquet: not readable \(.+") as caught:
+        list(load("parquet", path).images)
+    assert "\n" not in str(caught.value)
 
 
 def test_numbers_without_names_are_their_own_names(tmp_path, load):

@@ -37,6 +37,24 @@ def test_a_sample_without_an_image_is_rejected_by_name(tmp_path, load):
     assert isinstance(second.content, Refused)
 
 
+def test_every_image_of_a_sample_is_given_and_they_share_a_group(tmp_path, load):
+    content = {"0.png": png(0), "0.jpg": png(1), "0.heic": png(2), "0.cls": b"a"}
+    path = write_tar(tmp_path / "x.tar", content | {"1.png": png(3), "1.cls": b"b"})
+    images = list(load("webdataset", path).images)
+    assert [(i.name, i.class_name, i.group) for i in images] == [
+        ("x.tar/0.png", "a", "x.tar/0"),
+        ("x.tar/0.jpg", "a", "x.tar/0"),
+        ("x.tar/0.heic", "a", "x.tar/0"),
+        ("x.tar/1.png", "b", None),
+    ]
+    assert [i.content for i in images] == [png(seed) for seed in range(4)]
+
+
+def test_an_image_that_is_twice_in_the_tar_is_given_twice(tmp_path, load):
+    path = write_tar(tmp_path / "x.tar", {"0.png": png(0), "0.PNG": png(1), "0.cls": b"a"})
+    assert [i.name for i in load("webdataset", path).images] == ["x.tar/0.png"] * 2  # then refused
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

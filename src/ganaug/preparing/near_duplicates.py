@@ -42,7 +42,8 @@ def join_near_duplicates(
         first = " and ".join(candidates[i].name for i in torn[0])
         notes.append(
             f"{len(torn)} pairs of near-duplicates lie in two of the splits that are given, say "
-            f"{first}; results on them will flatter"
+            f"{first}; evaluate stops, after the training, if it finds them too: remove one image "
+            "of each pair"
         )
     if len(pairs) > len(torn):
         sizes = Counter(groups.name(i) for i in range(len(candidates)))

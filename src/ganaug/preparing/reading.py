@@ -124,12 +124,17 @@ def _read_shard(shard: _Shard) -> tuple[int, list[Candidate | Rejection]]:
 
 
 def _key(shard: _Shard) -> str:
-    """Changes with the images, by the size and time of files, with the form and with the code."""
+    """Changes with the images, with the form and with the code.
+
+    Files are told by path, size and time; unpacked ones by name and what they were unpacked from.
+    """
     code = [PIL.__version__, sha256_file(Path(decode.__file__))]
     digest = hashlib.sha256(json.dumps([code, astuple(shard.form)]).encode())
     for image in shard.images:
         content: Any = image.content
-        if isinstance(content, Path):
+        if image.version is not None and isinstance(content, Path):
+            content = image.version
+        elif isinstance(content, Path):
             facts = None
             with suppress(OSError):  # missing, not ours to read, no name for a file: told later
                 facts = (content.stat().st_size, content.stat().st_mtime_ns)

@@ -60,7 +60,9 @@ def load_archive(params: PrepareParams) -> Source:
     archive = fetch(path, what="a zip or tar", sha256=sha256)
     if is_webdataset(archive):
         return load_webdataset(_at(archive, params))
-    folder = temporary_folder()
+    version = sha256 or _version(archive)
+    folder = temporary_folder() / "archive"  # part of some names, which must not change
+    folder.mkdir()
     try:
         refused = list(_unpack(archive, folder))
     except BROKEN as error:
@@ -68,7 +70,7 @@ def load_archive(params: PrepareParams) -> Source:
         raise SourceError(f"{path}: not a whole zip or tar ({reason})") from None
     source, inner = find_layout(folder, params.table)
     loaded = LAYOUTS[source](_at(inner, params))
-    return Source(loaded.facts, _images(loaded, refused, folder))
+    return Source(loaded.facts, _images(loaded, refused, folder, version))
 
 
 def _at(path: Path, params: PrepareParams) -> PrepareParams:
@@ -76,8 +78,13 @@ def _at(path: Path, params: PrepareParams) -> PrepareParams:
     return params.model_copy(update={"files": files})
 
 
+def _version(archive: Path) -> str:
+    facts = archive.stat()
+    return f"{archive.resolve()} {facts.st_size} {facts.st_mtime_ns}"
+
+
 def _images(
-    loaded: Source, refused: list[tuple[str, Refused]], folder: Path
+    loaded: Source, refused: list[tuple[str, Refused]], folder: Path, version: str
 ) -> Iterator[SourceImage]:
     for number, (name, why) in enumerate(refused):
         # A number, since a name may be there twice, and be that of a good image too.
@@ -89,7 +96,7 @@ def _images(
         content = image.content
         outside = isinstance(content, Path) and not content.resolve().is_relative_to(root)
         why = Refused("outside", "a table's path that leads out of the archive")
-        yield replace(image, content=why) if outside else image
+        yield replace(image, content=why if outside else content, version=version)
 
 
 def _unpack(archive: Path, folder: Path) -> Iterator[tuple[str, Refused]]:

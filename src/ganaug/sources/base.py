@@ -39,6 +39,7 @@ class SourceImage:
     group: str | None  # images of a group never part; None: the image stands alone
     split: str | None  # train | val | test when the source decides; None: we decide
     content: bytes | Path | Refused  # an encoded image file, or where it lies
+    version: str | None = None  # of what a path was unpacked from, whose own path and time are new
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,18 @@
 import re
 import tarfile
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
+
+from PIL import Image
 
 from ganaug.config import FilesParams
 from ganaug.errors import SourceError
 from ganaug.sources.base import SourceFacts
 
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".pgm", ".ppm"}
+FOREIGN_SUFFIXES = {".heic", ".heif", ".avif"}  # of images that Pillow may be unable to read
+# Documents, films and tables that Pillow knows too; such a file beside images is no image.
+OTHER_SUFFIXES = {".pdf", ".ps", ".eps", ".mpg", ".mpeg", ".h5", ".hdf", ".grib", ".bufr"}
 # As others call them; a source may speak of any.
 SPLIT_NAMES = {
     "train": "train",
@@ -21,6 +26,12 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
+
+
+@cache  # Pillow loads all its readers to answer
+def image_suffixes() -> frozenset[str]:
+    """Endings that speak of an image, in lower case, whether or not it can be decoded."""
+    return frozenset((Image.registered_extensions().keys() | FOREIGN_SUFFIXES) - OTHER_SUFFIXES)
 
 
 def iter_tar(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

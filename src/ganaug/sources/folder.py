@@ -1,7 +1,8 @@
 """Class folders: ROOT/cat/*.png, or split folders with class folders: ROOT/train/cat/*.png.
 
 Every file below a class folder counts, also in folders of its own; hidden ones do not. A file that
-is no image is rejected by name later, not skipped here.
+is no image is rejected by name later, not skipped here. Beside the class folders notes may lie, but
+nothing that is called as an image is.
 """
 
 import os
@@ -12,7 +13,7 @@ from ganaug.config import FilesParams, PrepareParams
 from ganaug.errors import SourceError
 from ganaug.sources.base import Source, SourceImage
 from ganaug.sources.fetch import fetch
-from ganaug.sources.files import IMAGE_SUFFIXES, describe, group_of, split_named
+from ganaug.sources.files import describe, group_of, image_suffixes, split_named
 
 
 def load_folder(params: PrepareParams) -> Source:
@@ -54,13 +55,14 @@ def find_class_folders(root: Path) -> list[tuple[Path, str | None]]:
 
 def _subfolders(folder: Path) -> list[Path]:
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    stray = [entry for entry in entries if entry.suffix.lower() in IMAGE_SUFFIXES]
-    if stray:
+    folders = [entry for entry in entries if entry.is_dir()]
+    files = [entry for entry in entries if entry not in folders]
+    if stray := [file for file in files if file.suffix.lower() in image_suffixes()]:
         raise SourceError(
             f"{stray[0]}: an image outside of every class folder ({len(stray)} in all); "
             "move it into the folder of its class"
         )
-    return [entry for entry in entries if entry.is_dir()]
+    return folders
 
 
 def _images(

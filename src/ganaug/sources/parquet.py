@@ -1,4 +1,6 @@
-"""Images inside Parquet as Hugging Face `datasets` writes them: a file, or a folder of them.
+"""Images inside Parquet or Arrow as Hugging Face `datasets` writes them: a file, or a folder.
+
+Arrow is what `save_to_disk` leaves; state.json lists the files that count, others there are stale.
 
 The image column holds {bytes, path}; a label column of numbers gets its names from the schema.
 A split is taken from a column, else from the file's name, as in train-00000-of-00001.parquet, or
@@ -7,6 +9,7 @@ from its folder's, as in train/0000.parquet.
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +33,10 @@ def load_parquet(params: PrepareParams) -> Source:
             holds no images or labels.
     """
     root = fetch(params.files.path, what="a Parquet file or a folder of them")
-    paths = sorted(root.rglob("*.parquet")) if root.is_dir() else [root]
+    paths = find_tables(root) if root.is_dir() else [root]
     if not paths:
-        raise SourceError(f"{root}: no .parquet file")
-    try:
-        schemas = [pq.read_schema(path) for path in paths]
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{root}: not readable ({' '.join(str(error).split())})") from None
+        raise SourceError(f"{root}: no .parquet file, and nothing that `save_to_disk` wrote")
+    schemas = [read_schema(path) for path in paths]
     stated = {tuple(class_names(schema, params.table.label) or ()) for schema in schemas}
     if len(stated) > 1:
         raise SourceError(f"{root}: the files disagree on the class names: {sorted(stated)}")
@@ -50,10 +50,50 @@ def load_parquet(params: PrepareParams) -> Source:
                 )
     names: Sequence[str] = numbered
     if not numbered:
-        labels = (pq.read_table(path, columns=[params.table.label]).column(0) for path in paths)
-        names = sorted({str(value) for column in labels for value in column.to_pylist()})
+        column = params.table.label
+        names = sorted({str(row[column]) for path in paths for row in _rows(path, [column])})
     facts = describe(params.files, names)
     return Source(facts, _images(paths, root, numbered, wanted, params))
+
+
+def find_tables(folder: Path) -> list[Path]:
+    """The .parquet files below a folder, and the .arrow files that a saved dataset consists of.
+
+    Raises:
+        SourceError: what a dataset consists of can't be told.
+    """
+    found = list(folder.rglob("*.parquet"))
+    for info in folder.rglob("dataset_info.json"):
+        state = info.with_name("state.json")
+        if not state.exists():  # the hub's own, beside Parquet
+            continue
+        try:
+            parts = json.loads(state.read_bytes())["_data_files"]
+            found += [state.parent / Path(part["filename"]).name for part in parts]
+        except (OSError, ValueError, LookupError, TypeError):
+            raise SourceError(f"{state}: not as `save_to_disk` writes it; save again") from None
+    return sorted(found)
+
+
+def read_schema(path: Path) -> pa.Schema:
+    """Of a .parquet or .arrow file.
+
+    Raises:
+        SourceError: it can't be read.
+    """
+    with _readable(path):
+        if path.suffix.lower() != ".arrow":
+            return pq.read_schema(path)
+        with pa.memory_map(str(path)) as file:
+            return pa.ipc.open_stream(file).schema
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: not readable ({' '.join(str(error).split())})") from None
 
 
 def class_names(schema: pa.Schema, column: str) -> list[str] | None:
@@ -74,13 +114,21 @@ def _images(
 ) -> Iterator[SourceImage]:
     for path in paths:
         given = split_of_shard(path)
-        number = 0
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(ROWS_AT_A_TIME, columns=wanted):
-                for row in batch.to_pylist():
-                    name = f"{path.relative_to(root.parent).as_posix()}#{number}"
-                    yield _image(row, name, given, names, params)
-                    number += 1
+        for number, row in enumerate(_rows(path, wanted)):
+            name = f"{path.relative_to(root.parent).as_posix()}#{number}"
+            yield _image(row, name, given, names, params)
+
+
+def _rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+    with _readable(path):
+        if path.suffix.lower() != ".arrow":
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(ROWS_AT_A_TIME, columns=columns):
+                    yield from batch.to_pylist()
+            return
+        with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as batches:
+            for batch in batches:
+                yield from batch.select(columns).to_pylist()
 
 
 def _image(

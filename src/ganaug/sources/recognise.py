@@ -1,19 +1,21 @@
 """Which source reads a path, told by what lies there.
 
-Parquet that holds images is read as such; images in folders are class folders, whatever table or
-list lies beside them. Only an archive is looked into for a table of its images, by its columns.
+Parquet and Arrow that hold images are read as such; images in folders are class folders, whatever
+table or list lies beside them. Only an archive is looked into for a table of its images, by its
+columns.
 """
 
 import tarfile
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ganaug.config import TableParams
 from ganaug.errors import SourceError
-from ganaug.sources.files import IMAGE_SUFFIXES
+from ganaug.sources.files import image_suffixes
+from ganaug.sources.parquet import find_tables, read_schema
 from ganaug.sources.webdataset import LABELS, halves
 
 EXPECTED = "a folder, a .csv or .parquet file, or a zip or tar"
@@ -65,14 +67,14 @@ def is_webdataset(path: Path) -> bool:
     for name in first:
         key, suffix = halves(name)
         suffixes[key].add(suffix)
-    return any(found & LABELS and found & IMAGE_SUFFIXES for found in suffixes.values())
+    return any(found & LABELS and found & image_suffixes() for found in suffixes.values())
 
 
 def _recognise_folder(folder: Path) -> str:
-    tables = list(folder.rglob("*.parquet"))
+    tables = find_tables(folder)
     if any(_holds_images(table, bare=False) for table in tables):
         return "parquet"
-    if any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.rglob("*/*")):
+    if any(path.suffix.lower() in image_suffixes() for path in folder.rglob("*/*")):
         return "folder"
     if tables:
         return "parquet"
@@ -80,7 +82,7 @@ def _recognise_folder(folder: Path) -> str:
 
 
 def _holds_images(path: Path, *, bare: bool = True) -> bool:
-    """Whether a Parquet file has a column {bytes, path}, as `datasets` writes it, or bare bytes."""
+    """Whether a file of `find_tables` has a column {bytes, path}, as `datasets` has, or bytes."""
     kinds = [kind for kind in _columns(path).values() if kind is not None]
     return any(
         (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0)
@@ -94,16 +96,16 @@ def _columns(path: Path) -> dict[str, pa.DataType | None]:
     if path.suffix.lower() == ".csv" and path.is_file():
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             return dict.fromkeys(file.readline().replace('"', "").strip().split(","))
-    try:
-        schema = pq.read_schema(path) if path.suffix.lower() == ".parquet" else pa.schema([])
-    except (pa.ArrowException, OSError):
-        return {}
+    schema = pa.schema([])
+    if path.suffix.lower() in (".parquet", ".arrow"):
+        with suppress(SourceError):
+            schema = read_schema(path)
     return dict(zip(schema.names, schema.types, strict=True))
 
 
 def _shown(folder: Path) -> list[Path]:
     """Folders, and files of a kind that some source reads."""
-    known = SOURCES.keys() | IMAGE_SUFFIXES
+    known = SOURCES.keys() | image_suffixes()
     return [
         entry
         for entry in sorted(folder.iterdir())

@@ -1,7 +1,8 @@
 """WebDataset: tars in which the files of a sample share their name up to the first dot.
 
-0001.png is the image, 0001.cls or a key of 0001.json the label. Group and split are keys of the
-.json, else the split is taken from the tar's name, as in train-00000.tar.
+0001.png is the image, 0001.cls or a key of 0001.json the label; 0001.jpg beside it is a second
+image of that label, in the same group. Parts with two dots, as 0001.seg.png, are no images. Group
+and split are keys of the .json, else the split is taken from the tar's name, as in train-00000.tar.
 """
 
 import json
@@ -16,15 +17,16 @@ from ganaug.errors import SourceError
 from ganaug.sources.base import Refused, Source, SourceImage
 from ganaug.sources.fetch import fetch
 from ganaug.sources.files import (
-    IMAGE_SUFFIXES,
     describe,
     group_of,
+    image_suffixes,
     iter_tar,
     require_split,
     split_of_shard,
 )
 
 LABELS = {".cls", ".json"}
+Content = list[tuple[str, bytes | Refused | None]]  # None: not read
 
 
 def load_webdataset(params: PrepareParams) -> Source:
@@ -41,13 +43,13 @@ def load_webdataset(params: PrepareParams) -> Source:
     return Source(describe(params.files, labels), _images(paths, root.parent, params))
 
 
-def _samples(path: Path, *, images: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name of each sample, and its content by suffix: bytes, a `Refused`, or None if not read."""
+def _samples(path: Path, *, images: bool = False) -> Iterator[tuple[str, Content]]:
+    """Name of each sample, and suffix and content of its files."""
     try:
         with tarfile.open(path) as tar:
             files = (member for member in iter_tar(tar) if not member.isdir())
             for key, members in groupby(files, key=lambda member: halves(member.name)[0]):
-                yield key, {halves(m.name)[1]: _read(tar, m, images) for m in members}
+                yield key, [(halves(m.name)[1], _read(tar, m, images)) for m in members]
     except (tarfile.TarError, OSError, EOFError) as error:
         raise SourceError(f"{path}: not a whole tar ({error})") from None
 
@@ -63,15 +65,15 @@ def _read(tar: tarfile.TarFile, member: tarfile.TarInfo, images: bool) -> bytes 
     if not member.isfile():
         return Refused("link", "no file of its own in the tar")
     suffix = halves(member.name)[1]
-    if suffix not in LABELS and not (images and suffix in IMAGE_SUFFIXES):
+    if suffix not in LABELS and not (images and suffix in image_suffixes()):
         return None
     file = tar.extractfile(member)
     return file.read() if file else None
 
 
-def _facts(path: Path, key: str, content: dict[str, Any]) -> dict[str, Any]:
+def _facts(path: Path, key: str, content: Content) -> dict[str, Any]:
     """What the sample's .json holds."""
-    text = content.get(".json")
+    text = dict(content).get(".json")
     try:
         found = json.loads(text) if isinstance(text, bytes) else {}
     except ValueError:
@@ -79,10 +81,11 @@ def _facts(path: Path, key: str, content: dict[str, Any]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _label(path: Path, key: str, content: dict[str, Any], columns: TableParams) -> str:
+def _label(path: Path, key: str, content: Content, columns: TableParams) -> str:
     label = _facts(path, key, content).get(columns.label)
-    if label is None and isinstance(content.get(".cls"), bytes):
-        label = content[".cls"].decode(errors="replace").strip()
+    text = dict(content).get(".cls")
+    if label is None and isinstance(text, bytes):
+        label = text.decode(errors="replace").strip()
     if label is None or label == "":
         raise SourceError(
             f"{path.name}/{key}: no label; expected {key}.cls, or {columns.label!r} in {key}.json "
@@ -96,14 +99,18 @@ def _images(paths: list[Path], root: Path, params: PrepareParams) -> Iterator[So
     for path in paths:
         given = split_of_shard(path)
         for key, content in _samples(path, images=True):
-            suffix = next((s for s in content if s in IMAGE_SUFFIXES), "")
+            images = [part for part in content if part[0] in image_suffixes()]
             facts = _facts(path, key, content)
-            name = f"{path.relative_to(root).as_posix()}/{key}{suffix}"
+            sample = f"{path.relative_to(root).as_posix()}/{key}"
             group, split = facts.get(columns.group or ""), facts.get(columns.split or "")
-            yield SourceImage(
-                name=name,
-                class_name=_label(path, key, content, columns),
-                group=group_of(name, params.files.group_pattern) if group is None else str(group),
-                split=given if split is None else require_split(str(split), name),
-                content=content.get(suffix) or Refused("unreadable", "a label without an image"),
-            )
+            for suffix, image in images or [("", None)]:
+                name = sample + suffix
+                alone = group_of(name, params.files.group_pattern)
+                alone = sample if alone is None and len(images) > 1 else alone
+                yield SourceImage(
+                    name=name,
+                    class_name=_label(path, key, content, columns),
+                    group=alone if group is None else str(group),
+                    split=given if split is None else require_split(str(split), name),
+                    content=image or Refused("unreadable", "a label without an image"),
+                )
