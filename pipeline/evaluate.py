@@ -18,6 +18,7 @@ from ganaug.evaluation.evaluate import evaluate
 from ganaug.fileio import write_json, write_text
 from ganaug.preparing.prepared import read_prepared
 from ganaug.reporting.report import write_report
+from ganaug.reporting.sections import code_revision
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -50,6 +51,8 @@ def main(
             train=train,
             metrics=result.metrics,
             verdict=result.verdict,
+            params=params.read_text(encoding="utf-8"),
+            revision=code_revision(Path()),
         )
         core_seconds = joblib.cpu_count() * (time.monotonic() - began)
         costs["share_of_cores_training_classifiers"] = round(result.fit_seconds / core_seconds, 3)

@@ -13,7 +13,11 @@ import typer
 from ganaug.budget import measured
 from ganaug.config import load_params
 from ganaug.curating.curate import Rules, curate, tally_dict
-from ganaug.curating.filter import SyntheticFilter, confidence_thresholds
+from ganaug.curating.filter import (
+    SyntheticFilter,
+    confidence_thresholds,
+    near_duplicate_distances,
+)
 from ganaug.curating.synthetic import write_synthetic
 from ganaug.curating.targets import synthetic_targets
 from ganaug.errors import SnapshotError, run
@@ -45,10 +49,14 @@ def main(
         )
     with measured("generate", results / "budget.json"):
         rows, images, labels = read_labelled(dataset.shards("train"))
+        groups = rows["group_id"].tolist()
+        distances = near_duplicate_distances(
+            images, labels, groups, num_classes=len(dataset.classes)
+        )
         judge = SyntheticFilter(
             images,
             labels,
-            rows["group_id"].tolist(),
+            groups,
             class_names=dataset.classes,
             symmetries=dataset.symmetries,
             classical=p.evaluate.classical,
@@ -75,6 +83,7 @@ def main(
                 law=LatentLaw(p.generate.latent_std, p.generate.truncation),
                 min_label_confidence=least,
                 min_realism=p.generate.min_realism,
+                min_distance=dict(zip(dataset.classes, distances, strict=True)),
             ),
             max_draws_per_image=p.generate.max_draws_per_image,
         )

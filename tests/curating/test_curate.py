@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from ganaug.curating import curate as stage
 from ganaug.curating.curate import Rules, curate, tally_dict
 from ganaug.curating.filter import Scores
 from ganaug.gan.architecture import Architecture, build_generator
@@ -11,7 +14,12 @@ from ganaug.images import decode_png
 from ganaug.records import check_rows
 
 REAL_IDS = [f"{i:032x}" for i in range(3)]
-RULES = Rules(LatentLaw(), min_label_confidence={"good": 0.5, "bad": 0.5}, min_realism=0.5)
+RULES = Rules(
+    LatentLaw(),
+    min_label_confidence={"good": 0.5, "bad": 0.5},
+    min_realism=0.5,
+    min_distance={"good": 0.0, "bad": 0.0},
+)
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +97,28 @@ def test_real_images_are_never_repeated(snapshot):
     )
     assert not set(ids) & set(curated.rows["image_id"])
     assert curated.tallies["good"].rejected["duplicate"] == 3
+
+
+def test_near_duplicates_of_accepted_images_are_rejected_and_counted(snapshot, monkeypatch):
+    def draw(generator, labels, seeds, *, law):
+        """Two faint variants of each image, two seeds apart, so that no two have equal pixels."""
+        images = [np.random.default_rng(s % 20).integers(50, 200, (16, 16, 1)) for s in seeds]
+        for image, seed in zip(images, seeds, strict=True):
+            image[0, 0, 0] += seed // 20 % 2
+        return np.array(images, np.uint8)
+
+    monkeypatch.setattr(stage, "sample", draw)
+    rules = replace(RULES, min_distance={"good": 0.5, "bad": 0.5})
+    found = []
+    for size in (7, 64):
+        monkeypatch.setattr(stage, "ROUND", size)
+        curated = run(snapshot, Judge(), {"good": 21, "bad": 0}, rules=rules, max_draws_per_image=2)
+        found.append(curated)
+        tally = curated.tallies["good"]
+        assert curated.rows["seed"].tolist() == list(range(1000, 1020))
+        assert (tally.accepted, tally.drawn) == (20, 42)
+        assert tally.rejected["near_duplicate"] == 20
+        assert tally.rejected["duplicate"] == 2
+    assert found[0].images == found[1].images
+    assert tally_dict(found[0].tallies) == tally_dict(found[1].tallies)
+    assert run(snapshot, Judge(), {"good": 21, "bad": 0}).tallies["good"].accepted == 21

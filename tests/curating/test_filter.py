@@ -2,13 +2,17 @@ import numpy as np
 import pytest
 
 from ganaug.curating.filter import (
+    MIN_IMAGES,
     Scores,
     SyntheticFilter,
     confidence_thresholds,
+    near_duplicate_distances,
     reject_reasons,
     split_in_halves,
 )
 from ganaug.errors import DatasetError
+from ganaug.preparing.rules import FEWEST_IN_HALF
+from ganaug.thumbnails import thumbnails
 from tests.publishing.small_run import CLASSICAL
 
 NAMES = ("top", "left", "striped")
@@ -73,6 +77,22 @@ def test_class_in_one_group_is_named():
     groups = [f"g{i}" for i in range(20)] + ["only"] * 10
     with pytest.raises(DatasetError, match="class striped: too few training images"):
         split_in_halves(labels, groups, class_names=NAMES, seed=0)
+
+
+def test_what_passes_prepare_can_be_judged():
+    assert MIN_IMAGES == 2 * FEWEST_IN_HALF
+
+
+def test_no_two_real_images_are_near_duplicates_and_faintly_altered_ones_are():
+    labels = np.repeat([0, 1, 2], 24)
+    images = make_images(labels, seed=0)
+    limits = near_duplicate_distances(images, labels, list(map(str, range(72))), num_classes=3)
+    altered = images + np.random.default_rng(1).integers(0, 2, images.shape, dtype=np.uint8)
+    for label, limit in enumerate(limits):
+        small, other = (thumbnails(x[labels == label]) for x in (images, altered))
+        between = np.linalg.norm(small[:, None] - small, axis=2)
+        assert 0 < limit < between[~np.eye(24, dtype=bool)].min()
+        assert np.linalg.norm(small - other, axis=1).max() < limit
 
 
 def test_first_reason_wins():

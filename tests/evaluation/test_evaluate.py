@@ -1,15 +1,22 @@
 """The whole stage on the toy dataset; test_controls.py asks whether its verdicts are right."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from ganaug.errors import DatasetError
 from ganaug.evaluation import evaluate as stage
 from ganaug.evaluation.arms import ARMS
 from ganaug.evaluation.evaluate import evaluate
+from ganaug.images import decode_png, encode_png
+from ganaug.preparing.prepare import prepare
+from ganaug.preparing.prepared import read_prepared
 from ganaug.shards import read_rows
-from tests.evaluation.toy_synthetic import copied_images, new_images
+from ganaug.sources.base import Source
+from tests.evaluation.toy_synthetic import copied_images, new_images, write_synthetic
+from tests.toy_source import toy_source
 
 
 @pytest.fixture
@@ -88,3 +95,32 @@ def test_a_leaked_test_image_stops_the_run(run, prepared):
     leaked = test_rows["image_id"].iloc[0]
     with pytest.raises(DatasetError, match=f"-> {leaked}"):
         run(*new_images(), columns={"nearest_id": leaked})
+
+
+def test_altered_training_images_in_test_stop_the_run_and_are_named(shipped_params, tmp_path):
+    source, rng = toy_source(), np.random.default_rng(0)
+    images = list(source.images)
+    altered = [
+        replace(
+            image,
+            name=f"altered/{number:02d}.png",
+            split="test",
+            group=f"altered-{number}",
+            content=encode_png(
+                decode_png(image.content) + rng.integers(0, 2, (16, 16, 1), dtype=np.uint8)
+            ),
+        )
+        for number, image in enumerate([i for i in images if i.split == "train"][:20])
+    ]
+    params = shipped_params.prepare.model_copy(
+        update={"resolution": 16, "channels": 1, "near_duplicate_distance": 0}
+    )
+    folder = tmp_path / "prepared"
+    leaking = Source(source.facts, [*images, *altered])
+    prepare(params, seed=0, out=folder, source=leaking, num_workers=1)
+    prepared = read_prepared(folder)
+    made = write_synthetic(tmp_path / "synthetic", prepared, *new_images())
+    small = shipped_params.evaluate.model_copy(update={"num_seeds": 2, "num_steps": 1})
+    pairs = r"test and train share near duplicates: \w{32} ~ \w{32}, .* and 17 more"
+    with pytest.raises(DatasetError, match=pairs):
+        evaluate(prepared, made, params=small, seed=0, cache=tmp_path / "cache", num_workers=1)

@@ -3,11 +3,8 @@ import pandas as pd
 import pytest
 
 from ganaug.errors import DatasetError
-from ganaug.evaluation.leaks import (
-    check_no_leak,
-    check_no_near_duplicates,
-    near_duplicate_distance,
-)
+from ganaug.evaluation.leaks import check_no_leak, check_no_near_duplicates
+from ganaug.evaluation.neighbours import near_duplicate_distance
 
 
 def real_rows(*names, group="g"):

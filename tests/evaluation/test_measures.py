@@ -2,7 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ganaug.evaluation import measures
 from ganaug.evaluation.arms import LabelledImages
+from ganaug.evaluation.distances import per_class
 from ganaug.evaluation.inputs import Part
 from ganaug.evaluation.measures import (
     describe_extractor,
@@ -45,6 +47,38 @@ def test_a_class_without_synthetic_images_keeps_its_floor(parts):
     assert found["synthetic"]["classes"]["b"]["kid"] is None
     assert found["floor"]["classes"]["b"]["kid"] is not None
     assert found["floor"]["classes"]["b"]["num_prdc"] == 30
+
+
+def test_overall_pools_the_classes_with_the_shares_of_test(parts, monkeypatch):
+    seen = []
+
+    def spy(real, real_labels, synthetic, synthetic_labels, **options):
+        if options["class_names"] == ("overall",):
+            seen.append((real, synthetic))
+        return per_class(real, real_labels, synthetic, synthetic_labels, **options)
+
+    monkeypatch.setattr(measures, "per_class", spy)
+    for name, counts in (("test", (30, 15)), ("synthetic", (20, 40))):
+        parts[name] = part(counts, 7)
+        parts[name].data.images[:] = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+        parts[name].data.images[parts[name].data.labels == 1] ^= 255  # the second class, inverted
+    features = extract(thumbnails, parts)
+    found = measure_distances(features, parts, ("a", "b"), seed=0)
+    for pool in seen[0]:
+        first = (pool == features["test"][0]).all(axis=1)
+        assert (first.sum(), len(pool)) == (20, 30)
+    assert found["synthetic"]["overall"]["kid"] < 0.01 < found["floor"]["overall"]["kid"]
+    assert found["synthetic"]["overall"]["num_prdc"] == found["floor"]["overall"]["num_prdc"] == 30
+    assert np.array_equal(seen[0][0], seen[1][0])  # of test, the same rows beside the floor
+
+
+def test_overall_leaves_out_a_class_that_is_too_small(parts):
+    found = measure_distances(extract(thumbnails, parts), parts, ("a", "b"), seed=0)
+    assert found["synthetic"]["overall"]["num_prdc"] == found["floor"]["overall"]["num_prdc"] == 25
+    parts["synthetic"] = part((0, 0), 9)
+    found = measure_distances(extract(thumbnails, parts), parts, ("a", "b"), seed=0)
+    assert found["synthetic"]["overall"]["kid"] is None
+    assert found["floor"]["overall"]["num_prdc"] == 60
 
 
 def test_copying_is_measured_in_each_space_against_val_and_test(parts):

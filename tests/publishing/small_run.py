@@ -125,10 +125,12 @@ def metrics() -> dict[str, Any]:
     """The content of metrics.json of evaluate, in the parts that the report shows."""
     measured = {"kid": 0.012, "precision": 0.8, "recall": 0.6, "density": 0.9, "coverage": 0.75}
     unknown = dict.fromkeys(measured)
-    both = {"classes": {"clear": measured, "cracked": measured}, "class_mean": measured}
-    floor = {"classes": {"clear": measured, "cracked": unknown}, "class_mean": measured}
+    means = {"class_mean": measured, "overall": measured | {"kid": 0.034}}
+    both = {"classes": {"clear": measured, "cracked": measured}, **means}
+    floor = {"classes": {"clear": measured, "cracked": unknown}, **means}
     gate = {"closer_to_train": 0.862, "closer_to_train_real": 0.86, "near_copies": 0.002}
     gate |= {"near_copies_real": 0.003, "authentic": 0.7, "authentic_real": 0.6, "passed": True}
+    gate |= {"nearest_ratio": 1.48, "copying_z": -1.47, "copying_z_real": -17.8}
     delta = {"mean_pp": 1.24, "low_pp": 0.31, "high_pp": 2.17, "p_value": 0.031, "n": 6}
     delta |= {"p_holm": 0.062}
     arms = {arm: {"mean": 0.7, "std": 0.01} for arm in ("A", "B", "B'", "C", "D", "E")}

@@ -11,8 +11,10 @@ import pytest
 from ganaug.errors import DatasetError
 from ganaug.fileio import write_json
 from ganaug.reporting.report import read_curves, write_report
+from ganaug.reporting.sections import code_revision
 from tests.publishing.small_run import GENERATOR, metrics, verdict
 from tests.publishing.test_merge import rewrite_synthetic
+from tests.versioned import git
 
 VOID = {"meta", "link", "img", "source", "br", "hr"}
 
@@ -46,6 +48,8 @@ def report(run: Path, decision: str = "ship", **changes: Any) -> str:
         train=run / "train",
         metrics=metrics(),
         verdict=verdict(decision) | changes,
+        params="seed: 0  # <b>\n",
+        revision="1234abcd",
     )
     return (run / "evaluate" / "report.html").read_text()
 
@@ -106,8 +110,10 @@ def test_the_tables_carry_the_numbers_of_the_files(small_run: Path) -> None:
         in said
     )
     assert "lowest KID on val, 0.0500 after 1,024 images" in said
-    assert "thumbnails 0.2% 0.3% 70.0% 60.0% 86.2% 86.0% passed" in said
-    assert "net of distances_trained 0.012 0.012 0.800" in said
+    assert "thumbnails 0.2% 0.3% 70.0% 60.0% 86.2% 86.0% 1.48 -1.5 -17.8 passed" in said
+    assert "net of distances_trained, mean of classes 0.012 0.012 0.800" in said
+    assert "net of distances_trained, overall 0.034 0.034 0.800" in said
+    assert "Git revision 1234abcd" in said
     assert GENERATOR in said
     assert "CC-BY-NC-SA-4.0" in said
 
@@ -117,6 +123,23 @@ def test_text_from_the_data_is_never_markup(small_run: Path) -> None:
     text = report(small_run, sentence="<script>alert(1)</script>")
     assert "toy &lt;cells&gt;" in text
     assert "<script" not in text
+    assert "<pre>seed: 0  # &lt;b&gt;\n</pre>" in text
+
+
+def test_the_revision_tells_changed_code_from_new_results(tmp_path: Path) -> None:
+    assert code_revision(tmp_path) is None
+    git(tmp_path, "init", "-q")
+    for name in ("params.yaml", "dvc.lock"):
+        (tmp_path / name).write_text("old")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-q", "-m", "First")
+    (tmp_path / "dvc.lock").write_text("new")
+    (tmp_path / "metrics.json").write_text("new")
+    head = code_revision(tmp_path)
+    assert head is not None
+    assert re.fullmatch("[0-9a-f]{40}", head)
+    (tmp_path / "params.yaml").write_text("new")
+    assert code_revision(tmp_path) == f"{head} + uncommitted changes"
 
 
 @pytest.mark.usefixtures("no_drawing")

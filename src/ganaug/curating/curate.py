@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganaug.curating.filter import REASONS, SyntheticFilter, reject_reasons
+from ganaug.curating.filter import NEAR_DUPLICATE, REASONS, SyntheticFilter, reject_reasons
+from ganaug.curating.neighbours import Apart
 from ganaug.gan.sampling import LatentLaw, sample
 from ganaug.gan.snapshot import Snapshot
 from ganaug.images import Pixels, encode_png, pixel_id
@@ -45,11 +46,13 @@ class Rules:
         law: distribution of the latents.
         min_label_confidence: 0..1, by class.
         min_realism: >= 0; 1 is the edge of a real ball.
+        min_distance: between thumbnails of accepted images, by class.
     """
 
     law: LatentLaw
     min_label_confidence: Mapping[str, float]
     min_realism: float
+    min_distance: Mapping[str, float]
 
 
 def curate(
@@ -79,9 +82,12 @@ def curate(
     images: list[bytes] = []
     with ProgressReport("generate", total=sum(wanted.values())) as progress:
         for name, tally in tallies.items():
+            apart = Apart(rules.min_distance[name])
             for seeds in _rounds(tally, first_seed, max_draws_per_image):
                 rows, pixels, reasons = _draw(snapshot, judge, real_ids, name, seeds, rules, taken)
-                kept = _settle(tally, reasons)
+                repeats = reasons == ""
+                repeats[repeats] = ~apart.admit(pixels[repeats])
+                kept = _settle(tally, np.where(repeats, NEAR_DUPLICATE, reasons))
                 parts.append(rows.iloc[kept])
                 images += [encode_png(pixels[i], synthetic=True) for i in kept]
                 progress.advance(len(kept))

@@ -23,15 +23,19 @@ from ganaug.evaluation.classifier import (
     small_cnn,
     train_classifier,
 )
+from ganaug.evaluation.neighbours import near_duplicate_distance
 from ganaug.images import Pixels
 from ganaug.rng import derive_seed, numpy_rng
+from ganaug.thumbnails import thumbnails
 
 BATCH_SIZE = 64
 LR = 0.004
 MIN_IMAGES = 2 * (K + 1)  # of a class: both halves need neighbours
 
 # Reasons to reject, in the order in which they are looked for.
-REASONS = ("duplicate", "near_copy", "wrong_class", "unrealistic")
+OF_ITS_OWN = ("duplicate", "near_copy", "wrong_class", "unrealistic")
+NEAR_DUPLICATE = "near_duplicate"  # of an image that was accepted before it
+REASONS = (*OF_ITS_OWN, NEAR_DUPLICATE)
 
 Labels = NDArray[np.int64]
 
@@ -195,6 +199,17 @@ def confidence_thresholds(
     ]
 
 
+def near_duplicate_distances(
+    images: Pixels, labels: Labels, groups: Sequence[str], *, num_classes: int
+) -> list[float]:
+    """By class, how near thumbnails of real images [N, H, W, C] of different groups never come."""
+    small, codes = thumbnails(images), pd.Series(groups)
+    return [
+        near_duplicate_distance(small[labels == label], codes[labels == label])
+        for label in range(num_classes)
+    ]
+
+
 def reject_reasons(
     scores: Scores,
     is_duplicate: NDArray[np.bool_],
@@ -202,11 +217,11 @@ def reject_reasons(
     min_label_confidence: float,
     min_realism: float,
 ) -> NDArray[np.str_]:
-    """The first reason of `REASONS` that holds for each image, "" for an accepted one."""
+    """The first reason of `OF_ITS_OWN` that holds for each image, "" for an accepted one."""
     conditions = (
         is_duplicate,
         scores.is_copy,
         scores.label_confidence < min_label_confidence,
         scores.realism < min_realism,
     )
-    return np.select(conditions, REASONS, default="").astype(np.str_)
+    return np.select(conditions, OF_ITS_OWN, default="").astype(np.str_)

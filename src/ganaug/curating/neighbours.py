@@ -1,4 +1,4 @@
-"""Where a synthetic image lies among real ones of its class, in one feature space."""
+"""Where a synthetic image lies: among real ones of its class, and beside those accepted before."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from ganaug.evaluation.neighbours import TINY, copy_ratios, nearest_others
+from ganaug.images import Pixels
+from ganaug.thumbnails import thumbnails
 
 Floats = NDArray[np.float64]
 
@@ -67,3 +69,27 @@ class RealNeighbours:
         ratio = closest / np.maximum(self._first[nearest], TINY)
         is_copy = ratio < self._copy_below
         return Position(balls.max(axis=1), nearest, closest / self._unit, is_copy)
+
+
+class Apart:
+    """Images of one class, none of which nearly repeats an earlier one.
+
+    Args:
+        distance: least one between two thumbnails, Euclidean.
+    """
+
+    def __init__(self, distance: float) -> None:
+        self._distance = distance
+        self._admitted: list[NDArray[np.float32]] = []
+
+    def admit(self, images: Pixels) -> NDArray[np.bool_]:
+        """Which of [M, H, W, C] are admitted, one after another, however they are batched."""
+        own = thumbnails(images)
+        admitted = np.ones(len(own), bool)
+        for earlier in self._admitted:
+            admitted &= (cdist(own, earlier) >= self._distance).all(axis=1)
+        near = cdist(own, own) < self._distance
+        for i in np.flatnonzero(admitted):
+            admitted[i] = not near[i, :i][admitted[:i]].any()
+        self._admitted.append(own[admitted])
+        return admitted

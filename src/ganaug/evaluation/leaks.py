@@ -12,17 +12,10 @@ import numpy as np
 import pandas as pd
 
 from ganaug.errors import DatasetError
-from ganaug.evaluation.distances import squared_distances
 from ganaug.evaluation.features import Features
-from ganaug.evaluation.neighbours import nearest
+from ganaug.evaluation.neighbours import near_duplicate_distance, nearest
 
 SHOWN = 3  # offenders named in an error
-# Of the nearest distances between groups of train, 1 % lie below `USUAL`. A third of it is left
-# alone by all pairs of elpv (least: 0.74 of it) and digits (0.52). Noise of 2 grey levels stays
-# below it for over 90 % of elpv's images and all digits, and so do changes of brightness by 5 %.
-USUAL = 0.01  # quantile
-NEAR = 1 / 3
-MOST_ASKED = 2000  # training images that the threshold is read off
 
 
 def check_no_leak(real: Mapping[str, pd.DataFrame], synthetic: pd.DataFrame) -> None:
@@ -71,20 +64,6 @@ def check_no_near_duplicates(
             f"{'; '.join(problems)}. A verdict on this would be worthless: remove one image of "
             "each pair, or give both the same group, and run the pipeline again"
         )
-
-
-def near_duplicate_distance(features: Features, groups: "pd.Series[str]") -> float:
-    """Below this distance two images of different groups are one picture; 0 with a single group."""
-    codes = pd.factorize(groups)[0]
-    asked = np.unique(np.linspace(0, len(codes) - 1, MOST_ASKED).astype(int))
-    x = features.astype(np.float64)
-    least = [
-        np.where(codes[asked[rows], None] == codes, np.inf, block).min(axis=1)
-        for rows, block in squared_distances(x[asked], x)
-    ]
-    squared = np.concatenate(least)
-    between = np.sqrt(squared[np.isfinite(squared)])
-    return float(NEAR * np.quantile(between, USUAL)) if len(between) else 0.0
 
 
 def _shared(real: Mapping[str, pd.DataFrame]) -> Iterator[str]:

@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ganaug.evaluation.distances import per_class
+from ganaug.evaluation.distances import FEWEST_IMAGES, Labels, per_class
 from ganaug.evaluation.features import FeatureExtractor, Features
 from ganaug.evaluation.inputs import Parts
 from ganaug.evaluation.memorisation import measure_memorisation
 from ganaug.evaluation.neighbours import closest_pairs
 from ganaug.images import Pixels
+from ganaug.rng import numpy_rng
 
 
 def extract(extractor: Callable[[Pixels], Features], parts: Parts) -> dict[str, Features]:
@@ -32,14 +33,22 @@ def measure_distances(
     *,
     seed: int,
 ) -> dict[str, Any]:
-    """Synthetic against test, and as the floor real train against test, at equal n."""
+    """Synthetic against test, and as the floor real train against test, at equal n.
+
+    Returns:
+        {"synthetic", "floor"}, each what `per_class` gives and, of the same metrics, "overall": one
+        set a side, both with test's shares of the classes that have synthetic images enough.
+    """
     labels = {name: part.data.labels for name, part in parts.items()}
     counts = {name: np.bincount(own, minlength=len(classes)) for name, own in labels.items()}
     # A class without synthetic images still gets its floor.
     limit = np.where(counts["synthetic"] > 0, counts["synthetic"], counts["train"])
     limit = np.minimum(limit, counts["train"])
-    return {
-        name: per_class(
+    made = counts["synthetic"] if counts["synthetic"].any() else counts["train"]
+    numbers = _keep_shares(counts["test"], np.minimum(made, counts["train"]))
+    found = {}
+    for name, other in (("synthetic", "synthetic"), ("floor", "train")):
+        found[name] = per_class(
             features["test"],
             labels["test"],
             features[other],
@@ -48,8 +57,28 @@ def measure_distances(
             seed=seed,
             max_prdc_images=limit.tolist(),
         )
-        for name, other in (("synthetic", "synthetic"), ("floor", "train"))
-    }
+        pools = [
+            features[part][_draw(labels[part], numbers, numpy_rng(seed, "overall", side))]
+            for side, part in (("real", "test"), ("other", other))
+        ]
+        one = [np.zeros(len(pool), np.int64) for pool in pools]
+        overall = per_class(pools[0], one[0], pools[1], one[1], class_names=("overall",), seed=seed)
+        found[name] |= overall["classes"]
+    return found
+
+
+def _keep_shares(test: Labels, available: Labels) -> Labels:
+    """[K] images of each class, as many as can be had in test's shares; 0 of one too small."""
+    most = np.minimum(test, available)
+    enough = most >= FEWEST_IMAGES
+    scale = (most[enough] / test[enough]).min(initial=1)
+    return np.where(enough, (scale * test).round(), 0).astype(np.int64)
+
+
+def _draw(labels: Labels, numbers: Labels, rng: np.random.Generator) -> Labels:
+    """Rows with so many of each class, in random order: FID looks at the first of them."""
+    rows = [rng.permutation(np.flatnonzero(labels == c))[:n] for c, n in enumerate(numbers)]
+    return rng.permutation(np.concatenate(rows))
 
 
 def measure_copying(

@@ -27,6 +27,8 @@ def write_report(
     train: Path,
     metrics: Mapping[str, Any],
     verdict: Mapping[str, Any],
+    params: str,
+    revision: str | None,
 ) -> None:
     """Write report.html and figures/*.png into `out`, each whole or not at all.
 
@@ -37,6 +39,8 @@ def write_report(
         train: results folder of `train`, with DVCLive's curves.
         metrics: content of metrics.json of `evaluate`.
         verdict: content of verdict.json.
+        params: of the run, as YAML.
+        revision: `sections.code_revision`.
     Raises:
         DatasetError: a file of an earlier stage is missing.
     """
@@ -68,7 +72,8 @@ def write_report(
         "memorisation": sections.memorisation_rows(metrics),
         "training": sections.training_sentence(losses, kid),
         "rejects": sections.rejects_table(drawn, made),
-        "provenance": sections.provenance_facts(dataset, made, metrics, verdict),
+        "provenance": sections.provenance_facts(dataset, made, metrics, verdict, revision=revision),
+        "params": params,
         "figures": figures,
     }
     environment = template_environment(Path(__file__).parent, escape=True)

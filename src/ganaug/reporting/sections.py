@@ -4,8 +4,10 @@ A missing fact is an error here, never a gap in the report.
 """
 
 import platform
+import subprocess
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -29,6 +31,7 @@ ARMS = {
     "E": "synthetic only, classical augmentation",
 }
 PACKAGES = ("ganaug", "torch", "numpy", "pandas", "pyarrow", "scikit-learn", "albumentations")
+CODE = ("*.py", "*.yaml", "constraints.txt")  # what decides a result, as Git's pathspecs
 MISSING = "\N{EN DASH}"
 
 
@@ -92,15 +95,16 @@ def classes_rows(prepared: Prepared, made: Json, metrics: Json, verdict: Json) -
 
 
 def means_rows(metrics: Json) -> Rows:
-    """Quality in both feature spaces, as means over the classes that could be measured."""
+    """Quality in both feature spaces: mean of the classes that could be measured, and overall."""
     shown = ("kid", "precision", "recall", "density", "coverage")
     spaces = (metrics[space] for space in ("distances", "distances_trained"))
     return [
         [
-            space["extractor"]["name"],
-            *_beside_floor(space["synthetic"]["class_mean"], space["floor"]["class_mean"], shown),
+            f"{space['extractor']['name']}, {words}",
+            *_beside_floor(space["synthetic"][what], space["floor"][what], shown),
         ]
         for space in spaces
+        for what, words in (("class_mean", "mean of classes"), ("overall", "overall"))
     ]
 
 
@@ -109,7 +113,13 @@ def memorisation_rows(metrics: Json) -> Rows:
     shown = ("near_copies", "authentic", "closer_to_train")
     keys = [key for name in shown for key in (name, f"{name}_real")]
     return [
-        [space, *(f"{gate[key]:.1%}" for key in keys), "passed" if gate["passed"] else "failed"]
+        [
+            space,
+            *(f"{gate[key]:.1%}" for key in keys),
+            f"{gate['nearest_ratio']:.2f}",
+            *(f"{gate[key]:+.1f}" for key in ("copying_z", "copying_z_real")),
+            "passed" if gate["passed"] else "failed",
+        ]
         for space, gate in metrics["memorisation"].items()
         if isinstance(gate, Mapping)
     ]
@@ -149,7 +159,27 @@ def rejects_table(drawn: Mapping[str, Mapping[str, int]], made: Json) -> dict[st
     }
 
 
-def provenance_facts(prepared: Prepared, made: Json, metrics: Json, verdict: Json) -> Facts:
+def code_revision(folder: Path) -> str | None:
+    """Git's commit of a working folder, and whether code or params differ; None without Git."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments]
+        return subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        head = git("rev-parse", "HEAD")
+        # Not of all files: the run itself writes results and dvc.lock.
+        changed = git("status", "--porcelain", "--", *CODE)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None
+    return f"{head} + uncommitted changes" if changed else head
+
+
+def provenance_facts(
+    prepared: Prepared, made: Json, metrics: Json, verdict: Json, *, revision: str | None
+) -> Facts:
     """Where everything comes from: source, counts, generator, measuring networks, versions."""
     source, read = prepared.source, prepared.num_images
     side, colours = prepared.resolution, "grey" if prepared.channels == 1 else "RGB"
@@ -171,6 +201,7 @@ def provenance_facts(prepared: Prepared, made: Json, metrics: Json, verdict: Jso
         ("Paired seeds", str(verdict["num_seeds"])),
         ("Confidence of the intervals", f"{verdict['rule']['confidence']:g}"),
         *((f"Weights of {net['name']}, sha256", net["weights_sha256"]) for net in networks),
+        *([("Git revision", revision)] if revision else []),
         ("Python", python),
         *((package, version(package)) for package in PACKAGES),
     ]
