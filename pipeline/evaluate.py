@@ -18,7 +18,7 @@ from ganaug.evaluation.evaluate import evaluate
 from ganaug.fileio import write_json, write_text
 from ganaug.preparing.prepared import read_prepared
 from ganaug.reporting.report import write_report
-from ganaug.reporting.sections import code_revision
+from ganaug.reporting.sections import PROVENANCE, code_revision
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -51,9 +51,10 @@ def main(
             train=train,
             metrics=result.metrics,
             verdict=result.verdict,
-            params=params.read_text(encoding="utf-8"),
-            revision=code_revision(Path()),
+            params=p.model_dump(mode="json", exclude={"merge"}),
         )
+        # In a file of its own: the report must come out the same wherever it is made again.
+        write_json({"git_revision": code_revision(Path())}, out / PROVENANCE)
         core_seconds = joblib.cpu_count() * (time.monotonic() - began)
         costs["share_of_cores_training_classifiers"] = round(result.fit_seconds / core_seconds, 3)
     typer.echo(f"evaluate: {result.verdict['decision']}. {result.verdict['sentence']} -> {out}")

@@ -48,8 +48,7 @@ def report(run: Path, decision: str = "ship", **changes: Any) -> str:
         train=run / "train",
         metrics=metrics(),
         verdict=verdict(decision) | changes,
-        params="seed: 0  # <b>\n",
-        revision="1234abcd",
+        params={"name": "<b>"},
     )
     return (run / "evaluate" / "report.html").read_text()
 
@@ -113,7 +112,7 @@ def test_the_tables_carry_the_numbers_of_the_files(small_run: Path) -> None:
     assert "thumbnails 0.2% 0.3% 70.0% 60.0% 86.2% 86.0% 1.48 -1.5 -17.8 passed" in said
     assert "net of distances_trained, mean of classes 0.012 0.012 0.800" in said
     assert "net of distances_trained, overall 0.034 0.034 0.800" in said
-    assert "Git revision 1234abcd" in said
+    assert "Git revision in provenance.json" in said
     assert GENERATOR in said
     assert "CC-BY-NC-SA-4.0" in said
 
@@ -123,7 +122,8 @@ def test_text_from_the_data_is_never_markup(small_run: Path) -> None:
     text = report(small_run, sentence="<script>alert(1)</script>")
     assert "toy &lt;cells&gt;" in text
     assert "<script" not in text
-    assert "<pre>seed: 0  # &lt;b&gt;\n</pre>" in text
+    assert "&lt;b&gt;" in text
+    assert "<b>" not in text
 
 
 def test_the_revision_tells_changed_code_from_new_results(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 Also written: the figures as PNG files, so that `dvc plots` can lay two versions side by side.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,7 @@ def write_report(
     train: Path,
     metrics: Mapping[str, Any],
     verdict: Mapping[str, Any],
-    params: str,
-    revision: str | None,
+    params: Mapping[str, Any],
 ) -> None:
     """Write report.html and figures/*.png into `out`, each whole or not at all.
 
@@ -39,8 +39,7 @@ def write_report(
         train: results folder of `train`, with DVCLive's curves.
         metrics: content of metrics.json of `evaluate`.
         verdict: content of verdict.json.
-        params: of the run, as YAML.
-        revision: `sections.code_revision`.
+        params: of the run.
     Raises:
         DatasetError: a file of an earlier stage is missing.
     """
@@ -72,8 +71,8 @@ def write_report(
         "memorisation": sections.memorisation_rows(metrics),
         "training": sections.training_sentence(losses, kid),
         "rejects": sections.rejects_table(drawn, made),
-        "provenance": sections.provenance_facts(dataset, made, metrics, verdict, revision=revision),
-        "params": params,
+        "provenance": sections.provenance_facts(dataset, made, metrics, verdict),
+        "params": json.dumps(params, indent=2),
         "figures": figures,
     }
     environment = template_environment(Path(__file__).parent, escape=True)

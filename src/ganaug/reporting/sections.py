@@ -32,6 +32,7 @@ ARMS = {
 }
 PACKAGES = ("ganaug", "torch", "numpy", "pandas", "pyarrow", "scikit-learn", "albumentations")
 CODE = ("*.py", "*.yaml", "constraints.txt")  # what decides a result, as Git's pathspecs
+PROVENANCE = "provenance.json"  # which commit's code ran: the report itself must not depend on it
 MISSING = "\N{EN DASH}"
 
 
@@ -177,9 +178,7 @@ def code_revision(folder: Path) -> str | None:
     return f"{head} + uncommitted changes" if changed else head
 
 
-def provenance_facts(
-    prepared: Prepared, made: Json, metrics: Json, verdict: Json, *, revision: str | None
-) -> Facts:
+def provenance_facts(prepared: Prepared, made: Json, metrics: Json, verdict: Json) -> Facts:
     """Where everything comes from: source, counts, generator, measuring networks, versions."""
     source, read = prepared.source, prepared.num_images
     side, colours = prepared.resolution, "grey" if prepared.channels == 1 else "RGB"
@@ -201,7 +200,7 @@ def provenance_facts(
         ("Paired seeds", str(verdict["num_seeds"])),
         ("Confidence of the intervals", f"{verdict['rule']['confidence']:g}"),
         *((f"Weights of {net['name']}, sha256", net["weights_sha256"]) for net in networks),
-        *([("Git revision", revision)] if revision else []),
+        ("Git revision", f"in {PROVENANCE}, beside this report"),
         ("Python", python),
         *((package, version(package)) for package in PACKAGES),
     ]
