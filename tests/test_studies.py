@@ -64,7 +64,8 @@ def test_the_table_has_a_row_a_file_and_says_what_was_not_measured(tmp_path, mon
 
 @pytest.mark.slow
 def test_a_study_runs_from_the_source_to_the_verdict(tmp_path, monkeypatch):
-    monkeypatch.setattr(studies, "STUDIES", {"tiny": TINY})
+    few = {"prepare.train_fraction": 0.1, "generate.amount": 2}
+    monkeypatch.setattr(studies, "STUDIES", {"tiny": TINY | few})
     monkeypatch.setattr(studies, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(studies, "SCRATCH", tmp_path / "scratch")
     monkeypatch.setattr(studies, "write_table", lambda readme: None)
