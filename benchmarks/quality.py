@@ -129,6 +129,5 @@ def train_for(
     Checkpoints(states, job.run_id).clear()
     generator = build_generator(job.architecture).eval()
     generator.load_state_dict(result.weights)
-    counts = np.bincount(read_labelled(dataset.shards("test"))[2])
-    labels = np.repeat(np.arange(len(counts)), counts)
+    labels = np.repeat(np.arange(len(dataset.classes)), list(dataset.counts["test"].values()))
     return sample(generator, labels.tolist(), list(range(len(labels)))), labels, seconds
