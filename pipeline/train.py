@@ -23,11 +23,12 @@ from ganaug.errors import TrainingError, run
 from ganaug.evaluation.features import ImageNetFeatures
 from ganaug.evaluation.validation import ValidationScore
 from ganaug.fileio import sha256_file
-from ganaug.gan.architecture import Architecture, resolve_architecture
+from ganaug.gan.architecture import resolve_architecture
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.checkpoints import Checkpoints, fingerprint
 from ganaug.gan.compute import Compute, choose_compute
 from ganaug.gan.guards import collapsed_classes
+from ganaug.gan.networks import Architecture
 from ganaug.gan.snapshot import Snapshot, load_snapshot, save_snapshot
 from ganaug.gan.trainer import Observer, Trainer
 from ganaug.images import tile

@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from ganaug.cli import app
 from ganaug.errors import GanaugError
-from ganaug.gan.architecture import Architecture, build_generator
+from ganaug.gan.architecture import build_generator
+from ganaug.gan.networks import Architecture
 from ganaug.gan.snapshot import save_snapshot
 from ganaug.publishing.export import LAYOUTS
 from tests.versioned import git, make_repo

@@ -7,7 +7,8 @@ import torch
 from ganaug.curating import curate as stage
 from ganaug.curating.curate import Rules, curate, tally_dict
 from ganaug.curating.filter import Scores
-from ganaug.gan.architecture import Architecture, build_generator
+from ganaug.gan.architecture import build_generator
+from ganaug.gan.networks import Architecture
 from ganaug.gan.sampling import LatentLaw, sample
 from ganaug.gan.snapshot import Snapshot
 from ganaug.images import decode_png

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from ganaug.gan.architecture import Architecture
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.checkpoints import Checkpoints
 from ganaug.gan.compute import Compute
+from ganaug.gan.networks import Architecture
 from ganaug.gan.trainer import Trainer
 
 CPU = Compute(device=torch.device("cpu"), bf16=False)

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from ganaug.gan.anchors import Anchors
-from ganaug.gan.architecture import Architecture, build_discriminator, build_generator
+from ganaug.gan.architecture import build_discriminator, build_generator
 from ganaug.gan.compute import Compute, choose_compute
 from ganaug.gan.losses import LOSSES
+from ganaug.gan.networks import Architecture
 from ganaug.gan.step import Networks, StepPlan, StepRecipe, train_step
 
 BATCH = 32

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ganaug.gan.architecture import build_generator
-from ganaug.gan.sampling import LatentLaw, latents, sample, sample_blocks
+from ganaug.gan.sampling import LatentLaw, latents, sample
 
 
 @pytest.fixture
@@ -48,10 +48,6 @@ def test_image_does_not_depend_on_threads(generator):
     finally:
         torch.set_num_threads(threads)
     assert np.array_equal(one, two)
-
-
-def test_nothing_asked_for_gives_nothing(generator):
-    assert list(sample_blocks(generator, [], [])) == []
 
 
 def test_latent_std_widens_the_latent(generator):

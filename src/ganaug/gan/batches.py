@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganaug.gan.architecture import to_unit_range
 from ganaug.gan.r3 import STATISTICS_GROUP
 from ganaug.rng import numpy_rng
 
@@ -100,7 +99,7 @@ class RealBatches:
             images = torch.from_numpy(self._images[rows]).to(self._labels.device)
         # Contiguous wherever it comes from: strides choose kernels, which round differently.
         channels_first = images.permute(0, 3, 1, 2).contiguous()
-        return to_unit_range(channels_first), self._labels[chosen]
+        return channels_first.float().div_(127.5).sub_(1), self._labels[chosen]
 
     def _draw_group(self, label: int, rng: np.random.Generator) -> NDArray[np.int64]:
         rows = self._rows_of[label]

@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ganaug.gan.networks import Discriminator, Generator
+from ganaug.gan.networks import Architecture, Discriminator, Generator
 
 EMBEDDING_DIM = 64
 LEAK = 0.2
@@ -19,28 +19,21 @@ INIT_STD = 0.02
 
 
 class DcganGenerator(Generator):
-    """Latent and class to image by transposed convolutions, each doubling the side.
+    """Latent and class to image by transposed convolutions, each doubling the side."""
 
-    Args:
-        num_classes: K.
-        channels: 1 (grey) or 3 (RGB).
-        z_dim: length of the latent.
-        widths: channels per stage, from 4x4 pixels up; resolution = 4 * 2**len(widths).
-    """
-
-    def __init__(
-        self, *, num_classes: int, channels: int, z_dim: int, widths: tuple[int, ...]
-    ) -> None:
-        super().__init__(latent_dim=z_dim)
-        self.embedding = nn.Embedding(num_classes, EMBEDDING_DIM)
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(latent_dim=architecture.z_dim)
+        widths = architecture.widths
+        self.embedding = nn.Embedding(architecture.num_classes, EMBEDDING_DIM)
         layers: list[nn.Module] = [
-            nn.ConvTranspose2d(z_dim + EMBEDDING_DIM, widths[0], 4, bias=False),
+            nn.ConvTranspose2d(self.latent_dim + EMBEDDING_DIM, widths[0], 4, bias=False),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(),
         ]
         for a, b in pairwise(widths):
             up = nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=False)
             layers += [up, nn.BatchNorm2d(b), nn.ReLU()]
+        channels = architecture.channels
         last = nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1, bias=False)
         self.layers = nn.Sequential(*layers, last, nn.Tanh())
         self.layers.apply(_init)
@@ -57,15 +50,13 @@ class DcganDiscriminator(Discriminator):
 
     normalises_batch = True
 
-    def __init__(
-        self, *, num_classes: int, channels: int, resolution: int, widths: tuple[int, ...]
-    ) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.resolution = resolution
-        self.embedding = nn.Embedding(num_classes, resolution * resolution)
-        down = widths[::-1]
+        self.resolution = architecture.resolution
+        self.embedding = nn.Embedding(architecture.num_classes, self.resolution**2)
+        down = architecture.widths[::-1]
         layers: list[nn.Module] = [
-            nn.Conv2d(channels + 1, down[0], 4, stride=2, padding=1, bias=False),
+            nn.Conv2d(architecture.channels + 1, down[0], 4, stride=2, padding=1, bias=False),
             nn.LeakyReLU(LEAK),
         ]
         for a, b in pairwise(down):

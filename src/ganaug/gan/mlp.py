@@ -6,43 +6,28 @@ After Goodfellow et al. 2014, arXiv:1406.2661, with the class as one-hot inputs 
 Axes: N batch, C channels, H height, W width, Z latent, K classes.
 """
 
+import math
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganaug.gan.networks import Discriminator, Generator
+from ganaug.gan.networks import Architecture, Discriminator, Generator
 
 LEAK = 0.2
 
 
 class MlpGenerator(Generator):
-    """Latent and class to image.
+    """Latent and class to image."""
 
-    Args:
-        num_classes: K.
-        channels: 1 (grey) or 3 (RGB).
-        resolution: pixels per side.
-        z_dim: length of the latent.
-        widths: units of the hidden layers, from the latent on.
-    """
-
-    def __init__(
-        self,
-        *,
-        num_classes: int,
-        channels: int,
-        resolution: int,
-        z_dim: int,
-        widths: tuple[int, ...],
-    ) -> None:
-        super().__init__(latent_dim=z_dim)
-        self.num_classes = num_classes
-        self.shape = (channels, resolution, resolution)
-        hidden = _hidden_layers(z_dim + num_classes, widths)
-        pixels = channels * resolution * resolution
-        self.layers = nn.Sequential(*hidden, nn.Linear(widths[-1], pixels), nn.Tanh())
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(latent_dim=architecture.z_dim)
+        self.num_classes, widths = architecture.num_classes, architecture.widths
+        self.shape = (architecture.channels, architecture.resolution, architecture.resolution)
+        hidden = _hidden_layers(self.latent_dim + self.num_classes, widths)
+        pixels = nn.Linear(widths[-1], math.prod(self.shape))
+        self.layers = nn.Sequential(*hidden, pixels, nn.Tanh())
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
         """[N, Z] standard normal, [N] int64 -> [N, C, H, W] in [-1, 1]."""
@@ -53,13 +38,11 @@ class MlpGenerator(Generator):
 class MlpDiscriminator(Discriminator):
     """Image and class to logit; `widths` as in the generator, walked backwards."""
 
-    def __init__(
-        self, *, num_classes: int, channels: int, resolution: int, widths: tuple[int, ...]
-    ) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.num_classes = num_classes
-        pixels = channels * resolution * resolution
-        hidden = _hidden_layers(pixels + num_classes, widths[::-1])
+        self.num_classes, widths = architecture.num_classes, architecture.widths
+        num_pixels = architecture.channels * architecture.resolution**2
+        hidden = _hidden_layers(num_pixels + self.num_classes, widths[::-1])
         self.layers = nn.Sequential(*hidden, nn.Linear(widths[0], 1), nn.Flatten(0))
 
     def forward(self, encoded: Tensor, label: Tensor, _code: Tensor, /) -> Tensor:

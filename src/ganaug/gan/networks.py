@@ -1,10 +1,39 @@
 """What every family of networks provides."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 COARSE = 16  # pixels per side of the images that a code describes, at most half the resolution
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Everything needed to build a generator or discriminator again.
+
+    Args:
+        family: key of `architecture.FAMILIES`.
+        resolution: pixels per side.
+        channels: 1 grey, 3 RGB.
+        num_classes: >= 2.
+        z_dim: length of the latent, a family's noise maps not counted.
+        widths: channels per stage from 4x4 pixels up, or units per hidden layer from the latent on.
+        patch: side of the patches at the image end; 1 in families that end in pixels.
+    """
+
+    family: str
+    resolution: int
+    channels: int
+    num_classes: int
+    z_dim: int
+    widths: tuple[int, ...]
+    patch: int
+
+    @property
+    def code_dim(self) -> int:
+        """Length of a real image's code, which stands in for as many numbers of the latent."""
+        return min(self.z_dim // 2, self.channels * min(COARSE, self.resolution // 2) ** 2)
 
 
 class Generator(nn.Module, ABC):

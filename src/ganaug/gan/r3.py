@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganaug.gan.networks import Discriminator, Generator
+from ganaug.gan.networks import Architecture, Discriminator, Generator
 from ganaug.gan.patches import WhitenedPatches
 
 LEAK = 0.2
@@ -66,24 +66,17 @@ class R3Generator(Generator):
 
     The latent's first numbers say what the image is; the rest are noise maps added at each stage,
     from which grain and other texture come without being spelled out (after Karras et al. 2019,
-    arXiv:1812.04948, section 3.2). Without them all cells of a class share one grain.
-
-    Args:
-        num_classes: K.
-        channels: 1 (grey) or 3 (RGB).
-        z_dim: length of the latent without the noise maps.
-        widths: channels per stage, from 4x4 pixels up; each further stage doubles the side.
-        patch: side of the patches at the image end; resolution = 4 * 2**(stages-1) * patch.
+    arXiv:1812.04948, section 3.2). Without them all cells of a class share one grain. Each stage
+    after the first doubles the side: resolution = 4 * 2**(stages-1) * patch.
     """
 
-    def __init__(
-        self, *, num_classes: int, channels: int, z_dim: int, widths: tuple[int, ...], patch: int
-    ) -> None:
+    def __init__(self, architecture: Architecture) -> None:
+        z_dim, widths = architecture.z_dim, architecture.widths
         sides = [BASE * 2**stage for stage in range(1, len(widths))]
         self.split = (z_dim, *(NOISE_CHANNELS * side * side for side in sides))
         super().__init__(latent_dim=sum(self.split))
-        self.patches = WhitenedPatches(channels=channels, patch=patch)
-        self.embedding = nn.Embedding(num_classes, EMBEDDING_DIM)
+        self.patches = WhitenedPatches(channels=architecture.channels, patch=architecture.patch)
+        self.embedding = nn.Embedding(architecture.num_classes, EMBEDDING_DIM)
         self.project = nn.Linear(z_dim + EMBEDDING_DIM, widths[0] * BASE * BASE)
         num_blocks = len(widths)
         self.blocks = nn.ModuleList(ResidualBlock(w, num_blocks=num_blocks) for w in widths)
@@ -120,21 +113,19 @@ class R3Discriminator(Discriminator):
     (Miyato and Koyama 2018, arXiv:1802.05637, equation 4).
     """
 
-    def __init__(
-        self, *, num_classes: int, channels: int, code_dim: int, widths: tuple[int, ...], patch: int
-    ) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.patches = WhitenedPatches(channels=channels, patch=patch)
-        down = widths[::-1]
-        num_blocks = len(widths)
+        self.patches = WhitenedPatches(channels=architecture.channels, patch=architecture.patch)
+        down = architecture.widths[::-1]
+        num_blocks = len(down)
         self.from_coefficients = nn.Conv2d(self.patches.num_coefficients, down[0], 3, padding=1)
         self.blocks = nn.ModuleList(ResidualBlock(w, num_blocks=num_blocks) for w in down)
         self.transitions = nn.ModuleList(_transition(a, b) for a, b in pairwise(down))
         num_inputs = down[-1] * BASE * BASE + down[-1] + self.patches.num_coefficients
         self.head = nn.Linear(num_inputs, HEAD_DIM)
         self.psi = nn.Linear(HEAD_DIM, 1)
-        self.embedding = nn.Embedding(num_classes, HEAD_DIM)
-        self.from_code = nn.Linear(code_dim, HEAD_DIM, bias=False)
+        self.embedding = nn.Embedding(architecture.num_classes, HEAD_DIM)
+        self.from_code = nn.Linear(architecture.code_dim, HEAD_DIM, bias=False)
         _init(self.from_coefficients, 1.0)
         _init(self.from_code, 1.0)
         _init(self.head, math.sqrt(2 / (1 + LEAK**2)))

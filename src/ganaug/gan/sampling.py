@@ -5,7 +5,7 @@ network always runs on blocks of one size: a convolution may round differently f
 size, and that would move pixels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 from torch import Tensor
 
-from ganaug.gan.architecture import to_uint8
 from ganaug.gan.networks import Generator
 from ganaug.rng import numpy_rng
 
@@ -54,38 +53,10 @@ def latents(
         law.draw(numpy_rng(seed, "latent", label), latent_dim)
         for label, seed in zip(labels, seeds, strict=True)
     ]
-    return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0, latent_dim)
+    return torch.from_numpy(np.stack(rows))
 
 
 @torch.inference_mode()
-def sample_blocks(
-    generator: Generator,
-    labels: Sequence[int],
-    seeds: Sequence[int],
-    *,
-    law: LatentLaw = AS_TRAINED,
-) -> Iterator[NDArray[np.uint8]]:
-    """Generate images block by block.
-
-    Args:
-        generator: (z, label) -> [N, C, H, W] in [-1, 1]; on any device.
-        labels, seeds: one pair an image.
-        law: distribution of the latents.
-    Yields:
-        [<= BLOCK, H, W, C] uint8, in the order asked for.
-    """
-    device = next(generator.parameters()).device
-    for start in range(0, len(labels), BLOCK):
-        part = slice(start, start + BLOCK)
-        z = latents(labels[part], seeds[part], latent_dim=generator.latent_dim, law=law)
-        label = torch.tensor(labels[part], dtype=torch.int64)
-        missing = BLOCK - len(label)
-        z = torch.nn.functional.pad(z, (0, 0, 0, missing)).to(device)
-        label = torch.nn.functional.pad(label, (0, missing)).to(device)
-        images = to_uint8(generator(z, label))[: BLOCK - missing]
-        yield images.permute(0, 2, 3, 1).cpu().numpy()
-
-
 def sample(
     generator: Generator,
     labels: Sequence[int],
@@ -93,6 +64,25 @@ def sample(
     *,
     law: LatentLaw = AS_TRAINED,
 ) -> NDArray[np.uint8]:
-    """All images at once: [N, H, W, C] uint8, N >= 1; see `sample_blocks`."""
-    blocks = sample_blocks(generator, labels, seeds, law=law)
-    return np.concatenate(list(blocks))
+    """Generate images.
+
+    Args:
+        generator: (z, label) -> [N, C, H, W] in [-1, 1]; on any device.
+        labels, seeds: one pair an image, at least one.
+        law: distribution of the latents.
+    Returns:
+        [N, H, W, C] uint8, in the order asked for.
+    """
+    device = next(generator.parameters()).device
+    blocks = []
+    for start in range(0, len(labels), BLOCK):
+        part = slice(start, start + BLOCK)
+        z = latents(labels[part], seeds[part], latent_dim=generator.latent_dim, law=law)
+        label = torch.tensor(labels[part], dtype=torch.int64)
+        missing = BLOCK - len(label)
+        z = torch.nn.functional.pad(z, (0, 0, 0, missing)).to(device)
+        label = torch.nn.functional.pad(label, (0, missing)).to(device)
+        images = generator(z, label)[: BLOCK - missing].float()
+        pixels = images.add(1).mul(127.5).round().clamp(0, 255).byte()
+        blocks.append(pixels.permute(0, 2, 3, 1).cpu().numpy())
+    return np.concatenate(blocks)

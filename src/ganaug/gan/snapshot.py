@@ -1,16 +1,16 @@
 """Generator snapshot: `generator.safetensors` + `generator.json`, all that sampling needs."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganaug.errors import SnapshotError
 from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json
-from ganaug.gan.architecture import Architecture, build_generator
-from ganaug.gan.networks import Generator
+from ganaug.gan.architecture import build_generator, read_architecture
+from ganaug.gan.networks import Architecture, Generator
 
 FORMAT = 2
 WEIGHTS = "generator.safetensors"
@@ -56,7 +56,7 @@ def save_snapshot(
         (temporary / WEIGHTS).write_bytes(save(contiguous))  # not `save_file`: it hides the file
         description = {
             "format": FORMAT,
-            "architecture": architecture.to_dict(),
+            "architecture": asdict(architecture),
             "classes": list(classes),
             "value_range": [-1, 1],
             "weights_sha256": sha256_file(temporary / WEIGHTS),
@@ -84,13 +84,8 @@ def load_snapshot(folder: Path) -> Snapshot:
     generator_id = sha256_file(weights_path)
     if generator_id != description["weights_sha256"]:
         raise SnapshotError(f"{weights_path}: does not match {DESCRIPTION}; run the stage train")
-    architecture = Architecture.from_dict(description["architecture"])
+    architecture = read_architecture(description["architecture"])
     generator = build_generator(architecture)
     generator.load_state_dict(load_file(weights_path))
     generator.eval().requires_grad_(False)
     return Snapshot(generator, architecture, tuple(description["classes"]), generator_id)
-
-
-def copy_weights(network: nn.Module) -> dict[str, Tensor]:
-    """A state dict that later training does not change."""
-    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}

@@ -15,7 +15,7 @@ from torch import Tensor
 from ganaug.config import TrainParams
 from ganaug.errors import TrainingError
 from ganaug.gan.anchors import Anchors
-from ganaug.gan.architecture import FAMILIES, Architecture, build_discriminator, build_generator
+from ganaug.gan.architecture import FAMILIES, build_discriminator, build_generator
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.checkpoints import Checkpoints
 from ganaug.gan.compute import Compute
@@ -23,6 +23,7 @@ from ganaug.gan.ema import make_average, update_ema
 from ganaug.gan.guards import collapsed_classes, has_converged, lost_ground, not_finite
 from ganaug.gan.interrupts import StopRequest, stop_requests, stopped
 from ganaug.gan.losses import LOSSES
+from ganaug.gan.networks import Architecture
 from ganaug.gan.sampling import sample
 from ganaug.gan.schedules import cosine, ema_decay, fading
 from ganaug.gan.state import TrainingState, below
