@@ -18,8 +18,8 @@ from ganaug.config import load_params
 from ganaug.gan.architecture import resolve_architecture
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.compute import Compute, choose_compute
-from ganaug.gan.step import Networks, StepPlan, train_step
-from ganaug.gan.trainer import make_recipe, make_state
+from ganaug.gan.step import Networks, Step
+from ganaug.gan.trainer import make_state
 
 REPEATS = 20
 
@@ -42,22 +42,20 @@ def main() -> None:
     )
     networks = make_state(architecture, params, batches, seed=0, device=compute.device).networks
     real, label = batches.draw(0)
-    recipe = make_recipe(params)
     stream = torch.Generator().manual_seed(0)
     z = torch.randn(params.batch_size, networks.G.latent_dim)
 
     def step(number: int) -> None:
         scale = 0 if number % params.penalty_interval else params.penalty_interval
-        train_step(
+        Step(
             networks,
-            real=real,
-            label=label,
-            z=z,
-            plan=StepPlan(penalty_scale=scale, updates_generator=True, reconstruction_weight=1.0),
-            recipe=recipe,
-            compute=compute,
-            generator=stream,
-        )
+            params,
+            compute,
+            stream,
+            penalty_scale=scale,
+            updates_generator=True,
+            reconstruction_weight=1.0,
+        ).take(real, label, z)
 
     whole = _rate(step)
     layers = _layer_rate(networks, z, real, label, compute)

@@ -2,6 +2,14 @@ import pytest
 import torch
 
 from ganaug.gan.anchors import CLAMP, Anchors
+from ganaug.gan.networks import Architecture
+
+
+def make_anchors(num_classes):
+    """Codes of four numbers, for grey images of 16 x 16 px."""
+    anchors = Anchors(Architecture("r3", 16, 1, num_classes, z_dim=8, widths=(16,), patch=2))
+    assert anchors.code_dim == 4
+    return anchors
 
 
 @pytest.fixture
@@ -16,7 +24,7 @@ def images():
 
 @pytest.fixture
 def anchors(images):
-    module = Anchors(num_classes=2, channels=1, resolution=16, code_dim=4)
+    module = make_anchors(2)
     module.fit([images])
     return module
 
@@ -64,7 +72,7 @@ def test_flipped_images_get_codes_as_usual_as_the_others():
     noise = torch.randn(200, 1, 16, 16, generator=generator)
     images = noise * 0.1 + torch.linspace(-1, 1, 16)  # bright on the right
     label = torch.zeros(200, dtype=torch.int64)
-    module = Anchors(num_classes=1, channels=1, resolution=16, code_dim=4)
+    module = make_anchors(1)
     module.fit([(images, label)], flips=("hflip",))
     codes = module.code(images.flip(3), label)
     assert codes[:, 0].abs().max() < 1.5  # the side that is bright
@@ -76,14 +84,14 @@ def test_class_of_few_images_leans_on_the_others():
     images = torch.randn(301, 1, 16, 16, generator=generator)
     label = torch.zeros(301, dtype=torch.int64)
     label[-1] = 1
-    module = Anchors(num_classes=2, channels=1, resolution=16, code_dim=4)
+    module = make_anchors(2)
     module.fit([(images, label)])
     assert torch.allclose(module.stds[1], module.stds[0] * (4 / 5) ** 0.5, rtol=0.05)
     assert module.code(images[-1:], label[-1:]).isfinite().all()
 
 
 def test_many_small_batches_give_what_one_gives(images):
-    whole, parts = (Anchors(num_classes=2, channels=1, resolution=16, code_dim=4) for _ in "ab")
+    whole, parts = (make_anchors(2) for _ in "ab")
     whole.fit([images])
     parts.fit(zip(images[0].split(7), images[1].split(7), strict=True))
     for first, second in zip(whole.buffers(), parts.buffers(), strict=True):

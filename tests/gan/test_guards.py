@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from ganaug.gan.guards import collapsed_classes, has_converged, lost_ground, not_finite
+from ganaug.gan.guards import collapsed_classes, lost_ground, not_finite
 
 
 def test_values_that_are_not_finite_are_named():
@@ -27,12 +27,6 @@ def test_lost_ground_is_half_of_the_way_back(kid, first, best, lost):
 def test_ground_lost_within_the_noise_is_not_lost():
     assert lost_ground(0.03, first=0.01, best=-0.01, noise=0.01)
     assert not lost_ground(0.01, first=0.01, best=-0.01, noise=0.01)
-
-
-def test_convergence_is_a_best_older_than_the_patience():
-    assert has_converged(700, best_at=400, patience=0.3, budget=1000)
-    assert not has_converged(699, best_at=400, patience=0.3, budget=1000)
-    assert not has_converged(1000, best_at=0, patience=1.0, budget=1000)
 
 
 def test_collapsed_classes_are_those_below_half_of_the_real_variety():

@@ -2,28 +2,25 @@
 
 import multiprocessing
 import socket
+from pathlib import Path
 
 import pytest
 import torch
 
+from ganaug.config import load_params
 from ganaug.gan.anchors import Anchors
 from ganaug.gan.architecture import build_discriminator, build_generator
 from ganaug.gan.compute import Compute, choose_compute
-from ganaug.gan.losses import LOSSES
 from ganaug.gan.networks import Architecture
-from ganaug.gan.step import Networks, StepPlan, StepRecipe, train_step
+from ganaug.gan.step import Networks, Step
 
 BATCH = 32
 ARCHITECTURE = Architecture(
     family="r3", resolution=16, channels=1, num_classes=2, z_dim=8, widths=(16, 16), patch=2
 )
-RECIPE = StepRecipe(
-    loss=LOSSES["relativistic"],
-    operations=(),
-    augment_probability=0.0,
-    r1_gamma=1.0,
-    r2_gamma=1.0,
-    gradient_penalty=0.0,
+PARAMS = load_params(
+    Path(__file__).parents[2] / "params.yaml",
+    {"train.augment": [], "train.r1_gamma": 1.0, "train.r2_gamma": 1.0},
 )
 
 
@@ -33,7 +30,7 @@ def gradients_of_a_step(compute):
     G, D = build_generator(ARCHITECTURE), build_discriminator(ARCHITECTURE)
     real, label = torch.rand(BATCH, 1, 16, 16) * 2 - 1, torch.arange(BATCH) // 8 % 2
     z = torch.randn(BATCH, G.latent_dim)
-    anchors = Anchors(num_classes=2, channels=1, resolution=16, code_dim=4)
+    anchors = Anchors(ARCHITECTURE)
     anchors.fit([(real, label)])
     # Plain descent: Adam's first step is the gradient's sign, which rounding can turn.
     optimisers = (torch.optim.SGD(network.parameters(), lr=0.1) for network in (G, D))
@@ -44,16 +41,16 @@ def gradients_of_a_step(compute):
         gradients.setdefault("D", [p.grad.clone() for p in D.parameters()])
 
     networks.D_optimiser.register_step_pre_hook(remember)
-    statistics = train_step(
+    step = Step(
         networks,
-        real=compute.share(real),
-        label=compute.share(label),
-        z=compute.share(z),
-        plan=StepPlan(penalty_scale=4, updates_generator=True, reconstruction_weight=1.0),
-        recipe=RECIPE,
-        compute=compute,
-        generator=torch.Generator(),
+        PARAMS.train,
+        compute,
+        torch.Generator(),
+        penalty_scale=4,
+        updates_generator=True,
+        reconstruction_weight=1.0,
     )
+    statistics = step.take(*map(compute.share, (real, label, z)))
     gradients["G"] = [p.grad for p in G.parameters()]
     assert "penalty/r1" in statistics
     return gradients

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganaug.gan.batches import FLIPPED_AXIS
-from ganaug.gan.networks import COARSE
+from ganaug.gan.networks import COARSE, Architecture
 
 CLAMP = 3.0  # standard deviations; a code beyond them would be a latent that is never drawn
 
@@ -30,12 +30,7 @@ CLAMP = 3.0  # standard deviations; a code beyond them would be a latent that is
 class Anchors(nn.Module):
     """The linear code of real images and the distance that it promises to keep small.
 
-    Args:
-        num_classes: K.
-        channels: C of the images.
-        resolution: pixels per side.
-        code_dim: principal components, the leading numbers of an anchored latent; at most as many
-            as a coarse image has numbers.
+    `code_dim` is the number of principal components, which lead an anchored latent.
     """
 
     means: Tensor
@@ -43,13 +38,13 @@ class Anchors(nn.Module):
     components: Tensor
     scale: Tensor
 
-    def __init__(self, *, num_classes: int, channels: int, resolution: int, code_dim: int) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self._side = min(COARSE, resolution // 2)
-        num_inputs = channels * self._side**2
-        self.code_dim = code_dim
-        self.register_buffer("means", torch.zeros(num_classes, num_inputs))
-        self.register_buffer("stds", torch.ones(num_classes, self.code_dim))
+        self._side = min(COARSE, architecture.resolution // 2)
+        num_inputs = architecture.channels * self._side**2
+        self.code_dim = architecture.code_dim
+        self.register_buffer("means", torch.zeros(architecture.num_classes, num_inputs))
+        self.register_buffer("stds", torch.ones(architecture.num_classes, self.code_dim))
         self.register_buffer("components", torch.zeros(num_inputs, self.code_dim))
         self.register_buffer("scale", torch.ones(()))
 

@@ -1,4 +1,4 @@
-"""When training has gone wrong, and when it is done: pure functions of what was measured."""
+"""When training has gone wrong: pure functions of what was measured."""
 
 import math
 
@@ -25,11 +25,6 @@ def lost_ground(kid: float, *, first: float, best: float, noise: float = 0.0) ->
     if kid <= (first + best) / 2 or kid <= DOUBLED * best or kid - best <= 3 * noise:
         return ""
     return f"val KID {kid:.4f}: half of the way to the best, {best:.4f}, is lost"
-
-
-def has_converged(images_seen: int, *, best_at: float, patience: float, budget: int) -> bool:
-    """Whether the best evaluation is older than a share `patience` of the budget; 1 never is."""
-    return patience < 1 and images_seen - best_at >= patience * budget
 
 
 def collapsed_classes(values: dict[str, float]) -> list[str]:

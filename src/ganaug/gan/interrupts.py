@@ -8,8 +8,6 @@ from types import FrameType
 
 import psutil
 
-from ganaug.errors import StoppedBySignal
-
 LAUNCHERS = ("make", "dvc", "sh", "dash")  # whose death leaves a trainer without a purpose
 POLL_SEC = 1.0
 
@@ -65,11 +63,3 @@ def stop_requests() -> Iterator[StopRequest]:
     finally:
         for signum, handler in old.items():
             signal.signal(signum, handler)
-
-
-def stopped(signum: int, *, images_seen: int) -> StoppedBySignal:
-    """The exception that ends a run which has saved its state."""
-    name = signal.Signals(signum).name
-    return StoppedBySignal(
-        signum, f"{name} after {images_seen} images; saved, the same command goes on from there"
-    )

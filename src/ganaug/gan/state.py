@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from ganaug.gan.networks import Generator
 from ganaug.gan.step import Networks
@@ -40,11 +41,12 @@ class TrainingState:
     def tensors(self) -> dict[str, Tensor]:
         """All tensors under one flat set of names."""
         flat = {f"sums/{name}": total for name, total in self.sums.items()}
-        for prefix, module in self._modules().items():
-            flat |= {f"{prefix}/{name}": value for name, value in module.state_dict().items()}
-        for prefix, optimiser in self._optimisers().items():
-            for index, slots in optimiser.state_dict()["state"].items():
-                flat |= {f"{prefix}/{index}/{key}": value for key, value in slots.items()}
+        for prefix, part in self._parts().items():
+            held = part.state_dict()
+            if isinstance(part, Optimizer):
+                slots = held["state"].items()
+                held = {f"{index}/{key}": v for index, slot in slots for key, v in slot.items()}
+            flat |= {f"{prefix}/{name}": value for name, value in held.items()}
         return flat
 
     def facts(self) -> dict[str, Any]:
@@ -60,10 +62,12 @@ class TrainingState:
 
     def restore_weights(self, tensors: dict[str, Tensor]) -> None:
         """Take over networks and optimisers only: clock, history and best stay."""
-        for prefix, module in self._modules().items():
-            module.load_state_dict(below(tensors, prefix))
-        for prefix, optimiser in self._optimisers().items():
-            _restore_optimiser(optimiser, below(tensors, prefix))
+        for prefix, part in self._parts().items():
+            held = below(tensors, prefix)
+            if isinstance(part, Optimizer):
+                _restore_optimiser(part, held)
+            else:
+                part.load_state_dict(held)
 
     def add(self, statistics: dict[str, Tensor]) -> None:
         """Count the statistics of one step; nothing is read from the device."""
@@ -78,22 +82,11 @@ class TrainingState:
         self.sums, self.counts = {}, {}
         return means
 
-    def _modules(self) -> dict[str, nn.Module]:
-        return {
-            "G": self.networks.G,
-            "D": self.networks.D,
-            "G_ema": self.G_ema,
-            "anchors": self.networks.anchors,
-        }
-
-    def _optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        return {
-            "G_optimiser": self.networks.G_optimiser,
-            "D_optimiser": self.networks.D_optimiser,
-        }
+    def _parts(self) -> dict[str, nn.Module | Optimizer]:
+        return {**vars(self.networks), "G_ema": self.G_ema}
 
 
-def _restore_optimiser(optimiser: torch.optim.Optimizer, flat: dict[str, Tensor]) -> None:
+def _restore_optimiser(optimiser: Optimizer, flat: dict[str, Tensor]) -> None:
     """Load `index/key` tensors, each laid out in memory like the weights it belongs to.
 
     A fused optimiser walks weights and moments in memory order: with another layout it would pair

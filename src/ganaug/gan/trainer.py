@@ -1,6 +1,7 @@
 """The training loop: step, log, evaluate, save, until the budget of images is spent."""
 
 import math
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -13,21 +14,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganaug.config import TrainParams
-from ganaug.errors import TrainingError
+from ganaug.errors import StoppedBySignal, TrainingError
 from ganaug.gan.anchors import Anchors
 from ganaug.gan.architecture import FAMILIES, build_discriminator, build_generator
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.checkpoints import Checkpoints
 from ganaug.gan.compute import Compute
 from ganaug.gan.ema import make_average, update_ema
-from ganaug.gan.guards import collapsed_classes, has_converged, lost_ground, not_finite
-from ganaug.gan.interrupts import StopRequest, stop_requests, stopped
-from ganaug.gan.losses import LOSSES
+from ganaug.gan.guards import collapsed_classes, lost_ground, not_finite
+from ganaug.gan.interrupts import StopRequest, stop_requests
 from ganaug.gan.networks import Architecture
 from ganaug.gan.sampling import sample
 from ganaug.gan.schedules import cosine, ema_decay, fading
 from ganaug.gan.state import TrainingState, below
-from ganaug.gan.step import Networks, StepPlan, StepRecipe, train_step
+from ganaug.gan.step import Networks, Step
 from ganaug.progress import ProgressReport
 from ganaug.rng import derive_seed, torch_generator
 
@@ -73,49 +73,43 @@ class TrainingResult:
     images_seen: int
 
 
+@dataclass
 class Trainer:
     """One training run.
 
     Args:
-        batches: real images.
-        architecture: of both networks.
         params: the section `train`.
         seed: of the whole run.
-        compute: device, precision and processes.
         evaluate: measures samples on val; None in processes other than the first.
         observer: told what happens; None likewise.
         checkpoints: where the state is saved.
         initial: weights that G starts from; fresh ones when None.
     """
 
-    def __init__(
-        self,
-        *,
-        batches: RealBatches,
-        architecture: Architecture,
-        params: TrainParams,
-        seed: int,
-        compute: Compute,
-        evaluate: Evaluate | None,
-        observer: Observer | None,
-        checkpoints: Checkpoints,
-        initial: dict[str, Tensor] | None = None,
-    ) -> None:
-        self._batches = batches
-        self._architecture = architecture
-        self._params = params
-        self._seed = seed
-        self._compute = compute
-        self._evaluate = evaluate
-        self._observer = observer
-        self._checkpoints = checkpoints
-        self._recipe = make_recipe(params)
+    batches: RealBatches
+    architecture: Architecture
+    params: TrainParams
+    seed: int
+    compute: Compute
+    evaluate: Evaluate | None
+    observer: Observer | None
+    checkpoints: Checkpoints
+    initial: dict[str, Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        params = self.params
         self._num_steps = math.ceil(params.kimg * 1000 / params.batch_size)
+        self._budget = self._num_steps * params.batch_size
         self._log_interval = max(1, self._num_steps // LOG_LINES)
         parts = range(1, params.num_evaluations + 1)
         self._evaluation_steps = {round(self._num_steps * i / len(parts)) for i in parts}
         self._state = make_state(
-            architecture, params, batches, seed=seed, device=compute.device, initial=initial
+            self.architecture,
+            params,
+            self.batches,
+            seed=self.seed,
+            device=self.compute.device,
+            initial=self.initial,
         )
 
     def run(self) -> TrainingResult | None:
@@ -134,10 +128,12 @@ class Trainer:
             return None
         seen = self._state.images_seen
         if signum:
-            raise stopped(signum, images_seen=seen)
+            name = signal.Signals(signum).name
+            saved = f"{name} after {seen} images; saved, the same command goes on from there"
+            raise StoppedBySignal(signum, saved)
         if self._state.best is None:
             raise TrainingError(f"training diverged before it was measured once; {LOWER}")
-        tensors, _ = self._checkpoints.load_best()
+        tensors, _ = self.checkpoints.load_best()
         weights = below(tensors, "G_ema")
         self._state.G_ema.load_state_dict(weights)
         self._show_samples()  # of what ships, over those of the last evaluation
@@ -145,20 +141,19 @@ class Trainer:
 
     @property
     def _leads(self) -> bool:
-        return self._compute.rank == 0
+        return self.compute.rank == 0
 
     @property
     def _step_number(self) -> int:
-        return self._state.images_seen // self._params.batch_size
+        return self._state.images_seen // self.params.batch_size
 
     def _loop(self, stop: StopRequest) -> int:
         """Steps to the end; the signal that ended them before, or 0."""
-        state, batch_size = self._state, self._params.batch_size
-        budget = self._num_steps * batch_size
+        state, batch_size = self._state, self.params.batch_size
         next_save = time.monotonic() + SAVE_SEC
-        title = f"train on {self._compute.describe()}"
-        with ProgressReport(title, total=budget, start=state.images_seen) as progress:
-            while state.images_seen < budget and not self._has_converged():
+        title = f"train on {self.compute.describe()}"
+        with ProgressReport(title, total=self._budget, start=state.images_seen) as progress:
+            while state.images_seen < self._budget and not self._has_converged():
                 self._step()
                 progress.advance(batch_size)
                 evaluates = self._step_number in self._evaluation_steps
@@ -179,36 +174,29 @@ class Trainer:
         return 0
 
     def _step(self) -> None:
-        state, params, compute = self._state, self._params, self._compute
+        state, params, compute = self._state, self.params, self.compute
         step = self._step_number
         end = params.lr * params.lr_final_fraction
         progress = step / self._num_steps
         lr = state.lr_scale * cosine(progress, start=params.lr, end=end)
         state.networks.D_optimiser.param_groups[0]["lr"] = lr
         state.networks.G_optimiser.param_groups[0]["lr"] = lr * params.generator_lr_ratio
-        real, label = self._batches.draw(step)
+        real, label = self.batches.draw(step)
         device = compute.device
-        latent = torch_generator(self._seed, "train", "latent", step, device=device)
+        latent = torch_generator(self.seed, "train", "latent", step, device=device)
         z = torch.randn(len(label), state.networks.G.latent_dim, device=device, generator=latent)
-        statistics = train_step(
+        update = Step(
             state.networks,
-            real=compute.share(real),
-            label=compute.share(label),
-            z=compute.share(z),
-            plan=StepPlan(
-                penalty_scale=0 if step % params.penalty_interval else params.penalty_interval,
-                updates_generator=(step + 1) % params.d_steps_per_g_step == 0,
-                reconstruction_weight=fading(
-                    progress, start=params.reconstruction_weight, until=RECONSTRUCTION_UNTIL
-                ),
-            ),
-            recipe=self._recipe,
-            compute=compute,
-            generator=torch_generator(
-                self._seed, "train", "step", step, compute.rank, device=device
+            params,
+            compute,
+            torch_generator(self.seed, "train", "step", step, compute.rank, device=device),
+            penalty_scale=0 if step % params.penalty_interval else params.penalty_interval,
+            updates_generator=(step + 1) % params.d_steps_per_g_step == 0,
+            reconstruction_weight=fading(
+                progress, start=params.reconstruction_weight, until=RECONSTRUCTION_UNTIL
             ),
         )
-        state.add(statistics)
+        state.add(update.take(compute.share(real), compute.share(label), compute.share(z)))
         state.images_seen += params.batch_size
         decay = ema_decay(
             state.images_seen, batch_size=params.batch_size, half_life_kimg=params.ema_kimg
@@ -218,15 +206,15 @@ class Trainer:
     def _log_means(self) -> str:
         """Log what was summed; why it shows divergence, or nothing."""
         values = self._state.pop_means()
-        reason = self._compute.agree(not_finite(values))
+        reason = self.compute.agree(not_finite(values))
         if not reason:
             self._log(values)
         return reason
 
     def _log(self, values: dict[str, float]) -> None:
         self._state.history.append({"images_seen": self._state.images_seen, **values})
-        if self._observer is not None:
-            self._observer.metrics(self._state.images_seen, values)
+        if self.observer is not None:
+            self.observer.metrics(self._state.images_seen, values)
 
     def _evaluate_and_keep_best(self) -> tuple[str, str]:
         """Measure fixed samples, keep the state if it is the best.
@@ -235,12 +223,12 @@ class Trainer:
             One line about it, and why it shows divergence, or nothing.
         """
         state = self._state
-        values = self._compute.agree(self._measure())
+        measured = self.evaluate(*self._show_samples()) if self.evaluate else {}
+        values = self.compute.agree(measured)
         self._log({f"val/{name}": value for name, value in values.items()})
         kid = values["kid"]
         message = f"val KID {kid:.4f}"
-        collapsed = collapsed_classes(values)
-        if collapsed:
+        if collapsed := collapsed_classes(values):
             message += f", collapsed: {', '.join(collapsed)}"
         if state.best is None or kid < state.best["kid"]:
             state.best = {"images_seen": state.images_seen, **values}
@@ -250,30 +238,23 @@ class Trainer:
         noise = values.get("kid_std", 0.0)
         return message, lost_ground(kid, first=first, best=state.best["kid"], noise=noise)
 
-    def _measure(self) -> dict[str, float]:
-        if self._evaluate is None:
-            return {}
-        return self._evaluate(*self._show_samples())
-
     def _show_samples(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Images of the averaged generator, the same latents each time, and their labels."""
-        num_classes = self._architecture.num_classes
+        num_classes = self.architecture.num_classes
         per_class = -(-EVALUATION_SAMPLES // num_classes)
         labels = np.repeat(np.arange(num_classes), per_class)
         seeds = np.tile(np.arange(per_class), num_classes)
         images = sample(self._state.G_ema, labels.tolist(), seeds.tolist())
-        if self._observer is not None:
-            self._observer.samples(images, labels)
+        if self.observer is not None:
+            self.observer.samples(images, labels)
         return images, labels
 
     def _has_converged(self) -> bool:
-        best = self._state.best
-        return best is not None and has_converged(
-            self._state.images_seen,
-            best_at=best["images_seen"],
-            patience=self._params.patience,
-            budget=self._num_steps * self._params.batch_size,
-        )
+        """Whether the best is older than a share `patience` of the budget; 1 never is."""
+        best, patience = self._state.best, self.params.patience
+        if best is None or patience == 1:
+            return False
+        return self._state.images_seen - best["images_seen"] >= patience * self._budget
 
     def _roll_back(self, reason: str) -> str:
         """Return to the best weights at a lower learning rate; the clock goes on. One line."""
@@ -285,7 +266,7 @@ class Trainer:
                 f"training diverged for the {state.num_rollbacks}th time {where} ({reason}); "
                 f"{LOWER}"
             )
-        found = self._compute.agree(self._checkpoints.load_best() if self._leads else None)
+        found = self.compute.agree(self.checkpoints.load_best() if self._leads else None)
         assert found is not None
         tensors, _ = found
         state.restore_weights(tensors)
@@ -295,46 +276,34 @@ class Trainer:
 
     def _agreed(self, stop: StopRequest) -> int:
         """The signal that any process got, or 0; processes ask each other now and then."""
-        if self._compute.world_size > 1 and self._step_number % AGREE_STEPS:
+        if self.compute.world_size > 1 and self._step_number % AGREE_STEPS:
             return 0
-        return self._compute.maximum(stop.pending() or 0)
+        return self.compute.maximum(stop.pending() or 0)
 
     def _keep_as_best(self) -> None:
         if self._leads:
-            self._checkpoints.save_best(self._state.tensors(), self._state.facts())
+            self.checkpoints.save_best(self._state.tensors(), self._state.facts())
 
     def _save(self) -> None:
         state = self._state
         if self._leads:
-            self._checkpoints.save(state.tensors(), state.facts(), images_seen=state.images_seen)
+            self.checkpoints.save(state.tensors(), state.facts(), images_seen=state.images_seen)
 
     def _resume(self) -> int:
         """Take over the newest checkpoint; images seen by then, 0 for a fresh start."""
-        found = self._compute.agree(self._checkpoints.load() if self._leads else None)
+        found = self.compute.agree(self.checkpoints.load() if self._leads else None)
         if found is None:
             self._keep_as_best()  # what a rollback before the first evaluation returns to
             return 0
         self._state.restore(*found)
         seen = self._state.images_seen
-        if self._observer is not None:
+        if self.observer is not None:
             for row in self._state.history:
                 values = {name: value for name, value in row.items() if name != "images_seen"}
-                self._observer.metrics(int(row["images_seen"]), values)
-            where = self._checkpoints.folder
+                self.observer.metrics(int(row["images_seen"]), values)
+            where = self.checkpoints.folder
             print(f"train: resumed from {seen} images ({where})", file=sys.stderr)
         return seen
-
-
-def make_recipe(params: TrainParams) -> StepRecipe:
-    """The section `train` as the plain values that an update needs."""
-    return StepRecipe(
-        loss=LOSSES[params.loss],
-        operations=params.augment,
-        augment_probability=params.augment_probability,
-        r1_gamma=params.r1_gamma,
-        r2_gamma=params.r2_gamma,
-        gradient_penalty=params.gradient_penalty,
-    )
 
 
 def make_state(
@@ -351,19 +320,13 @@ def make_state(
         torch.manual_seed(derive_seed(seed, "train", "weights"))
         G = build_generator(architecture)
         D = build_discriminator(architecture)
-    anchors = Anchors(
-        num_classes=architecture.num_classes,
-        channels=architecture.channels,
-        resolution=architecture.resolution,
-        code_dim=architecture.code_dim,
-    )
-    some = torch.cat(
-        [images for images, _ in batches.look(-(-FITTED_IMAGES // len(anchors.means)))]
-    )
+    per_class = -(-FITTED_IMAGES // architecture.num_classes)
+    some = torch.cat([images for images, _ in batches.look(per_class)])
     for network in (G, D):
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.fit(some)
-    anchors.to(device).fit(batches.look(ANCHORED_IMAGES), flips=batches.flips)
+    anchors = Anchors(architecture).to(device)
+    anchors.fit(batches.look(ANCHORED_IMAGES), flips=batches.flips)
     if initial is not None:
         G.load_state_dict(initial)
     betas = FAMILIES[architecture.family].betas
