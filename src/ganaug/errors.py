@@ -7,6 +7,7 @@ line and exit code 2. Anything else is our own mistake and keeps its traceback.
 import errno
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 
 class GanaugError(Exception):
@@ -50,17 +51,16 @@ def run(command: Callable[[], object]) -> None:
     try:
         command()
     except GanaugError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _end(f"error: {error}", 2)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         where = f"{error.filename}: " if error.filename else ""
-        print(
-            f"error: {where}the disk is full, or its quota; free some space and run again",
-            file=sys.stderr,
-        )
-        sys.exit(2)
+        _end(f"error: {where}the disk is full, or its quota; free some space and run again", 2)
     except StoppedBySignal as stopped:
-        print(f"stopped: {stopped}", file=sys.stderr)
-        sys.exit(stopped.exit_code)
+        _end(f"stopped: {stopped}", stopped.exit_code)
+
+
+def _end(line: str, exit_code: int) -> NoReturn:
+    print(line, file=sys.stderr)
+    sys.exit(exit_code)

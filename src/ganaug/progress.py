@@ -2,10 +2,9 @@
 
 import sys
 import time
-from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 LINES_PER_RUN = 20  # plain lines of a whole run when piped, besides notes
 
@@ -21,33 +20,24 @@ class ProgressReport:
         self._done = self._first = start
         self._began = time.monotonic()
         self._next_line = start + max(1, total // LINES_PER_RUN)
-        self._console = Console(file=sys.stderr)
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
-        if self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[rate]}"),
-                TimeRemainingColumn(),
-                console=self._console,
-                transient=True,
-            )
-            self._task = self._bar.add_task(title, total=total, completed=start, rate="")
+        console = Console(file=sys.stderr)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task(title, total=total, completed=start, rate="")
 
     def __enter__(self) -> "ProgressReport":
-        if self._bar:
-            self._bar.start()
+        self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bar:
-            self._bar.stop()
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
 
     @property
     def rate(self) -> float:
@@ -58,17 +48,16 @@ class ProgressReport:
     def advance(self, count: int = 1) -> None:
         """Count `count` more units."""
         self._done += count
-        if self._bar:
-            self._bar.update(self._task, advance=count, rate=self._describe_speed())
-        elif self._done >= self._next_line or self._done >= self._total:
+        self._bar.update(self._task, advance=count, rate=self._describe_speed())
+        if self._bar.disable and self._done >= min(self._next_line, self._total):
             self._next_line = self._done + max(1, self._total // LINES_PER_RUN)
             self.note(f"{self._done}/{self._total} {self._unit}, {self._describe_rate()}")
 
     def _describe_rate(self) -> str:
         if not self.rate:
             return "starting"
-        left = max(0, self._total - self._done) / self.rate
-        return f"{self._describe_speed()}, {_clock(left)} left"
+        minutes, seconds = divmod(round(max(0, self._total - self._done) / self.rate), 60)
+        return f"{self._describe_speed()}, {minutes}:{seconds:02d} left"
 
     def _describe_speed(self) -> str:
         if 0 < self.rate < 1:
@@ -77,12 +66,4 @@ class ProgressReport:
 
     def note(self, text: str) -> None:
         """Print one line that stays."""
-        if self._bar:
-            self._bar.console.print(f"{self._title}: {text}", highlight=False, markup=False)
-        else:
-            print(f"{self._title}: {text}", file=sys.stderr, flush=True)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
+        self._bar.console.out(f"{self._title}: {text}", highlight=False)

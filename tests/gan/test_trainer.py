@@ -166,6 +166,17 @@ def test_reconstruction_pulls_anchored_images_to_their_real_ones(make_trainer):
     assert last_distance(10.0) < 0.7 * last_distance(0.0)
 
 
+def test_average_starts_as_a_copy_that_is_not_trained(make_trainer):
+    state = make_trainer()._state
+    assert same_weights(state.networks.G.state_dict(), state.G_ema.state_dict())
+    for trained, average in zip(
+        state.networks.G.parameters(), state.G_ema.parameters(), strict=True
+    ):
+        assert average.data_ptr() != trained.data_ptr()
+        assert not average.requires_grad
+    assert not state.G_ema.training
+
+
 def test_initial_weights_are_gone_on_from(make_trainer, straight, tmp_path):
     trainer = make_trainer(initial=straight[0].weights)
     assert same_weights(straight[0].weights, trainer._state.networks.G.state_dict())

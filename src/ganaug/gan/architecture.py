@@ -14,16 +14,10 @@ RESOLUTIONS = (16, 32, 64, 128, 256)
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of networks.
+    """One kind of networks."""
 
-    Args:
-        layout: (size, resolution) to (widths, patch).
-        betas: Adam's, of both networks.
-        generator, discriminator: builders.
-    """
-
-    layout: Callable[[str, int], tuple[tuple[int, ...], int]]
-    betas: tuple[float, float]
+    layout: Callable[[str, int], tuple[tuple[int, ...], int]]  # (size, resolution): widths, patch
+    betas: tuple[float, float]  # Adam's, of both networks
     generator: Callable[[Architecture], Generator]
     discriminator: Callable[[Architecture], Discriminator]
 

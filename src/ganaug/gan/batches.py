@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 from ganaug.gan.r3 import STATISTICS_GROUP
 from ganaug.rng import numpy_rng
 
-Item = TypeVar("Item")
+Batch = tuple[Tensor, Tensor]  # [B, C, H, W] float32 in [-1, 1] and [B] int64
 
 LOOKED_AT_ONCE = 64  # images, so that looking at many takes little memory
 FLIPPED_AXIS = {"hflip": 3, "vflip": 2}
@@ -52,9 +51,9 @@ class RealBatches:
     ) -> None:
         self._labels = torch.tensor(labels, device=device)
         self._images: Tensor | NDArray[np.uint8] = images
-        self._ahead: Prefetch[tuple[Tensor, Tensor]] | None = None
+        self.draw: Callable[[int], Batch] = self._make  # the batch of a step
         if isinstance(images, np.memmap):
-            self._ahead = Prefetch(self._make)
+            self.draw = _Prefetch(self._make)
         else:  # on a CPU this is the array itself: a copy would be the dataset in memory again
             self._images = torch.from_numpy(images).to(device)
         self._rows_of = [np.flatnonzero(labels == c) for c in range(int(labels.max()) + 1)]
@@ -65,22 +64,14 @@ class RealBatches:
         self.flips = tuple(flips)
         self._seed = seed
 
-    def look(self, per_class: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """At most `per_class` images of each class, evenly spread over it, none flipped.
-
-        Yields:
-            [N, C, H, W] float32 in [-1, 1] and [N] int64, of one class at a time.
-        """
+    def look(self, per_class: int) -> Iterator[Batch]:
+        """At most `per_class` images of a class at a time, evenly spread over it, none flipped."""
         for rows in self._rows_of:
             chosen = rows[:: max(1, -(-len(rows) // per_class))]
             for start in range(0, len(chosen), LOOKED_AT_ONCE):
                 yield self._gather(chosen[start : start + LOOKED_AT_ONCE])
 
-    def draw(self, step: int) -> tuple[Tensor, Tensor]:
-        """The batch of a step: [B, C, H, W] float32 in [-1, 1] and [B] int64."""
-        return self._make(step) if self._ahead is None else self._ahead(step)
-
-    def _make(self, step: int) -> tuple[Tensor, Tensor]:
+    def _make(self, step: int) -> Batch:
         rng = numpy_rng(self._seed, "train", "batch", step)
         num_groups = self._batch_size // STATISTICS_GROUP
         classes = rng.choice(len(self._rows_of), size=num_groups, p=self._class_probability)
@@ -91,7 +82,7 @@ class RealBatches:
             images = torch.where(flipped[:, None, None, None], images.flip(axis), images)
         return images, label
 
-    def _gather(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def _gather(self, rows: NDArray[np.int64]) -> Batch:
         chosen = torch.from_numpy(rows).to(self._labels.device)
         if isinstance(self._images, Tensor):
             images = self._images[chosen]
@@ -106,22 +97,16 @@ class RealBatches:
         return rng.choice(rows, size=STATISTICS_GROUP, replace=len(rows) < STATISTICS_GROUP)
 
 
-class Prefetch(Generic[Item]):
-    """A function of a step, whose next step a thread works out while this one is used.
+class _Prefetch:
+    """A batch of any step; the next step's is made by a thread while this one is used."""
 
-    Args:
-        make: any step to its item.
-    """
-
-    def __init__(self, make: Callable[[int], Item]) -> None:
+    def __init__(self, make: Callable[[int], Batch]) -> None:
         self._make = make
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
-        self._pending: tuple[int, Future[Item]] | None = None
+        self._pending: dict[int, Future[Batch]] = {}
 
-    def __call__(self, step: int) -> Item:
-        """The item of a step, ready if the step before it was asked for last."""
-        if self._pending is None or self._pending[0] != step:
-            self._pending = (step, self._thread.submit(self._make, step))
-        item = self._pending[1].result()
-        self._pending = (step + 1, self._thread.submit(self._make, step + 1))
-        return item
+    def __call__(self, step: int) -> Batch:
+        ready = self._pending.get(step) or self._thread.submit(self._make, step)
+        batch = ready.result()
+        self._pending = {step + 1: self._thread.submit(self._make, step + 1)}
+        return batch

@@ -7,8 +7,7 @@ fingerprint of parameters, data and code: another run never meets them. Tensors 
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -41,26 +40,20 @@ class Checkpoints:
     def __init__(self, root: Path, run: str) -> None:
         self.folder = root / run
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[object]:
         """Hold the run for this process; the lock goes with the process, however it dies.
 
         Raises:
             TrainingError: another process holds it.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder.with_suffix(".lock"), timeout=0)
         try:
-            lock.acquire()
+            return FileLock(self.folder.with_suffix(".lock"), timeout=0).acquire()
         except Timeout:
             raise TrainingError(
                 f"{self.folder}: another process is training this very run; "
                 "wait for it, or stop it and start again"
             ) from None
-        try:
-            yield
-        finally:
-            lock.release()
 
     def save(self, tensors: dict[str, Tensor], facts: dict[str, Any], *, images_seen: int) -> None:
         """Write a checkpoint and drop all but the newest two."""

@@ -4,7 +4,6 @@ Processes are lightning-fabric's: it starts them, or finds itself started by tor
 networks stay plain modules; all that processes exchange is one flat sum of gradients per update.
 """
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,17 +20,11 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Compute:
-    """A device, the precision of its convolutions, and this process among all.
-
-    Args:
-        device: of this process.
-        bf16: whether convolutions run in bf16.
-        fabric: of more than one process; None for one.
-    """
+    """A device, the precision of its convolutions, and this process among all."""
 
     device: torch.device
     bf16: bool
-    fabric: Fabric | None = None
+    fabric: Fabric | None = None  # of more than one process
 
     @property
     def rank(self) -> int:
@@ -43,11 +36,9 @@ class Compute:
         """Number of processes."""
         return self.fabric.world_size if self.fabric else 1
 
-    def autocast(self) -> AbstractContextManager[object]:
+    def autocast(self) -> torch.autocast:
         """Run convolutions in bf16 where that pays; else change nothing."""
-        if not self.bf16:
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
 
     def average_gradients(self, network: nn.Module) -> None:
         """Make the gradients of all processes their mean, in one flat exchange."""
@@ -84,11 +75,12 @@ class Compute:
 
     def describe(self) -> str:
         """For people: 'cpu, 2 threads, fp32'."""
-        precision = "bf16" if self.bf16 else "fp32"
-        processes = f"{self.world_size} processes, " if self.world_size > 1 else ""
+        parts = [f"{self.world_size} processes"] if self.world_size > 1 else []
         if self.device.type == "cuda":
-            return f"{processes}{torch.cuda.get_device_name(self.device)}, {precision}"
-        return f"{processes}cpu, {torch.get_num_threads()} threads, {precision}"
+            parts += [torch.cuda.get_device_name(self.device)]
+        else:
+            parts += ["cpu", f"{torch.get_num_threads()} threads"]
+        return ", ".join([*parts, "bf16" if self.bf16 else "fp32"])
 
 
 def choose_compute(

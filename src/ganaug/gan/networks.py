@@ -10,25 +10,15 @@ COARSE = 16  # pixels per side of the images that a code describes, at most half
 
 @dataclass(frozen=True)
 class Architecture:
-    """Everything needed to build a generator or discriminator again.
+    """Everything needed to build a generator or discriminator again."""
 
-    Args:
-        family: key of `architecture.FAMILIES`.
-        resolution: pixels per side.
-        channels: 1 grey, 3 RGB.
-        num_classes: >= 2.
-        z_dim: length of the latent, a family's noise maps not counted.
-        widths: channels per stage from 4x4 pixels up, or units per hidden layer from the latent on.
-        patch: side of the patches at the image end; 1 in families that end in pixels.
-    """
-
-    family: str
-    resolution: int
-    channels: int
-    num_classes: int
-    z_dim: int
-    widths: tuple[int, ...]
-    patch: int
+    family: str  # key of `architecture.FAMILIES`
+    resolution: int  # pixels per side
+    channels: int  # 1 grey, 3 RGB
+    num_classes: int  # >= 2
+    z_dim: int  # length of the latent, a family's noise maps not counted
+    widths: tuple[int, ...]  # channels per stage from 4x4 pixels up, or units per hidden layer
+    patch: int  # side of the patches at the image end; 1 in families that end in pixels
 
     @property
     def code_dim(self) -> int:

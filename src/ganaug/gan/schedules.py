@@ -1,6 +1,9 @@
-"""Schedules: pure functions of progress = images seen / budget, so that resuming needs no state."""
+"""Schedules, pure functions of what was seen, so that resuming needs no state; the averaged G."""
 
 import math
+
+import torch
+from torch import nn
 
 
 def cosine(progress: float, *, start: float, end: float) -> float:
@@ -21,3 +24,11 @@ def ema_decay(images_seen: int, *, batch_size: int, half_life_kimg: float) -> fl
     """
     half_life = min(half_life_kimg * 1000, 0.1 * images_seen)
     return float(0.5 ** (batch_size / max(half_life, 1e-8)))
+
+
+@torch.no_grad()
+def update_ema(average: nn.Module, network: nn.Module, *, decay: float) -> None:
+    """Set average = decay * average + (1 - decay) * network; buffers are copied."""
+    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+    for old, new in zip(average.buffers(), network.buffers(), strict=True):
+        old.copy_(new)

@@ -19,19 +19,12 @@ DESCRIPTION = "generator.json"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A generator ready to sample.
+    """A generator ready to sample."""
 
-    Args:
-        generator: in evaluation mode, on the CPU.
-        architecture: how it is built.
-        classes: names, in label order.
-        generator_id: sha256 of the weights file.
-    """
-
-    generator: Generator
+    generator: Generator  # in evaluation mode, on the CPU
     architecture: Architecture
-    classes: tuple[str, ...]
-    generator_id: str
+    classes: tuple[str, ...]  # names, in label order
+    generator_id: str  # sha256 of the weights file
 
 
 def save_snapshot(
@@ -47,7 +40,6 @@ def save_snapshot(
     Args:
         weights: the EMA generator's state dict.
         folder: replaced when it exists.
-        architecture: how to build the network.
         classes: names, in label order.
         training: what made it: fingerprint, images seen, val metrics; JSON types.
     """

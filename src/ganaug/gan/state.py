@@ -15,27 +15,16 @@ FACTS = ("images_seen", "counts", "history", "best", "lr_scale", "num_rollbacks"
 
 @dataclass
 class TrainingState:
-    """Everything that changes while training; the rest is a pure function of (seed, step).
-
-    Args:
-        networks: G, D, their optimisers and the anchors.
-        G_ema: averaged G, the one that is sampled.
-        images_seen: real images shown to D so far.
-        sums, counts: of each statistic since the last log line.
-        history: one dict a log line or evaluation, each with `images_seen`.
-        best: facts of the best evaluation so far: "kid", "images_seen" and its other metrics.
-        lr_scale: what rollbacks have left of the learning rate, 0..1.
-        num_rollbacks: how many there were.
-    """
+    """Everything that changes while training; the rest is a pure function of (seed, step)."""
 
     networks: Networks
-    G_ema: Generator
-    images_seen: int = 0
-    sums: dict[str, Tensor] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    history: list[dict[str, float]] = field(default_factory=list)
-    best: dict[str, float] | None = None
-    lr_scale: float = 1.0
+    G_ema: Generator  # averaged G, the one that is sampled
+    images_seen: int = 0  # real images shown to D so far
+    sums: dict[str, Tensor] = field(default_factory=dict)  # of statistics since the last log line
+    counts: dict[str, int] = field(default_factory=dict)  # of steps in each of the sums
+    history: list[dict[str, float]] = field(default_factory=list)  # of "images_seen" and values
+    best: dict[str, float] | None = None  # "kid", "images_seen" and the other metrics, when best
+    lr_scale: float = 1.0  # what rollbacks have left of the learning rate, 0..1
     num_rollbacks: int = 0
 
     def tensors(self) -> dict[str, Tensor]:

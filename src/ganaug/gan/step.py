@@ -48,24 +48,17 @@ class Networks:
 class Step:
     """An update of D, then of G, on one batch.
 
-    Args:
-        networks: changed in place.
-        params: the section `train`: the loss, the augmentations and the weights of penalties.
-        compute: device, precision and the sum over processes.
-        generator: for augmentation and penalties, on the device.
-        penalty_scale: 0 for a step without gradient penalties; else the steps that it stands for
-            (lazy regularisation, Karras et al. 2020, arXiv:1912.04958, appendix B).
-        updates_generator: whether G is updated after D.
-        reconstruction_weight: of the anchored images' distance to their real images, in G's loss.
+    Gradient penalties are taken in some steps only, each of which stands for `penalty_scale` steps
+    (lazy regularisation, Karras et al. 2020, arXiv:1912.04958, appendix B).
     """
 
-    networks: Networks
-    params: TrainParams
+    networks: Networks  # changed in place
+    params: TrainParams  # of loss, augmentations and penalties
     compute: Compute
-    generator: torch.Generator
-    penalty_scale: int
+    generator: torch.Generator  # for augmentation and penalties, on the device
+    penalty_scale: int  # 0 for a step without them
     updates_generator: bool
-    reconstruction_weight: float
+    reconstruction_weight: float  # of anchored images' distance to their real ones, in G's loss
 
     def take(self, real: Tensor, label: Tensor, z: Tensor) -> dict[str, Tensor]:
         """Update the networks.

@@ -1,5 +1,6 @@
 """The training loop: step, log, evaluate, save, until the budget of images is spent."""
 
+import copy
 import math
 import signal
 import sys
@@ -20,12 +21,11 @@ from ganaug.gan.architecture import FAMILIES, build_discriminator, build_generat
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.checkpoints import Checkpoints
 from ganaug.gan.compute import Compute
-from ganaug.gan.ema import make_average, update_ema
 from ganaug.gan.guards import collapsed_classes, lost_ground, not_finite
 from ganaug.gan.interrupts import StopRequest, stop_requests
 from ganaug.gan.networks import Architecture
 from ganaug.gan.sampling import sample
-from ganaug.gan.schedules import cosine, ema_decay, fading
+from ganaug.gan.schedules import cosine, ema_decay, fading, update_ema
 from ganaug.gan.state import TrainingState, below
 from ganaug.gan.step import Networks, Step
 from ganaug.progress import ProgressReport
@@ -58,33 +58,17 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The best snapshot: weights of the averaged generator, and what was measured then.
+    """The best snapshot: weights of the averaged generator, and what was measured then."""
 
-    Args:
-        weights: state dict, on the CPU.
-        best: "kid", "images_seen" and the other metrics of that evaluation.
-        resumed_from: images seen before this process went on.
-        images_seen: at the end; less than the budget when the run converged before.
-    """
-
-    weights: dict[str, Tensor]
-    best: dict[str, float]
-    resumed_from: int
-    images_seen: int
+    weights: dict[str, Tensor]  # state dict, on the CPU
+    best: dict[str, float]  # "kid", "images_seen" and the other metrics of that evaluation
+    resumed_from: int  # images seen before this process went on
+    images_seen: int  # at the end; less than the budget when the run converged before
 
 
 @dataclass
 class Trainer:
-    """One training run.
-
-    Args:
-        params: the section `train`.
-        seed: of the whole run.
-        evaluate: measures samples on val; None in processes other than the first.
-        observer: told what happens; None likewise.
-        checkpoints: where the state is saved.
-        initial: weights that G starts from; fresh ones when None.
-    """
+    """One training run; only the first of several processes evaluates and observes."""
 
     batches: RealBatches
     architecture: Architecture
@@ -94,7 +78,7 @@ class Trainer:
     evaluate: Evaluate | None
     observer: Observer | None
     checkpoints: Checkpoints
-    initial: dict[str, Tensor] | None = None
+    initial: dict[str, Tensor] | None = None  # weights that G starts from, in place of fresh ones
 
     def __post_init__(self) -> None:
         params = self.params
@@ -335,4 +319,4 @@ def make_state(
         for network, lr in ((G, params.lr * params.generator_lr_ratio), (D, params.lr))
     )
     networks = Networks(G, D, G_optimiser, D_optimiser, anchors)
-    return TrainingState(networks=networks, G_ema=make_average(G))
+    return TrainingState(networks=networks, G_ema=copy.deepcopy(G).eval().requires_grad_(False))
