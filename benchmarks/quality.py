@@ -18,7 +18,6 @@ from ganaug.config import Params, load_params
 from ganaug.evaluation.distances import per_class
 from ganaug.evaluation.features import ImageNetFeatures
 from ganaug.gan.architecture import build_generator
-from ganaug.gan.checkpoints import Checkpoints
 from ganaug.gan.compute import choose_compute
 from ganaug.gan.sampling import sample
 from ganaug.preparing.prepare import prepare
@@ -119,14 +118,14 @@ def train_for(
     params: Params, dataset: Prepared, states: Path
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], float]:
     """Samples of the best snapshot with labels as in the test split, and the seconds it took."""
-    job = plan_job(params, dataset)
+    job = plan_job(params, dataset, states)
     compute = choose_compute(device="cpu", precision=params.train.precision)
-    trainer = make_trainer(params, job, compute, checkpoints=states, observer=Silent())
+    trainer = make_trainer(params, job, compute, Silent())
     began = time.monotonic()
     result = trainer.run()
     seconds = time.monotonic() - began
     assert result is not None  # this is the only process
-    Checkpoints(states, job.run_id).clear()
+    job.checkpoints.clear()
     generator = build_generator(job.architecture).eval()
     generator.load_state_dict(result.weights)
     labels = np.repeat(np.arange(len(dataset.classes)), list(dataset.counts["test"].values()))

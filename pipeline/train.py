@@ -87,28 +87,27 @@ def main(
         devices=p.train.devices,
         num_nodes=p.train.num_nodes,
     )
-    job = plan_job(p, read_prepared(prepared))
+    job = plan_job(p, read_prepared(prepared), checkpoints)
     if compute.rank > 0:  # it shares the work; the first process evaluates and writes
-        make_trainer(p, job, compute, checkpoints=checkpoints).run()
+        make_trainer(p, job, compute).run()
         return
     # Locked before the images are loaded, so that a second start is refused at once.
-    locked = Checkpoints(checkpoints, job.run_id).locked()
-    with locked, measured("train", results / "budget.json"):
-        train(p, job, compute, out=out, results=results, checkpoints=checkpoints)
+    with job.checkpoints.locked(), measured("train", results / "budget.json"):
+        train(p, job, compute, out=out, results=results)
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to train on what, and the fingerprint of both."""
+    """What to train on what, and where its states lie, by the fingerprint of both."""
 
     dataset: Prepared
     architecture: Architecture
     initial: Snapshot | None
-    run_id: str
+    checkpoints: Checkpoints
 
 
-def plan_job(p: Params, dataset: Prepared) -> Job:
-    """Resolve networks and the snapshot to start from.
+def plan_job(p: Params, dataset: Prepared, states: Path) -> Job:
+    """Resolve networks, the snapshot to start from and the folder below that of all states.
 
     Raises:
         TrainingError: the snapshot has other networks or classes.
@@ -129,16 +128,15 @@ def plan_job(p: Params, dataset: Prepared) -> Job:
                 f"train.init_from: {p.train.init_from} holds other networks or classes than params "
                 f"and dataset ask for: {initial.architecture}, {initial.classes}"
             )
-    return Job(dataset, architecture, initial, fingerprint(_identity(p, dataset, initial)))
+    run_id = fingerprint(_identity(p, dataset, initial))
+    return Job(dataset, architecture, initial, Checkpoints(states, run_id))
 
 
-def train(
-    p: Params, job: Job, compute: Compute, *, out: Path, results: Path, checkpoints: Path
-) -> None:
+def train(p: Params, job: Job, compute: Compute, *, out: Path, results: Path) -> None:
     """Train, write the snapshot, forget the checkpoints."""
     with Live(str(results), dvcyaml=None, save_dvc_exp=False, monitor_system=False) as live:
         observer = LiveObserver(live)
-        result = make_trainer(p, job, compute, checkpoints=checkpoints, observer=observer).run()
+        result = make_trainer(p, job, compute, observer).run()
         assert result is not None  # this is the first process
         observer.ships(round(result.best["images_seen"]))
     started_from = None if job.initial is None else job.initial.generator_id
@@ -148,28 +146,30 @@ def train(
         architecture=job.architecture,
         classes=job.dataset.classes,
         training={
-            "fingerprint": job.run_id,
+            "fingerprint": job.checkpoints.folder.name,
             "images_seen": result.images_seen,
             "init_from": started_from,
             "best": result.best,
         },
     )
-    Checkpoints(checkpoints, job.run_id).clear()
+    job.checkpoints.clear()
     kid, seen = result.best["kid"], round(result.best["images_seen"])
     typer.echo(f"train: best snapshot after {seen} images, val KID {kid:.4f} -> {out}")
 
 
 def make_trainer(
-    p: Params,
-    job: Job,
-    compute: Compute,
-    *,
-    checkpoints: Path,
-    observer: Observer | None = None,
+    p: Params, job: Job, compute: Compute, observer: Observer | None = None
 ) -> Trainer:
     """Put the parts together; without an observer, for a process that only shares the work."""
-    spill_to = checkpoints / job.run_id
-    images, labels = _load(job.dataset, "train", compute=compute, spill_to=spill_to)
+    spill_to = job.checkpoints.folder
+    batches = RealBatches(
+        *_load(job.dataset, "train", compute=compute, spill_to=spill_to),
+        batch_size=p.train.batch_size,
+        class_exponent=p.train.class_exponent,
+        flips=job.dataset.symmetries,
+        seed=p.seed,
+        device=compute.device,
+    )
     evaluate = None
     if observer is not None:
         evaluate = ValidationScore(
@@ -178,15 +178,6 @@ def make_trainer(
             class_names=job.dataset.classes,
             seed=p.seed,
         )
-    batches = RealBatches(
-        images,
-        labels,
-        batch_size=p.train.batch_size,
-        class_exponent=p.train.class_exponent,
-        flips=job.dataset.symmetries,
-        seed=p.seed,
-        device=compute.device,
-    )
     return Trainer(
         batches=batches,
         architecture=job.architecture,
@@ -195,7 +186,7 @@ def make_trainer(
         compute=compute,
         evaluate=evaluate,
         observer=observer,
-        checkpoints=Checkpoints(checkpoints, job.run_id),
+        checkpoints=job.checkpoints,
         initial=None if job.initial is None else job.initial.generator.state_dict(),
     )
 

@@ -12,20 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from ganaug.errors import ParamsError
-from ganaug.fileio import atomic_file
+from ganaug.fileio import write_text
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
@@ -278,8 +271,7 @@ def change_params(path: Path, changes: Mapping[str, Any]) -> Params:
     text = io.StringIO()
     yaml.dump(document, text)
     params = _check(YAML(typ="safe", pure=True).load(text.getvalue()), path)
-    with atomic_file(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+    write_text(text.getvalue(), path)
     return params
 
 

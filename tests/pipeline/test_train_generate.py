@@ -127,7 +127,8 @@ def test_training_goes_on_from_a_snapshot_on_purpose(run_train, tmp_path):
 
 def test_states_of_other_code_are_not_taken_over(prepared_folder, write_params, tmp_path):
     def run_id():
-        return train.plan_job(params, read_prepared(prepared_folder)).run_id
+        job = train.plan_job(params, read_prepared(prepared_folder), tmp_path / "states")
+        return job.checkpoints.folder.name
 
     params = load_params(write_params(TINY))
     before = run_id()
