@@ -5,7 +5,7 @@ from prdc import compute_prdc
 from torchmetrics.image.kid import poly_mmd
 
 from ganaug.evaluation import distances
-from ganaug.evaluation.distances import METRICS, fid, kid, kid_over_subsets, per_class, prdc
+from ganaug.evaluation.distances import METRICS, fid, kid, per_class, prdc
 from tests.reference import distances as reference
 
 
@@ -39,15 +39,17 @@ def test_kid_is_zero_on_average_for_one_distribution_and_clearly_above_for_a_shi
     assert kid(*clouds(shift=0.5)) > max(same)
 
 
-def test_kid_over_subsets_draws_from_its_own_generator_only():
+def test_the_spread_of_kid_is_drawn_from_its_own_seed_only():
+    def spread(seed):
+        labels = np.zeros(60, np.int64)
+        found = per_class(real, labels, synthetic, labels, class_names=["a"], seed=seed)
+        return found["classes"]["a"]["kid_std"]
+
     real, synthetic = clouds()
-    options = {"subset_size": 30, "num_subsets": 5}
-    first = kid_over_subsets(real, synthetic, rng=rng(), **options)
+    first = spread(7)
     np.random.seed(3)  # noqa: NPY002
-    assert kid_over_subsets(real, synthetic, rng=rng(), **options) == first
-    other = kid_over_subsets(real, synthetic, rng=np.random.default_rng(8), **options)
-    assert other != first
-    assert first[1] > 0
+    assert spread(7) == first > 0
+    assert spread(8) != first
 
 
 @pytest.mark.parametrize("k", [3, 5])
@@ -138,11 +140,12 @@ def test_per_class_limits_prdc_but_not_kid():
     assert limited["c"]["kid"] is None
 
 
-def test_a_small_class_is_measured_with_fewer_neighbours():
+def test_a_small_class_is_measured_with_fewer_neighbours(monkeypatch):
     real, synthetic = clouds()
     labels = np.repeat([0, 1, 2], 20)
     small = measured(real, synthetic, labels, max_prdc_images=[11, 8, 7])["classes"]
-    fewer = measured(real, synthetic, labels, max_prdc_images=[11, 8, 7], k=4)["classes"]
+    monkeypatch.setattr(distances, "NEIGHBOURS", 4)
+    fewer = measured(real, synthetic, labels, max_prdc_images=[11, 8, 7])["classes"]
     assert small["a"] == fewer["a"]
     assert small["b"]["coverage"] is not None
     assert small["c"]["coverage"] is None

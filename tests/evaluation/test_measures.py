@@ -7,7 +7,6 @@ from ganaug.evaluation.arms import LabelledImages
 from ganaug.evaluation.distances import per_class
 from ganaug.evaluation.inputs import Part
 from ganaug.evaluation.measures import (
-    describe_extractor,
     describe_pairs,
     extract,
     measure_copying,
@@ -99,14 +98,13 @@ def test_pairs_are_named_by_image_id(parts):
         "train_id": "0-7",
         "distance": pytest.approx(0, abs=1e-5),
     }
+    assert [pair["distance"] for pair in pairs] == sorted(pair["distance"] for pair in pairs)
     assert len(pairs) == 16
 
 
-def test_an_extractor_is_described():
-    class Extractor:
-        name = "plain"
-        weights_sha256 = "ab"
-
-    assert describe_extractor(Extractor()) == {
-        "extractor": {"name": "plain", "weights_sha256": "ab"}
-    }
+def test_fewer_images_give_fewer_pairs_and_none_gives_none(parts):
+    for number in (13, 0):
+        parts["synthetic"] = part((number, 0), 9)
+        features = extract(thumbnails, parts)
+        pairs = describe_pairs(features, parts["train"].rows, parts["synthetic"].rows)
+        assert len(pairs) == number

@@ -6,7 +6,7 @@ between two real sets. Everything works in row blocks, so memory grows with the 
 not with its square.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ganaug.rng import numpy_rng
 
 BLOCK_ROWS = 1024
 METRICS = ("kid", "kid_std", "precision", "recall", "density", "coverage", "fid")
+NEIGHBOURS = 5  # that span a ball of PRDC
 KID_HALVES = 10  # random halves over which `kid_std` is taken
 FEWEST_IMAGES = 8  # a side; fewer of a class are not measured
 MAX_FID_IMAGES = 1000  # a side; its cost grows with their cube
@@ -45,24 +46,8 @@ def kid(real: FloatArray, synthetic: FloatArray) -> float:
     return _mean_off_diagonal(x) + _mean_off_diagonal(y) - 2 * between
 
 
-def kid_over_subsets(
-    real: FloatArray,
-    synthetic: FloatArray,
-    *,
-    subset_size: int,
-    num_subsets: int,
-    rng: np.random.Generator,
-) -> tuple[float, float]:
-    """Mean and standard deviation of KID over random subsets of `subset_size` rows a side."""
-    values = [
-        kid(_subset(real, subset_size, rng), _subset(synthetic, subset_size, rng))
-        for _ in range(num_subsets)
-    ]
-    return float(np.mean(values)), float(np.std(values))
-
-
 def prdc(
-    real: FloatArray, synthetic: FloatArray, *, k: int = 5, rng: np.random.Generator
+    real: FloatArray, synthetic: FloatArray, *, k: int = NEIGHBOURS, rng: np.random.Generator
 ) -> dict[str, float]:
     """Precision, recall, density and coverage with k-nearest-neighbour balls.
 
@@ -128,7 +113,6 @@ def per_class(
     *,
     class_names: Sequence[str],
     seed: int,
-    k: int = 5,
     max_prdc_images: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """KID and PRDC of every class, and their means over the classes that could be measured.
@@ -140,14 +124,13 @@ def per_class(
         synthetic_labels: [M].
         class_names: K names.
         seed: of the subsamples; equal seeds and sizes pick the same real rows.
-        k: neighbours for PRDC, fewer in a class with fewer than 2k + 2 images on a side; one with
-            fewer than `FEWEST_IMAGES` is not measured.
         max_prdc_images: K upper bounds on the images a side for PRDC and FID, so that two
             measurements can be made at equal n. KID is unbiased and takes all rows.
     Returns:
         {"classes": {name: {"num_real", "num_synthetic", "num_prdc", **METRICS}}, "class_mean":
-        {**METRICS, "num_classes"}}; a metric that was not measured is None. kid_std is the spread
-        over random halves of the images that PRDC uses.
+        {**METRICS, "num_classes"}}; None of a class with fewer than `FEWEST_IMAGES` on a side. PRDC
+        takes fewer than `NEIGHBOURS` in a class with few images. kid_std is the spread over random
+        halves of the images that PRDC uses.
     """
     classes = {}
     for label, name in enumerate(class_names):
@@ -155,27 +138,27 @@ def per_class(
         limit = min(len(x), len(y))
         if max_prdc_images is not None:
             limit = min(limit, max_prdc_images[label])
-        classes[name] = _measure(x, y, limit, k, numpy_rng(seed, "distances", label))
+        classes[name] = _measure(x, y, limit, numpy_rng(seed, "distances", label))
     measured = [values for values in classes.values() if values["kid"] is not None]
     mean = {m: float(np.mean([v[m] for v in measured])) if measured else None for m in METRICS}
     return {"classes": classes, "class_mean": {**mean, "num_classes": len(measured)}}
 
 
 def _measure(
-    real: FloatArray, synthetic: FloatArray, num_prdc: int, k: int, rng: np.random.Generator
+    real: FloatArray, synthetic: FloatArray, num_prdc: int, rng: np.random.Generator
 ) -> dict[str, Any]:
     """One class's metrics with the numbers of images behind them."""
     counts = {"num_real": len(real), "num_synthetic": len(synthetic), "num_prdc": num_prdc}
-    k = min(k, num_prdc // 2 - 1)
     if num_prdc < FEWEST_IMAGES:
         return {**counts, **dict.fromkeys(METRICS)}
     x, y = _subset(real, num_prdc, rng), _subset(synthetic, num_prdc, rng)
-    _, kid_std = kid_over_subsets(x, y, subset_size=num_prdc // 2, num_subsets=KID_HALVES, rng=rng)
+    half = num_prdc // 2
+    halves = [kid(_subset(x, half, rng), _subset(y, half, rng)) for _ in range(KID_HALVES)]
     return {
         **counts,
         "kid": kid(real, synthetic),
-        "kid_std": kid_std,
-        **prdc(x, y, k=k, rng=rng),
+        "kid_std": float(np.std(halves)),
+        **prdc(x, y, k=min(NEIGHBOURS, half - 1), rng=rng),
         "fid": fid(x[:MAX_FID_IMAGES], y[:MAX_FID_IMAGES]),
     }
 
@@ -185,6 +168,12 @@ def _subset(features: FloatArray, size: int, rng: np.random.Generator) -> FloatA
     if size == len(features):
         return features
     return features[rng.permutation(len(features))[:size]]
+
+
+def draw_of_classes(labels: Labels, numbers: Mapping[int, int], rng: np.random.Generator) -> Labels:
+    """So many rows of each class that is named, or all that it has, class after class."""
+    rows = [rng.permutation(np.flatnonzero(labels == c))[:n] for c, n in numbers.items()]
+    return np.concatenate(rows)
 
 
 def _kernel_sum(x: Floats, y: Floats) -> float:
@@ -209,7 +198,6 @@ def squared_distances(x: Floats, y: Floats) -> Iterator[tuple[slice, Floats]]:
 
 
 def _squared_radii(x: Floats, k: int) -> Floats:
-    """[N] squared distance of each row to its k-th nearest other row."""
     # The row itself comes first, at distance 0, so index k is the k-th other row.
     blocks = (np.partition(block, k, axis=1)[:, k] for _, block in squared_distances(x, x))
     return np.concatenate(list(blocks))

@@ -29,7 +29,6 @@ from ganaug.evaluation.inputs import Parts, read_parts, unfilled_classes
 from ganaug.evaluation.leaks import check_no_leak, check_no_near_duplicates
 from ganaug.evaluation.linear import standardised_views
 from ganaug.evaluation.measures import (
-    describe_extractor,
     describe_pairs,
     extract,
     measure_copying,
@@ -108,7 +107,9 @@ def evaluate(
         fit_seconds = float(runs.pop(FIT_SECONDS).sum()) + (ratio.fit_seconds if ratio else 0.0)
 
         def measured(network: FeatureExtractor, own: Mapping[str, Features]) -> dict[str, Any]:
-            return describe_extractor(network) | measure_distances(own, parts, classes, seed=seed)
+            facts = {"name": network.name, "weights_sha256": network.weights_sha256}
+            found = measure_distances(own, parts, classes, seed=seed)
+            return {"extractor": facts} | found
 
         with ThreadPoolExecutor(max_workers=1) as pool:  # the fit takes one core of two
             fitting = pool.submit(_learned_features, sets[MAIN], len(classes), recipe, seed=seed)

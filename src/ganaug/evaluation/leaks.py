@@ -51,11 +51,11 @@ def check_no_near_duplicates(
     limit = near_duplicate_distance(features["train"], rows["train"]["group_id"])
     problems = []
     for one, other in combinations(rows, 2):
-        found = nearest(features[other], features[one])
-        near = np.flatnonzero(found.distances < limit)
+        distances, nearest_rows = nearest(features[other], features[one])
+        near = np.flatnonzero(distances < limit)
         pairs = [
-            f"{rows[other]['image_id'].iloc[i]} ~ {rows[one]['image_id'].iloc[found.indices[i]]}"
-            for i in near[np.argsort(found.distances[near], kind="stable")]
+            f"{rows[other]['image_id'].iloc[i]} ~ {rows[one]['image_id'].iloc[nearest_rows[i]]}"
+            for i in near[np.argsort(distances[near], kind="stable")]
         ]
         if pairs:
             problems.append(f"{other} and {one} share near duplicates: {_name(pairs)}")

@@ -6,24 +6,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ganaug.evaluation.distances import FEWEST_IMAGES, Labels, per_class
-from ganaug.evaluation.features import FeatureExtractor, Features
+from ganaug.evaluation.distances import FEWEST_IMAGES, Labels, draw_of_classes, per_class
+from ganaug.evaluation.features import Features
 from ganaug.evaluation.inputs import Parts
 from ganaug.evaluation.memorisation import measure_memorisation
-from ganaug.evaluation.neighbours import closest_pairs
+from ganaug.evaluation.neighbours import nearest
 from ganaug.images import Pixels
 from ganaug.rng import numpy_rng
+
+NUM_PAIRS = 16  # closest ones that are shown
 
 
 def extract(extractor: Callable[[Pixels], Features], parts: Parts) -> dict[str, Features]:
     """Features [N, D] of each part."""
     return {name: extractor(part.data.images) for name, part in parts.items()}
-
-
-def describe_extractor(extractor: FeatureExtractor) -> dict[str, Any]:
-    """What stands beside every distance that it measured."""
-    facts = {"name": extractor.name, "weights_sha256": extractor.weights_sha256}
-    return {"extractor": facts}
 
 
 def measure_distances(
@@ -77,8 +73,7 @@ def _keep_shares(test: Labels, available: Labels) -> Labels:
 
 def _draw(labels: Labels, numbers: Labels, rng: np.random.Generator) -> Labels:
     """Rows with so many of each class, in random order: FID looks at the first of them."""
-    rows = [rng.permutation(np.flatnonzero(labels == c))[:n] for c, n in enumerate(numbers)]
-    return rng.permutation(np.concatenate(rows))
+    return rng.permutation(draw_of_classes(labels, dict(enumerate(numbers)), rng))
 
 
 def measure_copying(
@@ -109,12 +104,13 @@ def measure_copying(
 def describe_pairs(
     features: Mapping[str, Features], train: pd.DataFrame, made: pd.DataFrame
 ) -> list[dict[str, Any]]:
-    """The closest pairs by image_id, nearest first."""
+    """The synthetic images nearest to a training image, by image_id, nearest first."""
+    distances, rows = nearest(features["synthetic"], features["train"])
     return [
         {
-            "synthetic_id": made["image_id"].iloc[pair.synthetic],
-            "train_id": train["image_id"].iloc[pair.train],
-            "distance": pair.distance,
+            "synthetic_id": made["image_id"].iloc[i],
+            "train_id": train["image_id"].iloc[rows[i]],
+            "distance": float(distances[i]),
         }
-        for pair in closest_pairs(features["synthetic"], features["train"])
+        for i in np.argsort(distances, kind="stable")[:NUM_PAIRS]
     ]

@@ -10,14 +10,18 @@ accuse any faithful generator here, because the hold-out comes from other groups
 of the training modules get 0.86, and samples of a GAN without a single near copy 0.89.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from ganaug.evaluation.distances import FloatArray, Floats, Labels, squared_distances
+from ganaug.evaluation.distances import (
+    FloatArray,
+    Floats,
+    Labels,
+    draw_of_classes,
+    squared_distances,
+)
 from ganaug.evaluation.neighbours import TINY, copy_ratios, nearest, nearest_others
 from ganaug.evaluation.statistics import wilson_interval
 from ganaug.rng import numpy_rng
@@ -56,31 +60,30 @@ def measure_memorisation(
         the hold-out. passed: near_copies_low <= near_copies_real + MAX_NEAR_COPIES and
         authentic_high >= authentic_real - MAX_SHORTFALL.
     """
-    made, other = nearest(synthetic, train), nearest(holdout, train)
+    made, nearest_train = nearest(synthetic, train)
+    other, _ = nearest(holdout, train)
     distances, neighbours = nearest_others(train, k=2)
-    ratios = made.distances / np.maximum(distances[made.indices, 0], TINY)
-    ratios_real = copy_ratios(distances, neighbours)
+    ratios = made / np.maximum(distances[nearest_train, 0], TINY)
     subsets = _equal_subsets(train_labels, holdout_labels, numpy_rng(seed, "memorisation"))
-    shares = {
-        "near_copies": (ratios < NEAR_COPY_RATIO).mean(),
-        "authentic": (ratios > 1).mean(),
-        "closer_to_train": _share_closer(synthetic, train, holdout, subsets, same=False),
-    }
-    shares_real = {
-        "near_copies": (ratios_real < NEAR_COPY_RATIO).mean(),
-        "authentic": (ratios_real > 1).mean(),
-        "closer_to_train": _share_closer(train, train, holdout, subsets, same=True),
-    }
+
+    def shares_of(ratios: Floats, rows: FloatArray) -> dict[str, Any]:
+        return {
+            "near_copies": (ratios < NEAR_COPY_RATIO).mean(),
+            "authentic": (ratios > 1).mean(),
+            "closer_to_train": _share_closer(rows, train, holdout, subsets),
+        }
+
+    shares_real = shares_of(copy_ratios(distances, neighbours), train)
     found: dict[str, Any] = {}
-    for name, share in shares.items():
+    for name, share in shares_of(ratios, synthetic).items():
         low, high = wilson_interval(share, len(synthetic), confidence=confidence)
         found |= {name: float(share), f"{name}_low": low, f"{name}_high": high}
         found[f"{name}_real"] = float(shares_real[name])
     return {
         **found,
         "nearest_ratio": float(np.median(ratios)),
-        "copying_z": copying_z(made.distances, other.distances),
-        "copying_z_real": copying_z(distances[:, 0], other.distances),
+        "copying_z": copying_z(made, other),
+        "copying_z_real": copying_z(distances[:, 0], other),
         "num_synthetic": len(synthetic),
         "num_train": len(train),
         "num_holdout": len(holdout),
@@ -110,41 +113,28 @@ def copying_z(synthetic_distances: Floats, holdout_distances: Floats) -> float:
 
 def _equal_subsets(
     train_labels: Labels, holdout_labels: Labels, rng: np.random.Generator
-) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+) -> list[tuple[Labels, Labels]]:
     """NUM_DRAWS pairs of row subsets with equal numbers of each class on both sides."""
-
-    def draw(labels: Labels, counts: dict[int, int]) -> NDArray[np.int64]:
-        parts = [rng.permutation(np.flatnonzero(labels == c))[:n] for c, n in counts.items()]
-        return np.concatenate(parts)
-
-    counts = {
-        int(c): min(int((train_labels == c).sum()), int((holdout_labels == c).sum()))
-        for c in np.unique(holdout_labels)
-    }
-    return [(draw(train_labels, counts), draw(holdout_labels, counts)) for _ in range(NUM_DRAWS)]
+    both = (train_labels, holdout_labels)
+    numbers = {c: min((labels == c).sum() for labels in both) for c in np.unique(holdout_labels)}
+    return [
+        (draw_of_classes(train_labels, numbers, rng), draw_of_classes(holdout_labels, numbers, rng))
+        for _ in range(NUM_DRAWS)
+    ]
 
 
 def _share_closer(
     queries: FloatArray,
     train: FloatArray,
     holdout: FloatArray,
-    subsets: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
-    *,
-    same: bool,
+    subsets: list[tuple[Labels, Labels]],
 ) -> float:
     """Mean share of queries nearer to the train subset than to the hold-out subset."""
-    x, held = queries.astype(np.float64), holdout.astype(np.float64)
-    to_train = _others(train) if same else squared_distances(x, train.astype(np.float64))
-    shares = [
-        [(near[:, t].min(axis=1) < far[:, h].min(axis=1)).sum() for t, h in subsets]
-        for (_, near), (_, far) in zip(to_train, squared_distances(x, held), strict=True)
-    ]
+    x, own, held = (rows.astype(np.float64) for rows in (queries, train, holdout))
+    blocks = zip(squared_distances(x, own), squared_distances(x, held), strict=True)
+    shares = []
+    for (rows, near), (_, far) in blocks:
+        if queries is train:  # a row is no neighbour of its own
+            np.fill_diagonal(near[:, rows], np.inf)
+        shares.append([(near[:, t].min(axis=1) < far[:, h].min(axis=1)).sum() for t, h in subsets])
     return float(np.sum(shares, axis=0).mean() / len(queries))
-
-
-def _others(rows: FloatArray) -> Iterator[tuple[slice, Floats]]:
-    """Blocks of squared distances among rows, infinite from a row to itself."""
-    x = rows.astype(np.float64)
-    for index, block in squared_distances(x, x):
-        block[np.arange(len(block)), np.arange(index.start, index.stop)] = np.inf
-        yield index, block

@@ -1,13 +1,11 @@
 """Nearest neighbours in a feature space, exact, by scikit-learn in bounded memory."""
 
-from typing import Any, NamedTuple
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
-from ganaug.evaluation.distances import squared_distances
+from ganaug.evaluation.distances import FloatArray, Floats, squared_distances
 
 TINY = 1e-9  # keeps ratios finite where images have duplicates
 # Of the nearest distances between groups of train, 1 % lie below `USUAL`. A third of it is left
@@ -17,41 +15,19 @@ USUAL = 0.01  # quantile
 NEAR = 1 / 3
 MOST_ASKED = 2000  # training images that the threshold is read off
 
-FloatArray = NDArray[np.floating[Any]]
-Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 
-class Nearest(NamedTuple):
-    """Each query's nearest row of a pool."""
-
-    indices: Rows  # [N]
-    distances: Floats  # [N], Euclidean
-
-
-class ClosestPair(NamedTuple):
-    """A synthetic image and its nearest training image, by row."""
-
-    synthetic: int
-    train: int
-    distance: float
-
-
-def nearest(queries: FloatArray, pool: FloatArray) -> Nearest:
-    """The nearest row of `pool` [N, D], N >= 1, to each query [M, D]."""
+def nearest(queries: FloatArray, pool: FloatArray) -> tuple[Floats, Rows]:
+    """Distance [M] and index [M] of the row of `pool` [N, D], N >= 1, nearest to each query."""
     if len(queries) == 0:
-        return Nearest(np.empty(0, np.int64), np.empty(0))
+        return np.empty(0), np.empty(0, np.int64)
     distances, indices = _search(pool, 1).kneighbors(queries.astype(np.float64))
-    return Nearest(indices[:, 0], distances[:, 0])
+    return distances[:, 0], indices[:, 0]
 
 
 def nearest_others(rows: FloatArray, *, k: int) -> tuple[Floats, Rows]:
-    """Distances [N, k] and indices [N, k] of each row's k nearest other rows, nearest first.
-
-    Args:
-        rows: [N, D], N > k.
-        k: neighbours.
-    """
+    """Distances and indices [N, k] of each row's k nearest other rows, nearest first; N > k."""
     distances, indices = _search(rows, k).kneighbors()
     return distances, indices
 
@@ -60,24 +36,13 @@ def copy_ratios(distances: Floats, neighbours: Rows) -> Floats:
     """[N] distance of each image to its nearest, over the distance of that one to its own nearest.
 
     The image is taken as if it were not in the set: where two are nearest to each other, the
-    second one's next neighbour counts.
-
-    Args:
-        distances: [N, 2 or more] of `nearest_others`.
-        neighbours: [N, 2 or more], its indices.
+    second one's next neighbour counts. Both arguments are of `nearest_others`, k 2 or more.
     """
     closest = neighbours[:, 0]
     is_mutual = neighbours[closest, 0] == np.arange(len(closest))
     reference = np.where(is_mutual, distances[closest, 1], distances[closest, 0])
     ratios: Floats = distances[:, 0] / np.maximum(reference, TINY)
     return ratios
-
-
-def closest_pairs(synthetic: FloatArray, train: FloatArray, *, k: int = 16) -> list[ClosestPair]:
-    """The k synthetic images nearest to a training image, nearest first."""
-    found = nearest(synthetic, train)
-    order = np.argsort(found.distances, kind="stable")[:k]
-    return [ClosestPair(int(i), int(found.indices[i]), float(found.distances[i])) for i in order]
 
 
 def near_duplicate_distance(features: FloatArray, groups: "pd.Series[str]") -> float:
