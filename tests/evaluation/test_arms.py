@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import f1_score, recall_score
 
 from ganaug.evaluation import arms
 from ganaug.evaluation.arms import (
@@ -15,6 +16,7 @@ from ganaug.evaluation.arms import (
     Run,
     draw_rows,
     score_runs,
+    scores,
     train_arm,
 )
 from ganaug.evaluation.classifier import predict, small_cnn
@@ -22,7 +24,7 @@ from tests.evaluation.toy_synthetic import new_images
 from tests.publishing.small_run import CLASSICAL
 
 CLASSES = ("left", "right")
-RECIPE = Recipe(num_steps=3, batch_size=8, lr=0.01, symmetries=("vflip",), classical=CLASSICAL)
+RECIPE = Recipe(3, 8, 0.01, class_names=CLASSES, symmetries=("vflip",), classical=CLASSICAL)
 RUNS = [Run("cnn", arm, seed, 1.0) for arm in ARMS for seed in (0, 1)]
 
 
@@ -47,9 +49,7 @@ SETS["linear"] = {
 
 
 def score(runs, *, splits=("val", "test"), num_workers=1):
-    return score_runs(
-        runs, SETS, splits, class_names=CLASSES, recipe=RECIPE, seed=0, num_workers=num_workers
-    )
+    return score_runs(runs, SETS, splits, recipe=RECIPE, seed=0, num_workers=num_workers)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def used_by(run, monkeypatch):
     """What a run hands to the trainer."""
     calls = {}
     monkeypatch.setattr(arms, "train_classifier", lambda *_, **options: calls.update(options))
-    train_arm(run, SETS[run.network], num_classes=2, recipe=RECIPE, seed=0)
+    train_arm(run, SETS[run.network], recipe=RECIPE, seed=0)
     return calls
 
 
@@ -152,10 +152,27 @@ def test_weights_of_synthetic_images_reach_the_loss():
         train_arm(
             Run("cnn", "C", 0, 1.0),
             SETS["cnn"] | {"synthetic": pool},
-            num_classes=2,
             recipe=RECIPE,
             seed=0,
         )
         for pool in (made, light)
     )
     assert (predict(first, made.images) != predict(second, made.images)).any()
+
+
+@pytest.mark.parametrize("num_predicted", [1, 2, 4])
+def test_scores_equal_scikit_learns(num_predicted):
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(0, 4, 50), rng.integers(0, num_predicted, 50)
+    options = {"labels": range(4), "zero_division": 0}
+    f1, recalls = scores(labels, predicted, 4)
+    assert f1 == pytest.approx(f1_score(labels, predicted, average="macro", **options))
+    expected = recall_score(labels, predicted, average=None, **options)
+    assert recalls == pytest.approx(expected)
+
+
+def test_a_class_without_images_or_predictions_counts_as_zero():
+    labels = np.array([0, 0, 1])
+    f1, recalls = scores(labels, labels, 3)
+    assert f1 == pytest.approx(2 / 3)
+    assert recalls == [1, 1, 0]

@@ -3,7 +3,14 @@ import pytest
 import torch
 
 from ganaug.evaluation.batches import SyntheticPool
-from ganaug.evaluation.classifier import Classifier, embed, predict, small_cnn, train_classifier
+from ganaug.evaluation.classifier import (
+    Classifier,
+    TrainedFeatures,
+    embed,
+    predict,
+    small_cnn,
+    train_classifier,
+)
 
 
 def halves(n=48, *, side=16, channels=1, seed=0):
@@ -111,3 +118,19 @@ def test_every_resolution_ends_on_the_same_grid(side, channels):
     x = torch.zeros(2, side, side, channels)
     assert model.stem(x.permute(0, 3, 1, 2)).shape[2:] == (16, 16)
     assert model(x).shape == (2, 3)
+
+
+def untrained(seed):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Classifier(num_classes=2, channels=1, resolution=16).eval()
+
+
+def test_features_are_the_classifiers_own_and_the_hash_names_its_weights():
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 1), dtype=np.uint8)
+    extractor = TrainedFeatures(untrained(0))
+    np.testing.assert_array_equal(extractor(images), embed(untrained(0), images))
+    assert "train split" in extractor.name
+    assert len(extractor.weights_sha256) == 64
+    assert TrainedFeatures(untrained(0)).weights_sha256 == extractor.weights_sha256
+    assert TrainedFeatures(untrained(1)).weights_sha256 != extractor.weights_sha256

@@ -22,7 +22,7 @@ def test_candidates_are_compared_on_val_alone_with_seeds_of_their_own(monkeypatc
         return pd.DataFrame(table)
 
     monkeypatch.setattr(ratio, "score_runs", scores)
-    found = choose_ratio((0, 0.5, 2), {}, class_names=(), recipe=None, seed=0, num_workers=1)
+    found = choose_ratio((0, 0.5, 2), {}, recipe=None, seed=0, num_workers=1)
     assert found.val_macro_f1 == {0: 0, 0.5: 0.05, 2: 0.2}
     assert found.fit_seconds == 2.0 * len(asked["runs"])
     assert asked["splits"] == ["val"]

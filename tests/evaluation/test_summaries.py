@@ -55,7 +55,7 @@ def test_the_order_of_the_rows_does_not_matter():
 
 
 def test_recall_changes_from_b_to_d():
-    found = recall_changes(runs(B=[0.7, 0.8], D=[0.9, 0.8]), ["a", "b"])
+    found = recall_changes(summarise_arms(runs(B=[0.7, 0.8], D=[0.9, 0.8]), ["a", "b"]))
     assert found == pytest.approx({"a": 10, "b": -10})
 
 
@@ -64,7 +64,7 @@ def test_without_synthetic_images_d_is_b():
     found = compare_arms(real, confidence=0.95, seed=0)
     assert set(found) == {"D-B", "D-B'", "B-A"}
     assert found["D-B"]["test"]["mean_pp"] == 0
-    assert recall_changes(real, ["a", "b"]) == {"a": 0, "b": 0}
+    assert recall_changes(summarise_arms(real, ["a", "b"])) == {"a": 0, "b": 0}
 
 
 def test_rounding_keeps_six_digits_and_everything_else():

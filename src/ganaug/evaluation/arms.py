@@ -27,7 +27,6 @@ from ganaug.evaluation.batches import SyntheticPool
 from ganaug.evaluation.classical import ClassicalAugmentation
 from ganaug.evaluation.classifier import BatchTransform, Rows, predict, small_cnn, train_classifier
 from ganaug.evaluation.linear import RandomView, as_they_are, linear
-from ganaug.evaluation.scores import class_recalls, macro_f1
 from ganaug.parallel import map_unordered
 from ganaug.progress import ProgressReport
 from ganaug.rng import derive_seed, numpy_rng
@@ -77,6 +76,7 @@ class Recipe:
     num_steps: int
     batch_size: int
     lr: float
+    class_names: tuple[str, ...]
     symmetries: tuple[str, ...]  # flips that keep every label
     classical: ClassicalParams
 
@@ -101,7 +101,7 @@ class Run:
     fraction: float = 1.0
 
 
-def train_arm(run: Run, sets: Sets, *, num_classes: int, recipe: Recipe, seed: int) -> nn.Module:
+def train_arm(run: Run, sets: Sets, *, recipe: Recipe, seed: int) -> nn.Module:
     """The classifier of a run; all of its draws derive from `seed` and the run's own."""
     arm, own_seed = ARMS[run.arm], derive_seed(seed, "arms", run.seed)
     train, synthetic, pool = sets["train"], sets["synthetic"], None
@@ -116,7 +116,7 @@ def train_arm(run: Run, sets: Sets, *, num_classes: int, recipe: Recipe, seed: i
             train.labels,
             rows=rows,
             network=NETWORKS[run.network],
-            num_classes=num_classes,
+            num_classes=len(recipe.class_names),
             num_steps=recipe.num_steps,
             batch_size=recipe.batch_size,
             lr=recipe.lr,
@@ -142,7 +142,6 @@ def score_runs(
     sets: Mapping[str, Sets],
     splits: Sequence[str],
     *,
-    class_names: Sequence[str],
     recipe: Recipe,
     seed: int,
     num_workers: int,
@@ -153,7 +152,6 @@ def score_runs(
         runs: in any order.
         sets: by network.
         splits: what is scored; nothing else of `sets` but train and synthetic is touched.
-        class_names: K names.
         recipe: of all classifiers.
         seed: all seeds derive from it.
         num_workers: processes.
@@ -162,7 +160,7 @@ def score_runs(
         macro_f1, recall/<class>, and fit_seconds, whose sum is the time spent in training.
     """
     results = map_unordered(
-        partial(_score, sets, tuple(splits), tuple(class_names), recipe, seed),
+        partial(_score, sets, tuple(splits), recipe, seed),
         list(enumerate(runs)),
         num_workers=num_workers,
     )
@@ -177,7 +175,6 @@ def score_runs(
 def _score(
     sets: Mapping[str, Sets],
     splits: tuple[str, ...],
-    class_names: tuple[str, ...],
     recipe: Recipe,
     seed: int,
     task: tuple[int, Run],
@@ -186,20 +183,32 @@ def _score(
     index, run = task
     own = sets[run.network]
     began = time.thread_time()
-    model = train_arm(run, own, num_classes=len(class_names), recipe=recipe, seed=seed)
+    model = train_arm(run, own, recipe=recipe, seed=seed)
     seconds = (time.thread_time() - began) / len(splits)
     rows = []
     for split in splits:
-        labels = own[split].labels
         with _one_thread():
             predicted = predict(model, own[split].images).argmax(axis=1)
-        recalls = class_recalls(labels, predicted, len(class_names))
-        columns = {RECALL + c: value for c, value in zip(class_names, recalls, strict=True)}
-        score = macro_f1(labels, predicted, len(class_names))
+        score, recalls = scores(own[split].labels, predicted, len(recipe.class_names))
+        columns = {RECALL + c: value for c, value in zip(recipe.class_names, recalls, strict=True)}
         rows.append(
             {**asdict(run), "split": split, "macro_f1": score, **columns, FIT_SECONDS: seconds}
         )
     return index, rows
+
+
+def scores(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int
+) -> tuple[float, list[float]]:
+    """Macro-F1 and each class's recall, 0..1; a class without images counts as 0.
+
+    Macro-F1 is the mean over all classes of 2 TP / (2 TP + FP + FN).
+    """
+    pairs = np.bincount(labels * num_classes + predicted, minlength=num_classes**2)
+    table = pairs.reshape(num_classes, num_classes)  # [true class, predicted class]
+    hits, images = np.diag(table), table.sum(1)
+    f1 = 2 * hits / np.maximum(table.sum(0) + images, 1)
+    return float(f1.mean()), (hits / np.maximum(images, 1)).tolist()
 
 
 def _augment(network: str, arm: Arm, recipe: Recipe, seed: int) -> BatchTransform | None:

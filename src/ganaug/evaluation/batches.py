@@ -60,7 +60,7 @@ def endless_batches(
     real = _balanced_order(labels[rows], rng) if class_balanced else _endless_order(len(rows), rng)
     if synthetic is None:
         while True:
-            some = rows[_take(real, batch_size)]
+            some = rows[np.fromiter(real, np.int64, batch_size)]
             yield Batch(images[some], labels[some], np.ones(batch_size, np.float32))
     num_synthetic = round(batch_size * synthetic.batch_fraction)
     if synthetic.batch_fraction < 1:  # a mix holds both, however small the share
@@ -69,16 +69,13 @@ def endless_batches(
     pool = np.arange(len(synthetic.labels)) if synthetic.rows is None else synthetic.rows
     made = _endless_order(len(pool), numpy_rng(seed, "synthetic"))
     while True:
-        some, more = rows[_take(real, num_real)], pool[_take(made, num_synthetic)]
+        some = rows[np.fromiter(real, np.int64, num_real)]
+        more = pool[np.fromiter(made, np.int64, num_synthetic)]
         yield Batch(
             np.concatenate([images[some], synthetic.images[more]]),
             np.concatenate([labels[some], synthetic.labels[more]]),
             np.concatenate([np.ones(num_real, np.float32), synthetic.weights[more]]),
         )
-
-
-def _take(order: Iterator[int], number: int) -> NDArray[np.int64]:
-    return np.array([next(order) for _ in range(number)], np.int64)
 
 
 def _endless_order(n: int, rng: np.random.Generator) -> Iterator[int]:

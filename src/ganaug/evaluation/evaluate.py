@@ -23,7 +23,7 @@ from ganaug.evaluation.arms import (
     train_arm,
 )
 from ganaug.evaluation.classical import ClassicalAugmentation
-from ganaug.evaluation.classifier import Classifier
+from ganaug.evaluation.classifier import Classifier, TrainedFeatures
 from ganaug.evaluation.features import CachedFeatures, FeatureExtractor, Features, ImageNetFeatures
 from ganaug.evaluation.inputs import Parts, read_parts, unfilled_classes
 from ganaug.evaluation.leaks import check_no_leak, check_no_near_duplicates
@@ -36,7 +36,6 @@ from ganaug.evaluation.measures import (
 )
 from ganaug.evaluation.ratio import Ratio, choose_ratio
 from ganaug.evaluation.summaries import CURVE, at, learning_curve, rounded, summarise_networks
-from ganaug.evaluation.trained_features import TrainedFeatures
 from ganaug.evaluation.verdict import MAIN, SECOND, Evidence, Margins, decide
 from ganaug.preparing.prepared import Prepared
 from ganaug.records import SPLITS
@@ -79,10 +78,15 @@ def evaluate(
     Raises:
         DatasetError: a shard is missing, classes differ, or a test image has leaked.
     """
-    recipe = Recipe(
-        params.num_steps, params.batch_size, params.lr, prepared.symmetries, params.classical
-    )
     classes = prepared.classes
+    recipe = Recipe(
+        num_steps=params.num_steps,
+        batch_size=params.batch_size,
+        lr=params.lr,
+        class_names=classes,
+        symmetries=prepared.symmetries,
+        classical=params.classical,
+    )
     with tempfile.TemporaryDirectory(prefix="ganaug-") as scratch:
         parts = read_parts(prepared, synthetic, scratch=Path(scratch))
         real = {split: parts[split].rows for split in SPLITS}
@@ -96,14 +100,8 @@ def evaluate(
             SECOND: _linear_sets(parts, spaces["imagenet"], extractor, recipe, seed=seed),
         }
         extractor.drop_unused()
-        ratio, runs = _train(
-            sets,
-            params,
-            class_names=classes,
-            recipe=recipe,
-            seed=seed,
-            num_workers=num_workers or joblib.cpu_count(),
-        )
+        workers = num_workers or joblib.cpu_count()
+        ratio, runs = _train(sets, params, recipe=recipe, seed=seed, num_workers=workers)
         fit_seconds = float(runs.pop(FIT_SECONDS).sum()) + (ratio.fit_seconds if ratio else 0.0)
 
         def measured(network: FeatureExtractor, own: Mapping[str, Features]) -> dict[str, Any]:
@@ -112,7 +110,7 @@ def evaluate(
             return {"extractor": facts} | found
 
         with ThreadPoolExecutor(max_workers=1) as pool:  # the fit takes one core of two
-            fitting = pool.submit(_learned_features, sets[MAIN], len(classes), recipe, seed=seed)
+            fitting = pool.submit(_learned_features, sets[MAIN], recipe, seed=seed)
             memorisation = measure_copying(spaces, parts, confidence=params.confidence, seed=seed)
             pairs = describe_pairs(spaces["imagenet"], parts["train"].rows, parts["synthetic"].rows)
             distances = {"distances": measured(extractor, spaces["imagenet"])}
@@ -125,11 +123,12 @@ def evaluate(
         for fraction in params.fractions
     }
     networks = found[1.0]
+    made, floor = (distances["distances"][side]["classes"] for side in ("synthetic", "floor"))
     evidence = Evidence(
         deltas={net: at(facts["deltas"], "test") for net, facts in networks.items()},
         recall_change_pp={net: facts["recall_change_pp"] for net, facts in networks.items()},
         memorisation=memorisation,
-        precision=_precisions(distances["distances"]),
+        precision={name: (made[name]["precision"], floor[name]["precision"]) for name in classes},
         ratio=ratio.chosen if ratio else 0.0,
         empty=unfilled_classes(synthetic),
         num_synthetic=len(parts["synthetic"].rows),
@@ -154,15 +153,11 @@ def evaluate(
 
 
 def _train(
-    sets: Mapping[str, Sets], params: EvaluateParams, *, num_workers: int, **how: Any
+    sets: Mapping[str, Sets], params: EvaluateParams, **how: Any
 ) -> tuple[Ratio | None, pd.DataFrame]:
     """The ratio that val prefers, None without synthetic images, and every run of the arms."""
     with_synthetic = len(sets[MAIN]["synthetic"].labels) > 0
-    ratio = (
-        choose_ratio(params.ratios, sets, num_workers=num_workers, **how)
-        if with_synthetic
-        else None
-    )
+    ratio = choose_ratio(params.ratios, sets, **how) if with_synthetic else None
     runs = [
         Run(network, arm, number, ratio.measured if ratio else 0.0, fraction)
         for network in NETWORKS
@@ -171,16 +166,7 @@ def _train(
         if with_synthetic or not ARMS[arm].synthetic
         for number in range(params.num_seeds)
     ]
-    return ratio, score_runs(runs, sets, SCORED, num_workers=num_workers, **how)
-
-
-def _precisions(found: Mapping[str, Any]) -> dict[str, tuple[float | None, float | None]]:
-    """By class, of the synthetic images and of the floor."""
-    synthetic, floor = found["synthetic"]["classes"], found["floor"]["classes"]
-    return {
-        name: (values.get("precision"), floor.get(name, {}).get("precision"))
-        for name, values in synthetic.items()
-    }
+    return ratio, score_runs(runs, sets, SCORED, **how)
 
 
 def _linear_sets(
@@ -203,21 +189,10 @@ def _linear_sets(
     return {name: replace(part.data, images=inputs[name]) for name, part in parts.items()}
 
 
-def _learned_features(
-    sets: Sets, num_classes: int, recipe: Recipe, *, seed: int
-) -> tuple[TrainedFeatures, float]:
-    """A feature space that knows the real classes, of a classifier that saw train alone.
-
-    Returns:
-        The space, and the seconds that the classifier took.
-    """
+def _learned_features(sets: Sets, recipe: Recipe, *, seed: int) -> tuple[TrainedFeatures, float]:
+    """A feature space that knows the real classes, and the seconds that its classifier took."""
     began = time.thread_time()
-    model = train_arm(
-        Run(MAIN, "B", 0, ratio=0),
-        sets,
-        num_classes=num_classes,
-        recipe=recipe,
-        seed=derive_seed(seed, "evaluate", "features"),
-    )
+    own_seed = derive_seed(seed, "evaluate", "features")
+    model = train_arm(Run(MAIN, "B", 0, ratio=0), sets, recipe=recipe, seed=own_seed)
     assert isinstance(model, Classifier)
     return TrainedFeatures(model), time.thread_time() - began

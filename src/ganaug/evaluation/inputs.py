@@ -10,7 +10,6 @@ import pandas as pd
 from ganaug.errors import DatasetError
 from ganaug.evaluation.arms import LabelledImages
 from ganaug.fileio import read_json
-from ganaug.images import Pixels
 from ganaug.preparing.prepared import Prepared
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import read_images, read_rows
@@ -56,28 +55,18 @@ def _synthetic_shards(folder: Path) -> list[Path]:
 def _read(paths: Sequence[Path], prepared: Prepared, file: Path) -> Part:
     shape = (prepared.resolution, prepared.resolution, prepared.channels)
     if not paths:
-        rows, classes = pd.DataFrame(columns=METADATA_COLUMNS), prepared.classes
-    else:
-        rows, classes = read_rows(paths)
+        nothing = LabelledImages(
+            np.empty((0, *shape), np.uint8), np.empty(0, np.int64), np.empty(0, np.float32)
+        )
+        return Part(pd.DataFrame(columns=METADATA_COLUMNS), nothing)
+    rows, classes = read_rows(paths)
     if classes != prepared.classes:
         raise DatasetError(
             f"{paths[0].parent}: made for classes {classes}, {prepared.folder} has "
             f"{prepared.classes}; run the stage generate again"
         )
-    return Part(
-        rows,
-        LabelledImages(
-            images=_decode(paths, shape, file),
-            labels=rows["label"].to_numpy(np.int64),
-            weights=rows["weight"].to_numpy(np.float32),
-        ),
-    )
-
-
-def _decode(paths: Sequence[Path], shape: tuple[int, ...], file: Path) -> Pixels:
-    if not paths:
-        return np.empty((0, *shape), np.uint8)
     images = read_images(paths, spill=file)
     if images.shape[1:] != shape:
         raise DatasetError(f"{paths[0].parent}: image of shape {images.shape[1:]}, not {shape}")
-    return images
+    labels, weights = rows["label"].to_numpy(np.int64), rows["weight"].to_numpy(np.float32)
+    return Part(rows, LabelledImages(images, labels, weights))

@@ -8,11 +8,12 @@ a batch takes the one or the other.
 Axes: N images, V views, D features.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from ganaug.evaluation.classifier import Rows
 from ganaug.evaluation.features import Features
@@ -21,22 +22,10 @@ from ganaug.rng import numpy_rng
 TINY = 1e-6  # a feature that never varies stays 0
 
 
-class Linear(nn.Module):
-    """[N, 1, D] -> [N, K] logits."""
-
-    def __init__(self, num_features: int, num_classes: int) -> None:
-        super().__init__()
-        self.head = nn.Linear(num_features, num_classes)
-
-    def forward(self, views: Tensor) -> Tensor:
-        """One view an image."""
-        logits: Tensor = self.head(views.flatten(1))
-        return logits
-
-
-def linear(shape: tuple[int, ...], num_classes: int) -> Linear:
-    """A new classifier for rows [V, D]."""
-    return Linear(shape[1], num_classes)
+def linear(shape: tuple[int, ...], num_classes: int) -> nn.Sequential:
+    """A new classifier for rows [V, D]: one view an image, [N, 1, D] -> [N, K] logits."""
+    layers = {"flatten": nn.Flatten(), "head": nn.Linear(shape[1], num_classes)}
+    return nn.Sequential(OrderedDict(layers))
 
 
 def as_they_are(views: Rows) -> Rows:

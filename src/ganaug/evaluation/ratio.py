@@ -43,7 +43,6 @@ def choose_ratio(
     candidates: Sequence[float],
     sets: Mapping[str, Sets],
     *,
-    class_names: Sequence[str],
     recipe: Recipe,
     seed: int,
     num_workers: int,
@@ -53,7 +52,6 @@ def choose_ratio(
     Args:
         candidates: synthetic images per real one, >= 0, some above 0.
         sets: by network; "test" is not looked at.
-        class_names: K names.
         recipe: of all classifiers.
         seed: all seeds derive from it.
         num_workers: processes.
@@ -68,7 +66,6 @@ def choose_ratio(
         runs,
         sets,
         ["val"],
-        class_names=class_names,
         recipe=recipe,
         seed=derive_seed(seed, "ratio"),
         num_workers=num_workers,

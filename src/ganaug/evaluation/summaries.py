@@ -38,17 +38,17 @@ def summarise_networks(
     runs: pd.DataFrame, class_names: Sequence[str], *, confidence: float, seed: int
 ) -> dict[str, dict[str, Any]]:
     """{network: {"arms", "deltas", "recall_change_pp"}}, with p-values adjusted over networks."""
-    found = {
-        str(network): {
-            "arms": summarise_arms(own, class_names),
+    found = {}
+    for network, own in runs.groupby("network", sort=False):
+        arms = summarise_arms(own, class_names)
+        found[str(network)] = {
+            "arms": arms,
             "deltas": compare_arms(own, confidence=confidence, seed=seed),
-            "recall_change_pp": recall_changes(own, class_names),
+            "recall_change_pp": recall_changes(arms),
         }
-        for network, own in runs.groupby("network", sort=False)
-    }
     deltas = [facts["deltas"] for facts in found.values()]
-    for arms, split in itertools.product(deltas[0], ("test", "val")):
-        same = [own[arms][split] for own in deltas]
+    for compared, split in itertools.product(deltas[0], ("test", "val")):
+        same = [by_arms[compared][split] for by_arms in deltas]
         for delta, p in zip(same, holm([d["p_value"] for d in same]), strict=True):
             delta["p_holm"] = p
     return found
@@ -56,6 +56,7 @@ def summarise_networks(
 
 def compare_arms(runs: pd.DataFrame, *, confidence: float, seed: int) -> dict[str, Any]:
     """{"D-B": {"test": `paired_delta`, "val": ...}, ...}; without synthetic images D is B."""
+    scores = runs.pivot(index="seed", columns=["arm", "split"], values="macro_f1")
     present = set(runs["arm"])
     deltas = {}
     for arms in COMPARISONS:
@@ -64,10 +65,7 @@ def compare_arms(runs: pd.DataFrame, *, confidence: float, seed: int) -> dict[st
             continue
         deltas[arms] = {
             split: paired_delta(
-                *(
-                    _scores(runs, arm if arm in present else "B", split)
-                    for arm in (treated, control)
-                ),
+                *(scores[a if a in present else "B", split].tolist() for a in (treated, control)),
                 confidence=confidence,
                 rng=numpy_rng(seed, "evaluate", "delta", arms, split),
             )
@@ -76,14 +74,10 @@ def compare_arms(runs: pd.DataFrame, *, confidence: float, seed: int) -> dict[st
     return deltas
 
 
-def recall_changes(runs: pd.DataFrame, class_names: Sequence[str]) -> dict[str, float]:
-    """Mean recall of D minus that of B on test, in percentage points, by class; 0 without D."""
-    test = runs[runs["split"] == "test"]
-    if "D" not in set(test["arm"]):
-        return dict.fromkeys(class_names, 0.0)
-    before, after = (test[test["arm"] == arm] for arm in ("B", "D"))
-    columns = {name: RECALL + name for name in class_names}
-    return {n: 100 * float(after[c].mean() - before[c].mean()) for n, c in columns.items()}
+def recall_changes(arms: Mapping[str, Any]) -> dict[str, float]:
+    """Recall of D minus that of B, in percentage points, by class; without D it is B."""
+    before, after = (arms[arm]["recall"] for arm in ("B", "D" if "D" in arms else "B"))
+    return {name: 100 * float(after[name] - before[name]) for name in before}
 
 
 def at(deltas: Mapping[str, Any], split: str) -> dict[str, Any]:
@@ -135,9 +129,3 @@ def rounded(content: Any) -> Any:
     if isinstance(content, float):
         return float(f"{content:.{DIGITS}g}")
     return content
-
-
-def _scores(runs: pd.DataFrame, arm: str, split: str) -> list[float]:
-    """Macro-F1 of an arm by seed."""
-    chosen = runs[(runs["arm"] == arm) & (runs["split"] == split)]
-    return chosen.sort_values("seed")["macro_f1"].tolist()
