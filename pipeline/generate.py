@@ -12,13 +12,12 @@ import typer
 
 from ganaug.budget import measured
 from ganaug.config import load_params
-from ganaug.curating.curate import Rules, curate, tally_dict
+from ganaug.curating.curate import Rules, curate, tally_dict, write_synthetic
 from ganaug.curating.filter import (
     SyntheticFilter,
     confidence_thresholds,
     near_duplicate_distances,
 )
-from ganaug.curating.synthetic import write_synthetic
 from ganaug.curating.targets import synthetic_targets
 from ganaug.errors import SnapshotError, run
 from ganaug.fileio import write_json

@@ -1,7 +1,8 @@
-"""Draw, score, accept or reject, until every class has its images or is given up on."""
+"""Draw, score, accept or reject, until every class has its images; and write the accepted ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from numpy.typing import NDArray
 
 from ganaug.curating.filter import NEAR_DUPLICATE, REASONS, SyntheticFilter, reject_reasons
 from ganaug.curating.neighbours import Apart
+from ganaug.fileio import atomic_folder, write_json
 from ganaug.gan.sampling import LatentLaw, sample
 from ganaug.gan.snapshot import Snapshot
 from ganaug.images import Pixels, encode_png, pixel_id
 from ganaug.progress import ProgressReport
 from ganaug.records import METADATA_COLUMNS
+from ganaug.shards import describe_files, write_shards
 
 ROUND = 256  # images drawn and scored at a time: memory does not grow with the number wanted
 
@@ -108,12 +111,7 @@ def _draw(
 ) -> tuple[pd.DataFrame, Pixels, NDArray[np.str_]]:
     """Rows and pixels of one class's next images, and why each is rejected; `taken` grows."""
     label = snapshot.classes.index(class_name)
-    pixels = sample(
-        snapshot.generator,
-        [label] * len(seeds),
-        seeds,
-        law=rules.law,
-    )
+    pixels = sample(snapshot.generator, [label] * len(seeds), seeds, law=rules.law)
     ids = [pixel_id(image) for image in pixels]
     scores = judge.score(pixels, np.full(len(seeds), label))
     reasons = reject_reasons(
@@ -182,3 +180,18 @@ def tally_dict(tallies: Mapping[str, ClassTally]) -> dict[str, Any]:
     """{"wanted", "accepted", "drawn"} per class, and {"rejected": {class: {reason: n}}}."""
     counted = ("wanted", "accepted", "drawn", "rejected")
     return {what: {name: getattr(t, what) for name, t in tallies.items()} for what in counted}
+
+
+def write_synthetic(
+    curated: Curated, facts: dict[str, Any], *, folder: Path, class_names: Sequence[str]
+) -> None:
+    """Write `train-synthetic-*.parquet` (none for no images) and synthetic.json, or nothing."""
+    with atomic_folder(folder) as temporary:
+        paths = write_shards(
+            curated.rows,
+            curated.images,
+            folder=temporary,
+            stem="train-synthetic",
+            class_names=class_names,
+        )
+        write_json({**facts, "files": describe_files(paths)}, temporary / "synthetic.json")

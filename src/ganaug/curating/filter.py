@@ -116,19 +116,14 @@ class SyntheticFilter:
 
     def score(self, images: Pixels, labels: Labels) -> Scores:
         """Scores of [M, H, W, C] uint8 images that were made for the classes `labels` [M]."""
-        each = [self._score_by(half, images, labels) for half in (0, 1)]
-        closer = np.where(each[0].nearest_distance <= each[1].nearest_distance, 0, 1)
-
-        def of_closer(name: str) -> NDArray[np.generic]:
-            chosen: NDArray[np.generic] = np.choose(closer, [getattr(e, name) for e in each])
-            return chosen
-
+        one, other = (self._score_by(half, images, labels) for half in (0, 1))
+        is_closer = one.nearest_distance <= other.nearest_distance
         return Scores(
-            label_confidence=np.mean([e.label_confidence for e in each], axis=0),
-            realism=np.mean([e.realism for e in each], axis=0),
-            nearest=of_closer("nearest").astype(np.int64),
-            nearest_distance=of_closer("nearest_distance").astype(np.float64),
-            is_copy=each[0].is_copy | each[1].is_copy,
+            label_confidence=np.mean([one.label_confidence, other.label_confidence], axis=0),
+            realism=np.mean([one.realism, other.realism], axis=0),
+            nearest=np.where(is_closer, one.nearest, other.nearest),
+            nearest_distance=np.where(is_closer, one.nearest_distance, other.nearest_distance),
+            is_copy=one.is_copy | other.is_copy,
         )
 
     def _score_by(self, half: int, images: Pixels, labels: Labels) -> Scores:

@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from ganaug.evaluation.distances import Floats
 from ganaug.evaluation.neighbours import TINY, copy_ratios, nearest_others
 from ganaug.images import Pixels
 from ganaug.thumbnails import thumbnails
-
-Floats = NDArray[np.float64]
 
 K = 3  # neighbours that span a real image's ball, as in the paper of the realism score
 COPY_PERCENTILE = 1.0  # of real images that would count as copies of each other
@@ -59,9 +58,6 @@ class RealNeighbours:
         nearest neighbour as in Alaa et al. 2022, arXiv:2102.08921, its threshold being calibrated
         on real images.
         """
-        if len(features) == 0:
-            empty = np.empty(0)
-            return Position(empty, np.empty(0, np.int64), empty, np.empty(0, bool))
         distances = cdist(features.astype(np.float64), self._features)  # [M, N]
         nearest = distances.argmin(axis=1)
         closest = distances[np.arange(len(nearest)), nearest]
