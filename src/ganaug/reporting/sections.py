@@ -6,6 +6,7 @@ A missing fact is an error here, never a gap in the report.
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -162,17 +163,11 @@ def rejects_table(drawn: Mapping[str, Mapping[str, int]], made: Json) -> dict[st
 
 def code_revision(folder: Path) -> str | None:
     """Git's commit of a working folder, and whether code or params differ; None without Git."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", *arguments]
-        return subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
+    git = partial(subprocess.check_output, cwd=folder, text=True, stderr=subprocess.DEVNULL)
     try:
-        head = git("rev-parse", "HEAD")
+        head = git(["git", "rev-parse", "HEAD"]).strip()
         # Not of all files: the run itself writes results and dvc.lock.
-        changed = git("status", "--porcelain", "--", *CODE)
+        changed = git(["git", "status", "--porcelain", "--", *CODE])
     except (FileNotFoundError, subprocess.CalledProcessError):
         return None
     return f"{head} + uncommitted changes" if changed else head
