@@ -46,6 +46,12 @@ class StoppedBySignal(Exception):
         self.exit_code = 128 + signum
 
 
+def one_line(error: Exception) -> str:
+    """What another library's error says, or else is called, without line ends."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.encode(errors="replace").decode()  # a file's name may be no text
+
+
 def run(command: Callable[[], object]) -> None:
     """Run a command line; a user's error becomes one line on stderr and exit code 2."""
     try:

@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-from ganaug.errors import WorkerError
+from ganaug.errors import WorkerError, one_line
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -151,7 +151,7 @@ def _outcome(future: "Future[Any]") -> Any:
     try:
         result, error = future.result()
     except Exception as lost:
-        raise WorkerError(f"the cluster gave up a task: {_one_line(lost)}") from lost
+        raise WorkerError(f"the cluster gave up a task: {one_line(lost)}") from lost
     if error is not None:
         raise error
     return result
@@ -202,8 +202,4 @@ def _usable(backend: str) -> Iterator[None]:
             f"backend {backend}: its package is missing: pip install 'ganaug[{backend}]'"
         ) from None
     except Exception as error:
-        raise WorkerError(f"backend {backend}: no cluster: {_one_line(error)}") from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        raise WorkerError(f"backend {backend}: no cluster: {one_line(error)}") from error

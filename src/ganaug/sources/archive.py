@@ -15,16 +15,16 @@ from functools import partial
 from pathlib import Path
 
 from ganaug.config import PrepareParams
-from ganaug.errors import SourceError
+from ganaug.errors import SourceError, one_line
 from ganaug.sources.base import Refused, Source, SourceImage
-from ganaug.sources.fetch import fetch, temporary_folder
-from ganaug.sources.files import iter_tar
+from ganaug.sources.files import fetch, iter_tar, temporary_folder
 from ganaug.sources.folder import load_folder
 from ganaug.sources.parquet import load_parquet
 from ganaug.sources.recognise import find_layout, is_webdataset
 from ganaug.sources.table import load_table
 from ganaug.sources.webdataset import load_webdataset
 
+# What else reads files, by the name that `prepare.source` takes.
 LAYOUTS: dict[str, Callable[[PrepareParams], Source]] = {
     "folder": load_folder,
     "table": load_table,
@@ -60,14 +60,14 @@ def load_archive(params: PrepareParams) -> Source:
     archive = fetch(path, what="a zip or tar", sha256=sha256)
     if is_webdataset(archive):
         return load_webdataset(_at(archive, params))
-    version = sha256 or _version(archive)
+    facts = archive.stat()
+    version = sha256 or f"{archive.resolve()} {facts.st_size} {facts.st_mtime_ns}"
     folder = temporary_folder() / "archive"  # part of some names, which must not change
     folder.mkdir()
     try:
         refused = list(_unpack(archive, folder))
     except BROKEN as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise SourceError(f"{path}: not a whole zip or tar ({reason})") from None
+        raise SourceError(f"{path}: not a whole zip or tar ({one_line(error)})") from None
     source, inner = find_layout(folder, params.table)
     loaded = LAYOUTS[source](_at(inner, params))
     return Source(loaded.facts, _images(loaded, refused, folder, version))
@@ -76,11 +76,6 @@ def load_archive(params: PrepareParams) -> Source:
 def _at(path: Path, params: PrepareParams) -> PrepareParams:
     files = params.files.model_copy(update={"path": str(path)})
     return params.model_copy(update={"files": files})
-
-
-def _version(archive: Path) -> str:
-    facts = archive.stat()
-    return f"{archive.resolve()} {facts.st_size} {facts.st_mtime_ns}"
 
 
 def _images(

@@ -12,8 +12,7 @@ from pathlib import Path
 from ganaug.config import FilesParams, PrepareParams
 from ganaug.errors import SourceError
 from ganaug.sources.base import Source, SourceImage
-from ganaug.sources.fetch import fetch
-from ganaug.sources.files import describe, group_of, image_suffixes, split_named
+from ganaug.sources.files import describe, fetch, group_of, image_suffixes, split_named
 
 
 def load_folder(params: PrepareParams) -> Source:

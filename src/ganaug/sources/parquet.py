@@ -17,10 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ganaug.config import PrepareParams
-from ganaug.errors import SourceError
+from ganaug.errors import SourceError, one_line
 from ganaug.sources.base import Source, SourceImage
-from ganaug.sources.fetch import fetch
-from ganaug.sources.files import describe, group_of, require_split, split_of_shard
+from ganaug.sources.files import describe, fetch, group_of, require_split, split_of_shard
 
 ROWS_AT_A_TIME = 256
 
@@ -93,7 +92,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: not readable ({' '.join(str(error).split())})") from None
+        raise SourceError(f"{path}: not readable ({one_line(error)})") from None
 
 
 def class_names(schema: pa.Schema, column: str) -> list[str] | None:

@@ -1,27 +1,13 @@
-"""The ways in, by the name that `prepare.source` takes; a new one is a file and a line here."""
-
-from collections.abc import Callable
+"""The ways in, by the name that `prepare.source` takes; a new one is a file and an entry."""
 
 from ganaug.config import PrepareParams
 from ganaug.errors import SourceError
-from ganaug.sources.archive import load_archive
+from ganaug.sources.archive import LAYOUTS, load_archive
 from ganaug.sources.base import Source
 from ganaug.sources.digits import load_digits
 from ganaug.sources.elpv import load_elpv
-from ganaug.sources.folder import load_folder
-from ganaug.sources.parquet import load_parquet
-from ganaug.sources.table import load_table
-from ganaug.sources.webdataset import load_webdataset
 
-LOADERS: dict[str, Callable[[PrepareParams], Source]] = {
-    "elpv": load_elpv,
-    "digits": load_digits,
-    "folder": load_folder,
-    "table": load_table,
-    "parquet": load_parquet,
-    "webdataset": load_webdataset,
-    "archive": load_archive,
-}
+LOADERS = LAYOUTS | {"elpv": load_elpv, "digits": load_digits, "archive": load_archive}
 
 
 def load_source(params: PrepareParams) -> Source:

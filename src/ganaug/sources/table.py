@@ -10,10 +10,9 @@ import pandas as pd
 import pyarrow as pa
 
 from ganaug.config import FilesParams, PrepareParams, TableParams
-from ganaug.errors import SourceError
+from ganaug.errors import SourceError, one_line
 from ganaug.sources.base import Source, SourceImage
-from ganaug.sources.fetch import fetch
-from ganaug.sources.files import describe, group_of, require_split
+from ganaug.sources.files import describe, fetch, group_of, require_split
 
 
 def load_table(params: PrepareParams) -> Source:
@@ -40,9 +39,12 @@ def read_table(path: Path, columns: TableParams) -> pd.DataFrame:
     if path.suffix.lower() not in (".csv", ".parquet"):
         raise SourceError(f"{path}: expected .csv or .parquet")
     try:
-        table = _read_csv(path) if path.suffix.lower() == ".csv" else pd.read_parquet(path)
+        if path.suffix.lower() == ".csv":  # as text, for a class may be called "NA" or "01"
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        else:
+            table = pd.read_parquet(path)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise SourceError(f"{path}: not readable ({' '.join(str(error).split())})") from None
+        raise SourceError(f"{path}: not readable ({one_line(error)})") from None
     named = {k: v for k, v in columns.model_dump().items() if v is not None}
     for key, column in named.items():
         if column not in table:
@@ -64,10 +66,6 @@ def read_table(path: Path, columns: TableParams) -> pd.DataFrame:
         raise SourceError(f"{path}: rows {numbers} list {first!r}, labelled {labels}; keep one")
     text: pd.DataFrame = rows.astype(str)
     return text
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype=str, keep_default_na=False)  # a class may be called "NA" or "01"
 
 
 def _images(rows: pd.DataFrame, root: Path, params: FilesParams) -> Iterator[SourceImage]:

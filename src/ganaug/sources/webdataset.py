@@ -15,9 +15,9 @@ from typing import Any
 from ganaug.config import PrepareParams, TableParams
 from ganaug.errors import SourceError
 from ganaug.sources.base import Refused, Source, SourceImage
-from ganaug.sources.fetch import fetch
 from ganaug.sources.files import (
     describe,
+    fetch,
     group_of,
     image_suffixes,
     iter_tar,
