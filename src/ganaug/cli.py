@@ -8,7 +8,7 @@ import typer
 
 from ganaug.config import change_params, load_params
 from ganaug.errors import DatasetError, GanaugError, run
-from ganaug.fileio import atomic_file, read_json
+from ganaug.fileio import atomic_file, read_json, write_text
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -97,8 +97,7 @@ def inspect(
     found = survey(p.prepare, seed=p.seed)
     typer.echo(as_text(found))
     if sheet is not None:
-        with atomic_file(sheet) as temporary:
-            temporary.write_text(as_html(found), encoding="utf-8")
+        write_text(as_html(found), sheet)
         typer.echo(f"contact sheet: {sheet}")
 
 

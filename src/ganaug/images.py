@@ -25,9 +25,7 @@ SYNTHETIC_XMP = (
 def encode_png(pixels: Pixels, *, synthetic: bool = False) -> bytes:
     """Encode [H, W, C] uint8 as PNG; equal pixels give equal bytes.
 
-    Args:
-        pixels: the image.
-        synthetic: mark the file as made by a trained generator (IPTC digitalSourceType in XMP).
+    `synthetic` marks the file as made by a trained generator (IPTC digitalSourceType in XMP).
     """
     buffer = io.BytesIO()
     flat = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels

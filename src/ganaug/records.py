@@ -6,7 +6,6 @@ class names unaided. `check_rows` holds the rules that link columns.
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 import pandera.pandas as pandera
@@ -18,10 +17,8 @@ from ganaug.errors import DatasetError
 SPLITS = ("train", "val", "test")
 SOURCES = ("real", "synthetic")
 
-_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-
 FIELDS: dict[str, pa.DataType] = {
-    "image": _IMAGE,  # PNG
+    "image": pa.struct([("bytes", pa.binary()), ("path", pa.string())]),  # PNG
     "label": pa.int64(),  # index into the class names
     "image_id": pa.string(),  # hash of shape and pixels
     "source": pa.string(),  # real | synthetic
@@ -45,12 +42,10 @@ def arrow_schema(class_names: Sequence[str]) -> pa.Schema:
     """The on-disk schema, with class names in the metadata that `datasets` reads."""
     types = {pa.int64(): "int64", pa.float32(): "float32", pa.string(): "string"}
     features: dict[str, object] = {
-        name: {"dtype": types[kind], "_type": "Value"}
-        for name, kind in FIELDS.items()
-        if name != "image"
+        name: {"dtype": types.get(kind), "_type": "Value"} for name, kind in FIELDS.items()
     }
+    features["image"] = {"_type": "Image"}
     features["label"] = {"names": list(class_names), "_type": "ClassLabel"}
-    features = {"image": {"_type": "Image"}, **features}
     info = json.dumps({"info": {"features": features}})
     return pa.schema(list(FIELDS.items()), metadata={"huggingface": info})
 
@@ -68,49 +63,44 @@ def class_names_of(schema: pa.Schema) -> tuple[str, ...]:
         raise DatasetError("shard without class names in its 'huggingface' metadata") from None
 
 
-def _column(dtype: str, **options: Any) -> pandera.Column:
-    return pandera.Column(dtype, coerce=True, **options)
-
-
 def _row_schema(num_classes: int) -> pandera.DataFrameSchema:
-    def linked(name: str, *, real: bool) -> pandera.Check:
-        """`name` is given on real rows only, or on synthetic rows only."""
-        rule = "given exactly on real rows" if real else "given exactly on synthetic rows"
-        expected = "real" if real else "synthetic"
-        return pandera.Check(
-            lambda rows: rows[name].notna() == (rows["source"] == expected), error=f"{name} {rule}"
+    column, check = pandera.Column, pandera.Check
+
+    def linked(name: str, source: str) -> pandera.Check:
+        return check(
+            lambda rows: rows[name].notna() == (rows["source"] == source),
+            error=f"{name} given exactly on {source} rows",
         )
 
     return pandera.DataFrameSchema(
         {
-            "label": _column("int64", checks=pandera.Check.in_range(0, num_classes - 1)),
-            "image_id": _column("string", checks=pandera.Check.str_matches(r"^[0-9a-f]{32}$")),
-            "source": _column("string", checks=pandera.Check.isin(SOURCES)),
-            "split": _column("string", checks=pandera.Check.isin(SPLITS)),
-            "group_id": _column("string", nullable=True),
-            "generator_id": _column("string", nullable=True),
-            "seed": _column("Int64", nullable=True),
-            "parent_id": _column("string", nullable=True),
-            "label_confidence": _column(
-                "float32", nullable=True, checks=pandera.Check.in_range(0, 1)
-            ),
-            "realism": _column("float32", nullable=True, checks=pandera.Check.ge(0)),
-            "nearest_id": _column("string", nullable=True),
-            "nearest_distance": _column("float32", nullable=True, checks=pandera.Check.ge(0)),
-            "weight": _column("float32", checks=pandera.Check.gt(0)),
+            "label": column("int64", check.in_range(0, num_classes - 1)),
+            "image_id": column("string", check.str_matches(r"^[0-9a-f]{32}$")),
+            "source": column("string", check.isin(SOURCES)),
+            "split": column("string", check.isin(SPLITS)),
+            "group_id": column("string", nullable=True),
+            "generator_id": column("string", nullable=True),
+            "seed": column("Int64", nullable=True),
+            "parent_id": column("string", nullable=True),
+            "label_confidence": column("float32", check.in_range(0, 1), nullable=True),
+            "realism": column("float32", check.ge(0), nullable=True),
+            "nearest_id": column("string", nullable=True),
+            "nearest_distance": column("float32", check.ge(0), nullable=True),
+            "weight": column("float32", check.gt(0)),
         },
         checks=[
-            linked("group_id", real=True),
-            *(linked(name, real=False) for name in PROVENANCE),
-            pandera.Check(
+            linked("group_id", "real"),
+            *(linked(name, "synthetic") for name in PROVENANCE),
+            check(
                 lambda rows: (rows["source"] == "real") | (rows["split"] == "train"),
                 error="synthetic rows only in split train",
             ),
-            pandera.Check(
+            check(
                 lambda rows: (rows["source"] != "real") | (rows["weight"] == 1),
                 error="weight is 1 on real rows",
             ),
         ],
+        coerce=True,
         ordered=True,
         strict=True,
     )

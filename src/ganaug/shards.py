@@ -75,18 +75,19 @@ def _write_shard(
     # PNG does not compress further; everything that decides the bytes is fixed here or pinned.
     with pq.ParquetWriter(path, schema, compression="none") as writer:
         for start in range(0, len(rows), ROWS_PER_GROUP):
-            part = slice(start, start + ROWS_PER_GROUP)
-            writer.write_table(_table_of(rows.iloc[part], images[part], schema))
-
-
-def _table_of(rows: pd.DataFrame, images: Sequence[bytes | Span], schema: pa.Schema) -> pa.Table:
-    structs = [
-        {"bytes": bytes(png), "path": f"{i}.png"}
-        for png, i in zip(images, rows["image_id"], strict=True)
-    ]
-    columns = {"image": structs, **{name: rows[name] for name in METADATA_COLUMNS}}
-    arrays = [pa.array(columns[field.name], type=field.type, from_pandas=True) for field in schema]
-    return pa.Table.from_arrays(arrays, schema=schema)
+            part = rows.iloc[start : start + ROWS_PER_GROUP]
+            pngs = images[start : start + ROWS_PER_GROUP]
+            structs = [
+                {"bytes": bytes(png), "path": f"{i}.png"}
+                for png, i in zip(pngs, part["image_id"], strict=True)
+            ]
+            columns = {"image": structs, **{name: part[name] for name in METADATA_COLUMNS}}
+            writer.write_table(
+                pa.table(
+                    [pa.array(columns[f.name], f.type, from_pandas=True) for f in schema],
+                    schema=schema,
+                )
+            )
 
 
 def read_rows(paths: Sequence[Path]) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -116,9 +117,8 @@ def iter_rows(
 ) -> Iterator[tuple[dict[str, Any], bytes]]:
     """Metadata and PNG of each row of a shard, in order, one row group in memory at a time.
 
-    Args:
-        path: the shard.
-        columns: of the metadata; fewer are faster.
+    Fewer columns of the metadata are faster.
+
     Raises:
         DatasetError: the shard can't be read.
     """
