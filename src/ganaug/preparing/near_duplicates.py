@@ -5,11 +5,12 @@ thumbnail, set to mean 0 and deviation 1, hardly moves. Crops and flips are not 
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.cluster.hierarchy import DisjointSet
 from scipy.linalg import eigh
 from scipy.spatial import cKDTree
 
@@ -20,10 +21,12 @@ AXES = 12  # of the tree that finds neighbours; distances along few axes never e
 NEIGHBOURS = 16  # looked at for each image, which bounds memory where thousands are alike
 ROWS_AT_A_TIME = 8192
 
+Row = TypeVar("Row", np.uint8, np.intp)
+
 
 def join_near_duplicates(
     candidates: Sequence[Candidate], *, distance: float
-) -> tuple[list[Candidate], list[str]]:
+) -> tuple[list[str], list[str]]:
     """Give near-duplicates, and whatever shares a group with one, the group of the first of them.
 
     Args:
@@ -31,107 +34,73 @@ def join_near_duplicates(
         distance: between standardised thumbnails, root mean square, from which on two images are
             different ones; 0 joins none.
     Returns:
-        The candidates in their order, and what was done, one sentence each. Images that are given
-        two splits stay where they are, and a note says so.
+        The group of each candidate, its own image_id where it stands alone, and what was done, one
+        sentence each. Images that are given two splits stay apart, and a note says so.
     """
     pairs = find_near_pairs([c.thumbnail for c in candidates], distance=distance).tolist()
-    groups = _Groups(candidates)
-    torn = [pair for pair in pairs if not groups.join(*pair)]
+    names = [c.image_id if c.group is None else c.group for c in candidates]
+    groups = DisjointSet(names)
+    split_of = {name: c.split for name, c in zip(names, candidates, strict=True) if c.split}
+    torn = []
+    for i, j in pairs:
+        one, other = groups[names[i]], groups[names[j]]
+        given = {split_of[name] for name in (one, other) if name in split_of}
+        if len(given) > 1:
+            torn.append((i, j))
+            continue
+        groups.merge(one, other)
+        split_of.update((groups[one], split) for split in given)
+    first: dict[str, str] = {}
+    joined = [first.setdefault(groups[name], name) for name in names]
+
     notes = []
     if torn:
-        first = " and ".join(candidates[i].name for i in torn[0])
+        example = " and ".join(candidates[i].name for i in torn[0])
         notes.append(
             f"{len(torn)} pairs of near-duplicates lie in two of the splits that are given, say "
-            f"{first}; evaluate stops, after the training, if it finds them too: remove one image "
-            "of each pair"
+            f"{example}; evaluate stops, after the training, if it finds them too: remove one "
+            "image of each pair"
         )
     if len(pairs) > len(torn):
-        sizes = Counter(groups.name(i) for i in range(len(candidates)))
-        name, most = sizes.most_common(1)[0]
+        name, most = Counter(joined).most_common(1)[0]
         notes.append(
             f"{len(pairs) - len(torn)} pairs of near-duplicates are kept together; the largest "
             f"group, {name}, has {most} images"
         )
-    names = [groups.name(i) for i in range(len(candidates))]
-    kept = zip(candidates, names, strict=True)
-    return [
-        c if name in (c.group, c.image_id) else replace(c, group=name) for c, name in kept
-    ], notes
+    return joined, notes
 
 
 def find_near_pairs(thumbnails: Sequence[bytes], *, distance: float) -> NDArray[np.intp]:
     """[P, 2] indices i < j, sorted, of thumbnails of one length that are nearer than `distance`."""
     if len(thumbnails) < 2 or distance == 0:
         return np.empty((0, 2), np.intp)
-    few = _project(thumbnails)
-    reach = distance * np.sqrt(len(thumbnails[0]))  # from root mean square to Euclidean
+    small = np.frombuffer(b"".join(thumbnails), np.uint8).reshape(len(thumbnails), -1)
+    few = _project(small)
+    reach = distance * np.sqrt(small.shape[1])  # from root mean square to Euclidean
     k = min(NEIGHBOURS + 1, len(few))
     _, found = cKDTree(few).query(few, k=k, distance_upper_bound=reach * 1.001, workers=-1)
     image, neighbour = np.repeat(np.arange(len(few)), k), found.ravel()
     close = (neighbour < len(few)) & (image != neighbour)  # where there is none, its index is N
     pairs = np.unique(np.sort(np.stack([image, neighbour], axis=1)[close], axis=1), axis=0)
-    near = [
-        _distance(*(_standardise(thumbnails, side) for side in part.T)) < distance
-        for part in _batches(pairs)
-    ]
-    return pairs[np.concatenate(near)] if near else pairs
+    near = [np.empty(0, np.bool_)]
+    for part in _batches(pairs):
+        one, other = (standardise(small[side].astype(np.float32)) for side in part.T)
+        near.append(np.sqrt(((one - other) ** 2).mean(axis=1)) < distance)
+    nearest: NDArray[np.intp] = pairs[np.concatenate(near)]
+    return nearest
 
 
-def _project(thumbnails: Sequence[bytes]) -> NDArray[np.float32]:
+def _project(small: NDArray[np.uint8]) -> NDArray[np.float32]:
     """[N, AXES], standardised thumbnails along the axes on which they differ most."""
-    numbers = np.arange(len(thumbnails))
-    size = len(thumbnails[0])
+    size = small.shape[1]
     scatter = np.zeros((size, size))
-    for part in _batches(numbers):
-        flat = _standardise(thumbnails, part)
+    for part in _batches(small):
+        flat = standardise(part.astype(np.float32))
         scatter += flat.T @ flat
     _, axes = eigh(scatter, subset_by_index=(max(0, size - AXES), size - 1))
-    parts = (_standardise(thumbnails, part) @ axes for part in _batches(numbers))
-    return np.concatenate(list(parts)).astype(np.float32)
+    parts = [standardise(part.astype(np.float32)) @ axes for part in _batches(small)]
+    return np.concatenate(parts).astype(np.float32)
 
 
-def _distance(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Root mean square of the difference of each pair of rows."""
-    squares: NDArray[np.float32] = ((a - b) ** 2).mean(axis=1)
-    return np.sqrt(squares)
-
-
-def _batches(rows: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    return [rows[i : i + ROWS_AT_A_TIME] for i in range(0, len(rows), ROWS_AT_A_TIME)]
-
-
-def _standardise(thumbnails: Sequence[bytes], rows: NDArray[np.intp]) -> NDArray[np.float32]:
-    """[len(rows), D] float32."""
-    flat = np.stack([np.frombuffer(thumbnails[i], np.uint8) for i in rows])
-    return standardise(flat.astype(np.float32))
-
-
-class _Groups:
-    """Which groups are one; each knows the first of its images and the split it was given."""
-
-    def __init__(self, candidates: Sequence[Candidate]) -> None:
-        self._names = [c.image_id if c.group is None else c.group for c in candidates]
-        self._above = {name: name for name in self._names}
-        self._first = {name: i for i, name in reversed(list(enumerate(self._names)))}
-        self._split = {
-            name: c.split for name, c in zip(self._names, candidates, strict=True) if c.split
-        }
-
-    def name(self, image: int) -> str:
-        """Of an image's group."""
-        name = self._names[image]
-        while self._above[name] != name:
-            self._above[name] = self._above[self._above[name]]
-            name = self._above[name]
-        return name
-
-    def join(self, one: int, other: int) -> bool:
-        """Make the groups of two images one, unless they were given two splits."""
-        first, later = sorted((self.name(one), self.name(other)), key=self._first.__getitem__)
-        given = {self._split[name] for name in (first, later) if name in self._split}
-        if len(given) > 1:
-            return False
-        if first != later:
-            self._above[later] = first
-            self._split.update((first, split) for split in given)
-        return True
+def _batches(rows: NDArray[Row]) -> Iterator[NDArray[Row]]:
+    return (rows[i : i + ROWS_AT_A_TIME] for i in range(0, len(rows), ROWS_AT_A_TIME))

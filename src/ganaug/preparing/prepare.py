@@ -6,17 +6,17 @@ as left out of train on purpose.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ganaug.config import PrepareParams
-from ganaug.fileio import Span, atomic_folder, write_json
+from ganaug.errors import DatasetError
+from ganaug.fileio import atomic_folder, write_json
 from ganaug.preparing.checks import Candidate, Rejection, run_checks
 from ganaug.preparing.decode import Form
-from ganaug.preparing.earlier import keep_splits
 from ganaug.preparing.near_duplicates import join_near_duplicates
 from ganaug.preparing.prepared import DOCUMENT, REJECTED, STEMS, Prepared, read_prepared
 from ganaug.preparing.reading import read_candidates, scratch_folder
@@ -28,22 +28,12 @@ from ganaug.preparing.rules import (
 )
 from ganaug.preparing.split import assign_splits, complete_given_splits, thin_train
 from ganaug.records import METADATA_COLUMNS, SPLITS
-from ganaug.shards import count_rows, describe_files, write_shards
+from ganaug.shards import count_rows, describe_files, read_rows, write_shards
 from ganaug.sources.base import Source, SourceFacts
 from ganaug.sources.registry import load_source
 
 LISTED_GROUPS = 1000  # more are counted but not listed
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """What goes into the shards."""
-
-    rows: pd.DataFrame  # the metadata columns of `records`
-    images: list[Span]  # PNG, one a row
-    salts: dict[str, int]  # of the split, by class
-    notes: list[str]  # on splits that the source gives, and on what was left out
-    num_left_out: dict[str, int]  # training images, by class
+METRICS = ("num_images", "num_rejected", "num_left_out", "num_groups", "counts")
 
 
 def prepare(
@@ -87,29 +77,42 @@ def prepare(
             rejections, num_read=len(candidates) + len(rejections), most=params.max_reject_fraction
         )
         notes = require_enough(candidates, source.facts)
-        accepted = _split(candidates, params, classes=source.facts.classes, seed=seed)
+        images, kept, salts, more = split_candidates(candidates, params, seed=seed)
+        left_out = dict(sorted(Counter(images.loc[~kept, "class_name"].tolist()).items()))
+        notes += more
+        if left_out:
+            counts = ", ".join(f"{name} {number}" for name, number in left_out.items())
+            notes.append(
+                f"prepare.train_fraction and keep_train leave {sum(left_out.values())} training "
+                f"images out, drawn by a hash: {counts}"
+            )
+        images = images[kept].sort_values("image_id", ignore_index=True)
+        rows = _rows_of(images, source.facts.classes)
         with atomic_folder(out) as folder:
-            paths = _write_shards(accepted, folder, source.facts.classes)
-            document = _describe(accepted, rejections, source.facts, params)
-            document |= {"notes": [*notes, *accepted.notes], "files": describe_files(paths)}
+            paths = _write_shards(rows, images["png"], folder, source.facts.classes)
+            document = {
+                **_describe_source(source.facts, params),
+                **_count(rows, source.facts.classes),
+                "split_salt": {name: salts[name] for name in source.facts.classes},
+                "num_images": {
+                    "read": len(candidates) + len(rejections),
+                    "accepted": len(rows),
+                    "rejected": len(rejections),
+                    "left_out": sum(left_out.values()),
+                },
+                "num_left_out": left_out,
+                "num_rejected": dict(sorted(Counter(r.reason for r in rejections).items())),
+                "notes": notes,
+                "files": describe_files(paths),
+            }
             write_json(document, folder / DOCUMENT)
-            _write_rejections(rejections, folder / REJECTED)
-    return read_prepared(out), metrics_of(document)
+            table = pd.DataFrame(rejections, columns=[field.name for field in fields(Rejection)])
+            table.astype("str").to_parquet(folder / REJECTED, index=False)
+    return read_prepared(out), {name: document[name] for name in METRICS}
 
 
-def _split(
-    candidates: Sequence[Candidate], params: PrepareParams, *, classes: Sequence[str], seed: int
-) -> Accepted:
-    """Rows and images, both sorted by image_id."""
-    images, kept, salts, notes = split_candidates(candidates, params, seed=seed)
-    left_out = dict(sorted(Counter(images.loc[~kept, "class_name"].tolist()).items()))
-    if left_out:
-        counts = ", ".join(f"{name} {number}" for name, number in left_out.items())
-        notes.append(
-            f"prepare.train_fraction and keep_train leave {(~kept).sum()} training images out, "
-            f"drawn by a hash: {counts}"
-        )
-    images = images[kept].sort_values("image_id", ignore_index=True)
+def _rows_of(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """The metadata columns of `records`; those that tell of synthetic rows are null."""
     given = {
         "label": images["class_name"].map({name: label for label, name in enumerate(classes)}),
         "image_id": images["image_id"],
@@ -118,9 +121,7 @@ def _split(
         "group_id": images["group"],
         "weight": 1.0,
     }
-    # The columns left out here tell where synthetic rows come from; they are null on real ones.
-    rows = pd.DataFrame(given, index=images.index).reindex(columns=METADATA_COLUMNS)
-    return Accepted(rows, images["png"].tolist(), salts, notes, left_out)
+    return pd.DataFrame(given, index=images.index).reindex(columns=METADATA_COLUMNS)
 
 
 def split_candidates(
@@ -136,9 +137,17 @@ def split_candidates(
         DatasetError: they can't be split as wanted, or a class has too few training images then.
     """
     if params.keep_splits is not None:
-        candidates = keep_splits(candidates, Path(params.keep_splits))
-    joined, notes = join_near_duplicates(candidates, distance=params.near_duplicate_distance)
-    images = _table_of(joined)
+        candidates = _keep_splits(candidates, Path(params.keep_splits))
+    groups, notes = join_near_duplicates(candidates, distance=params.near_duplicate_distance)
+    images = pd.DataFrame(
+        {
+            "class_name": [c.class_name for c in candidates],
+            "group": groups,
+            "split": pd.Series([c.split for c in candidates], dtype="object"),
+            "image_id": [c.image_id for c in candidates],
+            "png": [c.png for c in candidates],
+        }
+    )
     val, test = params.val_fraction, params.test_fraction
     images["split"], more = complete_given_splits(
         images, val_fraction=val, test_fraction=test, seed=seed
@@ -149,72 +158,57 @@ def split_candidates(
     return images, kept, salts, [*notes, *more]
 
 
-def _table_of(candidates: Sequence[Candidate]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "class_name": [c.class_name for c in candidates],
-            "group": [c.image_id if c.group is None else c.group for c in candidates],
-            "split": pd.Series([c.split for c in candidates], dtype="object"),
-            "image_id": [c.image_id for c in candidates],
-            "png": [c.png for c in candidates],
-        }
-    )
+def _keep_splits(candidates: Sequence[Candidate], folder: Path) -> list[Candidate]:
+    """The candidates, those that an earlier version held with their split of then.
+
+    Without this the split is a hash whose salt depends on the images, so that new ones may move old
+    ones; no rule that sees a group alone could both hold still and put every class in every split.
+    """
+    paths = sorted(folder.glob("*-*.parquet"))
+    if not paths:
+        raise DatasetError(f"prepare.keep_splits: {folder} holds no shards of an earlier version")
+    rows, _ = read_rows(paths)
+    real = rows[rows["source"] == "real"]
+    known = dict(zip(real["image_id"], real["split"], strict=True))
+    if not any(candidate.image_id in known for candidate in candidates):
+        raise DatasetError(
+            f"prepare.keep_splits: {folder} holds none of these images; it must have been prepared "
+            "with the same prepare.resolution and prepare.channels"
+        )
+    return [c if c.split else replace(c, split=known.get(c.image_id)) for c in candidates]
 
 
-def _write_shards(accepted: Accepted, folder: Path, classes: Sequence[str]) -> list[Path]:
+def _write_shards(
+    rows: pd.DataFrame, pngs: "pd.Series[Any]", folder: Path, classes: Sequence[str]
+) -> list[Path]:
     paths: list[Path] = []
     for split in SPLITS:
-        rows = accepted.rows[accepted.rows["split"] == split]
-        images = [accepted.images[row] for row in rows.index]
-        paths += write_shards(rows, images, folder=folder, stem=STEMS[split], class_names=classes)
+        part = rows[rows["split"] == split]
+        images = pngs[part.index].tolist()
+        paths += write_shards(part, images, folder=folder, stem=STEMS[split], class_names=classes)
     return paths
 
 
-def _describe(
-    accepted: Accepted, rejections: Sequence[Rejection], facts: SourceFacts, params: PrepareParams
-) -> dict[str, Any]:
-    """prepared.json without its notes and files."""
-    rows, about = accepted.rows, asdict(facts)
-    counts = count_rows(rows, facts.classes)
-    groups = {
-        split: rows.loc[rows["split"] == split, "group_id"].value_counts().sort_index().to_dict()
-        for split in SPLITS
-    }
-    listed = sum(map(len, groups.values())) < LISTED_GROUPS
-    num_left_out = sum(accepted.num_left_out.values())
+def _describe_source(facts: SourceFacts, params: PrepareParams) -> dict[str, Any]:
+    about = asdict(facts)
     return {
         "source": {k: about[k] for k in ("name", "version", "license", "citation", "homepage")},
         "classes": list(facts.classes),
         "resolution": params.resolution,
         "channels": params.channels,
         "symmetries": list(facts.symmetries),
-        "counts": {split: counts[split] for split in SPLITS},
-        "num_groups": {split: len(sizes) for split, sizes in groups.items()},
-        **({"groups": groups} if listed else {}),
-        "split_salt": {name: accepted.salts[name] for name in facts.classes},
-        "num_images": {
-            "read": len(rows) + len(rejections) + num_left_out,
-            "accepted": len(rows),
-            "rejected": len(rejections),
-            "left_out": num_left_out,
-        },
-        "num_left_out": accepted.num_left_out,
-        "num_rejected": dict(sorted(Counter(r.reason for r in rejections).items())),
     }
 
 
-def _write_rejections(rejections: Sequence[Rejection], path: Path) -> None:
-    columns = [field.name for field in fields(Rejection)]
-    table = pd.DataFrame([asdict(rejection) for rejection in rejections], columns=columns)
-    table.astype("str").to_parquet(path, index=False)
-
-
-def metrics_of(document: dict[str, Any]) -> dict[str, Any]:
-    """The part of prepared.json that `dvc metrics` compares."""
+def _count(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+    counts = count_rows(rows, classes)
+    groups = {
+        split: rows.loc[rows["split"] == split, "group_id"].value_counts().sort_index().to_dict()
+        for split in SPLITS
+    }
+    listed = sum(map(len, groups.values())) < LISTED_GROUPS
     return {
-        "num_images": document["num_images"],
-        "num_rejected": document["num_rejected"],
-        "num_left_out": document["num_left_out"],
-        "num_groups": document["num_groups"],
-        "counts": document["counts"],
+        "counts": {split: counts[split] for split in SPLITS},
+        "num_groups": {split: len(sizes) for split, sizes in groups.items()},
+        **({"groups": groups} if listed else {}),
     }
