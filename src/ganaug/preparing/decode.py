@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ganaug.errors import one_line
 from ganaug.images import Pixels, is_marked_synthetic
 
 ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # phones' MPO holds one photo and more
@@ -32,6 +33,11 @@ class Form:
     resolution: int  # pixels per side
     channels: int  # 1 grey | 3 RGB
     max_pixels: int  # of the file; a broken or hostile header may claim more than memory holds
+
+    @property
+    def mode(self) -> str:
+        """Pillow's name of it."""
+        return "L" if self.channels == 1 else "RGB"
 
 
 class UnusableImage(Exception):
@@ -59,26 +65,20 @@ def decode_image(content: bytes | Path, form: Form) -> Pixels:
         raw = _read(content) if isinstance(content, Path) else content
         if is_marked_synthetic(raw):
             raise UnusableImage("synthetic", "its metadata says that a trained generator made it")
-        image = open_image(raw, form)
-        image = to_eight_bits(image)
-        image = flatten_alpha(image)
-        image = image.convert(_mode(form)) if image.mode != _mode(form) else image
-        image = resize(image, form.resolution)
+        image = _flatten_alpha(_to_eight_bits(_open(raw, form)))
+        image = image.convert(form.mode) if image.mode != form.mode else image
+        image = _resize(image, form.resolution)
     except UnusableImage:
         raise
     except Image.DecompressionBombError as error:  # of many times what Pillow takes for sane
-        raise UnusableImage("too_large", _one_line(error)) from error
+        raise UnusableImage("too_large", one_line(error)) from error
     except UnidentifiedImageError as error:  # whose text holds a memory address
         raise UnusableImage("unreadable", "not an image file") from error
     # Pillow's readers raise nearly anything on broken bytes; one bad file must not end the stage.
     except Exception as error:
-        raise UnusableImage("unreadable", _one_line(error)) from error
+        raise UnusableImage("unreadable", one_line(error)) from error
     pixels = np.asarray(image)
     return pixels[:, :, None] if form.channels == 1 else pixels
-
-
-def _mode(form: Form) -> str:
-    return "L" if form.channels == 1 else "RGB"
 
 
 def _read(path: Path) -> bytes:
@@ -87,12 +87,8 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def open_image(raw: bytes, form: Form) -> Image.Image:
-    """Decode all pixels and turn them upright; JPEG already near the size and mode wanted.
-
-    Raises:
-        UnusableImage: the content is empty, animated, too large to decode, or a strip.
-    """
+def _open(raw: bytes, form: Form) -> Image.Image:
+    """Decode all pixels and turn them upright; JPEG already near the size and mode wanted."""
     if not raw:
         raise UnusableImage("unreadable", "the file is empty")
     image = Image.open(io.BytesIO(raw))
@@ -107,18 +103,14 @@ def open_image(raw: bytes, form: Form) -> Image.Image:
     if num_frames > 1 and image.format in ANIMATED_FORMATS:
         raise UnusableImage("animated", f"{num_frames} frames or pages; store each as a file")
     side = int(form.resolution * REDUCING_GAP)
-    image.draft(_mode(form), (side, side))  # nothing but JPEG can
+    image.draft(form.mode, (side, side))  # nothing but JPEG can
     image.load()
     ImageOps.exif_transpose(image, in_place=True)
     return image
 
 
-def to_eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit integers and floats in 0..1 to 0..255; 8-bit images pass as they are.
-
-    Raises:
-        UnusableImage: wide pixels outside these ranges, whose scale would be a guess.
-    """
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Scale 16-bit integers and floats in 0..1 to 0..255; any other scale would be a guess."""
     if image.mode not in WIDE_MODES and not image.mode.startswith("I;"):
         return image
     values = np.asarray(image).astype(np.float64)
@@ -132,24 +124,18 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(scaled)
 
 
-def flatten_alpha(image: Image.Image) -> Image.Image:
+def _flatten_alpha(image: Image.Image) -> Image.Image:
     """Lay transparent pixels over black, and give palettes and other colour spaces as RGB."""
     if image.has_transparency_data:
         overlay = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", overlay.size, "black"), overlay).convert(
-            "RGB"
-        )
+        black = Image.new("RGBA", overlay.size, "black")
+        return Image.alpha_composite(black, overlay).convert("RGB")
     return image if image.mode in (*GREY_MODES, "RGB") else image.convert("RGB")
 
 
-def resize(image: Image.Image, resolution: int) -> Image.Image:
+def _resize(image: Image.Image, resolution: int) -> Image.Image:
     """Scale both sides to `resolution`: longer ones down with Lanczos, shorter ones up bicubic."""
     width, height = image.size
     smaller = (min(width, resolution), min(height, resolution))
     image = image.resize(smaller, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
     return image.resize((resolution, resolution), Image.Resampling.BICUBIC)
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text.encode(errors="replace").decode()  # a file's name may be no text

@@ -76,15 +76,10 @@ def read_prepared(folder: Path) -> Prepared:
     except (KeyError, TypeError) as error:
         raise DatasetError(f"{folder / DOCUMENT}: lacks {error}; run prepare again") from None
     for name, facts in prepared.files.items():
-        _check_length(folder / name, facts["bytes"])
+        shard = folder / name
+        if not shard.is_file():
+            raise DatasetError(f"{shard}: listed in {DOCUMENT} but missing; run prepare again")
+        if (size := shard.stat().st_size) != facts["bytes"]:
+            stated = f"{DOCUMENT} says {facts['bytes']}"
+            raise DatasetError(f"{shard}: {size} bytes, {stated}; run prepare again")
     return prepared
-
-
-def _check_length(shard: Path, expected: int) -> None:
-    """Catch a shard that is missing or torn without reading it."""
-    if not shard.is_file():
-        raise DatasetError(f"{shard}: listed in {DOCUMENT} but missing; run prepare again")
-    if shard.stat().st_size != expected:
-        raise DatasetError(
-            f"{shard}: {shard.stat().st_size} bytes, {DOCUMENT} says {expected}; run prepare again"
-        )

@@ -4,7 +4,6 @@ Workers take images by the shard and leave the PNGs in a scratch folder, so that
 is known of each image and not the image. A run that was killed goes on behind its last whole shard.
 """
 
-import base64
 import hashlib
 import json
 import shutil
@@ -64,7 +63,7 @@ def read_candidates(
         SourceError: two images of the source have one name.
         WorkerError: see `map_unordered`.
     """
-    shards = _cut(_require_unique_names(images), scratch, form)
+    shards = _cut(images, scratch, form)
     first = list(islice(shards, 2))
     results = map_unordered(
         _read_shard,
@@ -97,8 +96,12 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 
 def _cut(images: Iterable[SourceImage], scratch: Path, form: Form) -> Iterator[_Shard]:
     scratch.mkdir(parents=True, exist_ok=True)
+    seen = set[str]()
     part, size, number = list[SourceImage](), 0, 0
     for image in images:
+        if image.name in seen:
+            raise SourceError(f"the source has two images named {image.name!r}; rename one")
+        seen.add(image.name)
         part.append(image)
         size += len(image.content) if isinstance(image.content, bytes) else 0
         if len(part) == IMAGES_PER_SHARD or size >= BYTES_PER_SHARD:
@@ -147,7 +150,7 @@ def _key(shard: _Shard) -> str:
 
 
 def _read_one(image: SourceImage, form: Form) -> tuple[str, str, bytes]:
-    """(image_id, thumbnail in base64, PNG), or (reason, detail, nothing)."""
+    """(image_id, thumbnail in hexadecimal, PNG), or (reason, detail, nothing)."""
     if isinstance(image.content, Refused):
         return image.content.reason, image.content.detail, b""
     try:
@@ -156,8 +159,7 @@ def _read_one(image: SourceImage, form: Form) -> tuple[str, str, bytes]:
         return unusable.reason, unusable.detail, b""
     if pixels.min() == pixels.max():
         return "constant", f"every pixel is {pixels.flat[0]}", b""
-    small = base64.b64encode(thumbnail(pixels)).decode()
-    return pixel_id(pixels), small, encode_png(pixels)
+    return pixel_id(pixels), thumbnail(pixels).hex(), encode_png(pixels)
 
 
 def thumbnail(pixels: Pixels) -> bytes:
@@ -179,16 +181,7 @@ def _outcomes(
             group=image.group,
             split=image.split,
             image_id=first,
-            thumbnail=base64.b64decode(second),
+            thumbnail=bytes.fromhex(second),
             png=Span(shard.path, start, length),
         )
         start += length
-
-
-def _require_unique_names(images: Iterable[SourceImage]) -> Iterator[SourceImage]:
-    seen: set[str] = set()
-    for image in images:
-        if image.name in seen:
-            raise SourceError(f"the source has two images named {image.name!r}; rename one")
-        seen.add(image.name)
-        yield image

@@ -6,7 +6,7 @@ import io
 import statistics
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,34 +33,20 @@ SHEET_COLUMNS = 12
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found.
+    """What was found."""
 
-    Args:
-        source: name of the source that read it.
-        path: where it was read from.
-        counts: distinct usable images by class.
-        num_groups: distinct groups, 0 when the source names none.
-        sizes: (width, height) and how many of the images looked at have it, most frequent first.
-        modes: the same for Pillow's modes, say L or RGB.
-        rejections: what can't be used, and why.
-        problems: why `prepare` would refuse the whole, one sentence each.
-        notes: what to think about, one sentence each.
-        resolution, channels: suggestions.
-        sheets: by class, PNG of some of its images.
-    """
-
-    source: str
-    path: str
-    counts: dict[str, int]
-    num_groups: int
-    sizes: list[tuple[tuple[int, int], int]]
-    modes: list[tuple[str, int]]
-    rejections: list[Rejection]
-    problems: list[str]
-    notes: list[str]
-    resolution: int
+    source: str  # name of the source that read it
+    path: str  # where it was read from
+    counts: dict[str, int]  # distinct usable images by class
+    num_groups: int  # distinct ones, 0 when the source names none
+    sizes: list[tuple[tuple[int, int], int]]  # (width, height) and how many have it, from the most
+    modes: list[tuple[str, int]]  # the same for Pillow's modes, say L or RGB
+    rejections: list[Rejection]  # what can't be used, and why
+    problems: list[str]  # why `prepare` would refuse the whole, one sentence each
+    notes: list[str]  # what to think about, one sentence each
+    resolution: int  # a suggestion, like the channels
     channels: int
-    sheets: dict[str, bytes]
+    sheets: dict[str, bytes]  # by class, PNG of some of its images
 
 
 def survey(params: PrepareParams, *, seed: int) -> Survey:
@@ -71,55 +57,47 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
     """
     # An earlier version tells nothing of images that are read at another size.
     params = params.model_copy(update={"keep_splits": None})
+    source = load_source(params)
+    sizes, modes = Counter[tuple[int, int]](), Counter[str]()
+    images = _noting_headers(source.images, sizes, modes)
     with tempfile.TemporaryDirectory() as scratch:
-        return _survey(load_source(params), params, Path(scratch), seed=seed)
+        form = Form(LOOK, 3, params.max_pixels)
+        candidates, rejections = read_candidates(images, form, scratch=Path(scratch))
+        candidates, found = run_checks(candidates)
+        rejections += found
+        problems, notes = _hold_against_rules(candidates, rejections, source, params, seed=seed)
+        counts = Counter(candidate.class_name for candidate in candidates)
+        groups = {candidate.group for candidate in candidates} - {None}
+        resolution = _suggest_resolution(sizes)
+        return Survey(
+            source=params.source,
+            path=params.files.path,
+            counts={name: counts[name] for name in source.facts.classes},
+            num_groups=len(groups),
+            sizes=sizes.most_common(),
+            modes=modes.most_common(),
+            rejections=rejections,
+            problems=problems,
+            notes=[*notes, *_notes(source, len(groups), resolution, sizes)],
+            resolution=resolution,
+            channels=1 if all(_is_grey(bytes(c.png)) for c in candidates) else 3,
+            sheets={name: _sheet(candidates, name) for name in counts},
+        )
 
 
-def _survey(source: Source, params: PrepareParams, scratch: Path, *, seed: int) -> Survey:
-    headers = _Headers()
-    images = (headers.note(image) for image in source.images)
-    form = Form(LOOK, 3, params.max_pixels)
-    candidates, rejections = read_candidates(images, form, scratch=scratch)
-    candidates, found = run_checks(candidates)
-    rejections += found
-    problems, notes = _hold_against_rules(candidates, rejections, source, params, seed=seed)
-    counts = Counter(candidate.class_name for candidate in candidates)
-    groups = {candidate.group for candidate in candidates} - {None}
-    resolution = _suggest_resolution(headers.sizes)
-    return Survey(
-        source=params.source,
-        path=params.files.path,
-        counts={name: counts[name] for name in source.facts.classes},
-        num_groups=len(groups),
-        sizes=headers.sizes.most_common(),
-        modes=headers.modes.most_common(),
-        rejections=rejections,
-        problems=problems,
-        notes=[*notes, *_notes(source, len(groups), resolution, headers.sizes)],
-        resolution=resolution,
-        channels=1 if all(_is_grey(bytes(c.png)) for c in candidates) else 3,
-        sheets={name: _sheet(candidates, name) for name in counts},
-    )
-
-
-class _Headers:
-    """Sizes and modes of the images that pass by, read from their first bytes."""
-
-    def __init__(self) -> None:
-        self.sizes, self.modes = Counter[tuple[int, int]](), Counter[str]()
-
-    def note(self, image: SourceImage) -> SourceImage:
+def _noting_headers(
+    images: Iterable[SourceImage], sizes: Counter[tuple[int, int]], modes: Counter[str]
+) -> Iterator[SourceImage]:
+    """The images, whose sizes and modes are counted from their first bytes as they pass by."""
+    for image in images:
         content = image.content
-        if isinstance(content, Refused):
-            return image
-        # What can't be opened is among the rejected later, with its reason.
-        with (
-            suppress(Exception),
-            Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as header,
-        ):
-            self.sizes[header.size] += 1
-            self.modes[header.mode] += 1
-        return image
+        if not isinstance(content, Refused):
+            file = io.BytesIO(content) if isinstance(content, bytes) else content
+            # What can't be opened is among the rejected later, with its reason.
+            with suppress(Exception), Image.open(file) as header:
+                sizes[header.size] += 1
+                modes[header.mode] += 1
+        yield image
 
 
 def _hold_against_rules(
@@ -197,12 +175,13 @@ def _sheet(candidates: Sequence[Candidate], name: str) -> bytes:
 def as_text(found: Survey) -> str:
     """The survey for a terminal."""
     total = sum(found.counts.values())
+    shares = [(name, str(n), f"{n / max(1, total):.0%}") for name, n in found.counts.items()]
     reasons = Counter(rejection.reason for rejection in found.rejections)
     lines = [
         f"{found.path}: source {found.source}, {total} usable images, "
         f"{len(found.rejections)} rejected, {found.num_groups} groups",
         "",
-        *_table(("class", "images", "share"), _class_rows(found)),
+        *_table(("class", "images", "share"), shares),
         "",
         "sizes: " + ", ".join(f"{w} x {h} ({n})" for (w, h), n in found.sizes[:5]),
         "modes: " + ", ".join(f"{mode} ({n})" for mode, n in found.modes[:5]),
@@ -235,11 +214,6 @@ def as_html(found: Survey) -> str:
         "img{max-width:100%;image-rendering:pixelated}pre{overflow-x:auto}</style>"
         f"<h1>{html.escape(str(found.path))}</h1><pre>{html.escape(as_text(found))}</pre>{sheets}"
     )
-
-
-def _class_rows(found: Survey) -> list[tuple[str, str, str]]:
-    total = max(1, sum(found.counts.values()))
-    return [(name, str(n), f"{n / total:.0%}") for name, n in found.counts.items()]
 
 
 def _table(header: tuple[str, str, str], rows: list[tuple[str, str, str]]) -> list[str]:
