@@ -1,3 +1,4 @@
+import os
 import re
 
 import numpy as np
@@ -48,6 +49,13 @@ def test_survey_counts_classes_groups_sizes_and_problems(photos, look):
     assert found.modes == [("L", 82)]
     assert sorted(r.reason for r in found.rejections) == ["constant", "duplicate", "unreadable"]
     assert (found.resolution, found.channels) == (32, 1)
+
+
+def test_a_pipe_among_the_images_is_not_waited_for(photos, look):
+    os.mkfifo(photos / "dog" / "scene2_pipe.png")
+    found = look(photos)
+    assert sum(number for _, number in found.sizes) == 82
+    assert ("unreadable", "not a regular file") in [(r.reason, r.detail) for r in found.rejections]
 
 
 def test_colour_is_noticed_on_a_single_image(photos, look):

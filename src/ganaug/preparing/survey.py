@@ -22,7 +22,7 @@ from ganaug.preparing.decode import Form
 from ganaug.preparing.prepare import split_candidates
 from ganaug.preparing.reading import read_candidates
 from ganaug.preparing.rules import require_enough, require_few_rejected
-from ganaug.sources.base import Refused, Source, SourceImage
+from ganaug.sources.base import Source, SourceImage
 from ganaug.sources.registry import load_source
 
 RESOLUTIONS = (16, 32, 64, 128, 256)
@@ -91,7 +91,8 @@ def _noting_headers(
     """The images, whose sizes and modes are counted from their first bytes as they pass by."""
     for image in images:
         content = image.content
-        if not isinstance(content, Refused):
+        # A pipe would be waited for.
+        if isinstance(content, bytes) or (isinstance(content, Path) and content.is_file()):
             file = io.BytesIO(content) if isinstance(content, bytes) else content
             # What can't be opened is among the rejected later, with its reason.
             with suppress(Exception), Image.open(file) as header:

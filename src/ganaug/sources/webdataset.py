@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ganaug.config import PrepareParams, TableParams
-from ganaug.errors import SourceError
+from ganaug.errors import SourceError, one_line
 from ganaug.sources.base import Refused, Source, SourceImage
 from ganaug.sources.files import (
     describe,
@@ -51,7 +51,7 @@ def _samples(path: Path, *, images: bool = False) -> Iterator[tuple[str, Content
             for key, members in groupby(files, key=lambda member: halves(member.name)[0]):
                 yield key, [(halves(m.name)[1], _read(tar, m, images)) for m in members]
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise SourceError(f"{path}: not a whole tar ({error})") from None
+        raise SourceError(f"{path}: not a whole tar ({one_line(error)})") from None
 
 
 def halves(name: str) -> tuple[str, str]:
