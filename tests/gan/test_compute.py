@@ -1,3 +1,6 @@
+import platform
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import psutil
@@ -30,6 +33,21 @@ def test_bf16_on_a_cpu_that_has_the_instructions(monkeypatch, instructions):
 def test_asked_for_precision_wins():
     assert choose_compute(device="cpu", precision="bf16").bf16
     assert not choose_compute(device="cpu", precision="fp32").bf16
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators are not told")
+def test_freed_memory_is_kept():
+    child = (
+        "import resource, torch; from ganaug.gan.compute import choose_compute\n"
+        "def faults():\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    for _ in range(20): [torch.ones(2**20) for _ in range(8)]\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before\n"
+        "before = faults(); choose_compute(device='cpu'); faults(); print(before, faults())"
+    )
+    shown = subprocess.run([sys.executable, "-c", child], check=True, capture_output=True)
+    before, after = map(int, shown.stdout.split())
+    assert after < before / 10
 
 
 def test_autocast_runs_convolutions_in_bf16():

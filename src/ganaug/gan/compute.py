@@ -4,6 +4,8 @@ Processes are lightning-fabric's: it starts them, or finds itself started by tor
 networks stay plain modules; all that processes exchange is one flat sum of gradients per update.
 """
 
+import ctypes
+import sys
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,6 +18,9 @@ from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 from ganaug.errors import TrainingError
 
 Value = TypeVar("Value")
+
+# glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ def choose_compute(
     kind = "cuda" if device != "cpu" and available else "cpu"
     if kind == "cuda" and devices > available:
         raise TrainingError(f"train.devices is {devices}, but torch sees {available} CUDA devices")
+    _keep_freed_memory()
     torch.set_flush_denormal(True)  # denormal numbers are slow on a CPU and worth nothing
     fabric = None
     chosen = torch.device(kind)
@@ -115,6 +121,16 @@ def choose_compute(
         chosen = fabric.device
     bf16 = _is_fast_at_bf16(chosen) if precision == "auto" else precision == "bf16"
     return Compute(device=chosen, bf16=bf16, fabric=fabric)
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what a step frees, since the next step needs as much again.
+
+    Given back, each page is zeroed anew: 7 % of the processor time of "r3" at 64 px.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):  # musl has none
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        libc.mallopt(M_MMAP_THRESHOLD, 2**25)  # the largest that glibc promises to take
 
 
 def _is_fast_at_bf16(device: torch.device) -> bool:
