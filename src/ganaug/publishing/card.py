@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from ganaug.publishing.wording import points, template_environment, uplift_rows
 from ganaug.records import FIELDS
 
 # Splits as `datasets` names them.
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
+TYPED = ("image", "label")  # features with a type of their own
 
 _LICENCES = re.compile(
     r"apache-2\.0|bsd-[23]-clause|cc0-1\.0|cc-by(-nc)?(-sa|-nd)?-[34]\.0|mit|odbl|odc-by|pddl"
@@ -43,21 +46,12 @@ def markdown_text(value: str) -> str:
 def render_card(
     manifest: Mapping[str, Any], *, verdict: Mapping[str, Any], made: Mapping[str, Any]
 ) -> str:
-    """The text of README.md.
-
-    Args:
-        manifest: content of manifest.json.
-        verdict: content of verdict.json.
-        made: content of synthetic.json.
-    """
+    """The text of README.md, from the contents of manifest, verdict and synthetic.json."""
     environment = template_environment(Path(__file__).parent, escape=False)
     environment.filters |= {"points": points, "text": markdown_text}
     counts = {
-        split: {
-            source: sum(c[source] for c in manifest["counts"][split].values())
-            for source in ("real", "synthetic")
-        }
-        for split in HUB_SPLITS
+        split: pd.DataFrame(by_class).sum(axis=1).to_dict()  # by source
+        for split, by_class in manifest["counts"].items()
     }
     num_rows = {split: sum(by_source.values()) for split, by_source in counts.items()}
     source = manifest["real_images"]
@@ -76,8 +70,5 @@ def render_card(
             split: sum(f["bytes"] for f in manifest["files"].values() if f["split"] == split)
             for split in HUB_SPLITS
         },
-        value_columns={name: str(kind) for name, kind in FIELDS.items() if name not in _TYPED},
+        value_columns={name: str(kind) for name, kind in FIELDS.items() if name not in TYPED},
     )
-
-
-_TYPED = ("image", "label")  # features with a type of their own

@@ -34,11 +34,7 @@ _TYPES = {"int64": "sc:Integer", "float": "cr:Float32", "string": "sc:Text"}
 
 
 def describe_dataset(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of croissant.json: every shard with its sha256 and origin, the columns by split.
-
-    Args:
-        manifest: content of manifest.json.
-    """
+    """croissant.json from manifest.json: all shards with sha256 and origin, columns by split."""
     source = manifest["real_images"]
     splits = [s for s in SPLITS if any(f["split"] == s for f in manifest["files"].values())]
     return {
@@ -89,26 +85,28 @@ def _shard(name: str, facts: Mapping[str, Any], manifest: Mapping[str, Any]) -> 
 
 
 def _shards_of(split: str) -> dict[str, Any]:
-    includes = f"{split}-*.parquet"
-    kind = {"@type": "cr:FileSet", "@id": split, "name": split, "encodingFormat": PARQUET}
-    return {**kind, "includes": includes}
+    return {
+        "@type": "cr:FileSet",
+        "@id": split,
+        "name": split,
+        "encodingFormat": PARQUET,
+        "includes": f"{split}-*.parquet",
+    }
 
 
 def _rows_of(split: str) -> dict[str, Any]:
-    """The columns; the image is decoded out of its PNG."""
-    fields = []
-    for name, kind in FIELDS.items():
-        source: dict[str, Any] = {"fileSet": {"@id": split}, "extract": {"column": name}}
-        if name == "image":
-            source["transform"] = {"jsonPath": "bytes"}
-        fields.append(
-            {
-                "@type": "cr:Field",
-                "@id": f"{split}_rows/{name}",
-                "name": name,
-                "dataType": "sc:ImageObject" if name == "image" else _TYPES[str(kind)],
-                "source": source,
-            }
-        )
     own_name = f"{split}_rows"
+    fields = [_field(own_name, split, name, str(kind)) for name, kind in FIELDS.items()]
     return {"@type": "cr:RecordSet", "@id": own_name, "name": own_name, "field": fields}
+
+
+def _field(rows: str, split: str, name: str, kind: str) -> dict[str, Any]:
+    """A column; the image is decoded out of its PNG."""
+    decoded = {"transform": {"jsonPath": "bytes"}} if name == "image" else {}
+    return {
+        "@type": "cr:Field",
+        "@id": f"{rows}/{name}",
+        "name": name,
+        "dataType": "sc:ImageObject" if name == "image" else _TYPES[kind],
+        "source": {"fileSet": {"@id": split}, "extract": {"column": name}, **decoded},
+    }

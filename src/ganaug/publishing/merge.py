@@ -71,23 +71,43 @@ def merge_dataset(
         GanaugError: the verdict is no and `on_reject` is "fail".
         DatasetError: a shard is missing, was changed after its stage wrote it, or breaks a rule.
     """
-    with_synthetic = _ships_synthetic(verdict, on_reject)
+    ships = _ships_synthetic(verdict, on_reject)
     real, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
     with atomic_folder(out) as folder:
-        files = _add_real(real, folder)
-        counts = Counter[int]()
-        if with_synthetic:
-            more, counts = _add_synthetic(synthetic, made, real, folder)
-            files |= more
+        files = {
+            path.name: {**real.files[path.name], "split": split, "source": "real"}
+            for split in SPLITS
+            for path in real.shards(split)
+        }
+        _copy_shards(prepared, files, folder, real=real, stage="prepare")
+        added: Files = {}
+        if ships:
+            added = {
+                file: {**facts, "split": "train", "source": "synthetic"}
+                for file, facts in sorted(made["files"].items())
+            }
+            _copy_shards(synthetic, added, folder, real=real, stage="generate")
+        num_made = Counter[int]()
+        for file in added:
+            num_made += _count_synthetic(
+                folder / file, made["generator_id"], real.classes, where=f"{synthetic / file}"
+            )
         manifest = {
             "name": name,
             "schema_version": SCHEMA_VERSION,
-            **_facts(real, made if with_synthetic else None),
+            "classes": list(real.classes),
+            "image_shape": [real.resolution, real.resolution, real.channels],
+            "real_images": real.source,
+            "generator_id": made["generator_id"] if ships else None,
+            # image = f(generator, this law, class, seed)
+            "latent": {"std": made["latent_std"], "truncation": made["truncation"]}
+            if ships
+            else None,
             "decision": verdict["decision"],
             # Synthetic images per real one in a batch, as the verdict measured them.
-            "ratio": verdict["ratio"]["measured"] if with_synthetic else None,
-            "counts": _by_split(real, counts),
-            "files": files,
+            "ratio": verdict["ratio"]["measured"] if ships else None,
+            "counts": _by_split(real, num_made),
+            "files": files | added,
         }
         write_text(render_card(manifest, verdict=verdict, made=made), folder / CARD)
         write_json(describe_dataset(manifest), folder / CROISSANT)
@@ -97,22 +117,6 @@ def merge_dataset(
         manifest["documents"] = {file: sha256_file(folder / file) for file in beside}
         write_json(manifest, folder / MANIFEST)
     return manifest
-
-
-def _facts(real: Prepared, made: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the manifest says about all images; `made` is None where no synthetic one is shipped."""
-    law = made and {"std": made["latent_std"], "truncation": made["truncation"]}
-    return {
-        "classes": list(real.classes),
-        "image_shape": list(_shape(real)),
-        "real_images": dict(real.source),
-        "generator_id": made and made["generator_id"],
-        "latent": law,  # image = f(generator, this law, class, seed)
-    }
-
-
-def _shape(real: Prepared) -> tuple[int, int, int]:
-    return real.resolution, real.resolution, real.channels
 
 
 def _ships_synthetic(verdict: Mapping[str, Any], on_reject: str) -> bool:
@@ -131,60 +135,33 @@ def _ships_synthetic(verdict: Mapping[str, Any], on_reject: str) -> bool:
     return bool(decision == "ship")
 
 
-def _add_real(real: Prepared, folder: Path) -> Files:
-    """Copy the real shards; their entries in the manifest."""
-    _require_listed(real.folder, real.files, stage="prepare")
-    files = {}
-    for split in SPLITS:
-        for path in real.shards(split):
-            facts = real.files[path.name]
-            copied = _copy(path, folder, sha256=facts["sha256"], stage="prepare")
-            _check_columns(copied, where=path, real=real)
-            files[path.name] = {**facts, "split": split, "source": "real"}
-    return files
-
-
-def _add_synthetic(
-    source_folder: Path, made: Mapping[str, Any], real: Prepared, folder: Path
-) -> tuple[Files, Counter[int]]:
-    """Copy the synthetic shards and check each row; their entries, and images by label."""
-    _require_listed(source_folder, made["files"], stage="generate")
-    files, counts = {}, Counter[int]()
-    for name, facts in sorted(made["files"].items()):
-        path = source_folder / name
-        copied = _copy(path, folder, sha256=facts["sha256"], stage="generate")
-        _check_columns(copied, where=path, real=real)
-        counts += _count_checked_rows(
-            copied, where=str(path), classes=real.classes, generator_id=made["generator_id"]
-        )
-        files[name] = {**facts, "split": "train", "source": "synthetic"}
-    return files, counts
-
-
-def _require_listed(folder: Path, listed: Files, *, stage: str) -> None:
-    found = {path.name for path in folder.glob("*.parquet")} - {REJECTED}
-    if found != set(listed):
-        names = ", ".join(sorted(found ^ set(listed)))
+def _copy_shards(source: Path, files: Files, folder: Path, *, real: Prepared, stage: str) -> None:
+    """Copy what a stage wrote: all that it listed and no more, unchanged, and fit for `real`."""
+    found = {path.name for path in source.glob("*.parquet")} - {REJECTED}
+    if found != set(files):
+        names = ", ".join(sorted(found ^ set(files)))
         raise DatasetError(
-            f"{folder}: shards and their list disagree on {names}; rerun the stage {stage}"
+            f"{source}: shards and their list disagree on {names}; rerun the stage {stage}"
         )
+    for name, facts in files.items():
+        _copy(source / name, folder / name, sha256=facts["sha256"], stage=stage)
+        _check_columns(folder / name, where=source / name, real=real)
 
 
-def _copy(path: Path, folder: Path, *, sha256: str, stage: str) -> Path:
+def _copy(path: Path, target: Path, *, sha256: str, stage: str) -> None:
     """Copy a file, never link it (DVC makes links read-only), and check the copy's hash."""
-    target = folder / path.name
     try:
         shutil.copyfile(path, target)
         with target.open("rb") as copied:
             os.fsync(copied.fileno())
     except OSError as error:
-        raise DatasetError(f"{path}: can't be copied to {folder.parent} ({error})") from None
+        where = target.parent.parent
+        raise DatasetError(f"{path}: can't be copied to {where} ({error})") from None
     if sha256_file(target) != sha256:
         raise DatasetError(
             f"{path}: changed after the stage {stage} wrote it (its sha256 differs from the one "
             f"listed); run `dvc checkout {path.parent}` or rerun the stage {stage}"
         )
-    return target
 
 
 def _check_columns(path: Path, *, where: Path, real: Prepared) -> None:
@@ -198,14 +175,12 @@ def _check_columns(path: Path, *, where: Path, real: Prepared) -> None:
         raise DatasetError(f"{where}: class names {names}, those of prepare {real.classes}")
     if not schema.equals(arrow_schema(real.classes)):
         raise DatasetError(f"{where}: columns differ from this version's; rerun its stage")
-    if found != _shape(real):
-        raise DatasetError(
-            f"{where}: images are {found}, those of prepare {_shape(real)} (H, W, C)"
-        )
+    if found != (expected := (real.resolution, real.resolution, real.channels)):
+        raise DatasetError(f"{where}: images are {found}, those of prepare {expected} (H, W, C)")
 
 
-def _count_checked_rows(
-    path: Path, *, where: str, classes: tuple[str, ...], generator_id: str
+def _count_synthetic(
+    path: Path, generator_id: str, classes: tuple[str, ...], *, where: str
 ) -> Counter[int]:
     """Images by label, all of them synthetic and by this generator."""
     counts = Counter[int]()

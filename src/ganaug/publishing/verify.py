@@ -61,50 +61,48 @@ def _file_problems(folder: Path, manifest: dict[str, Any]) -> dict[str, str]:
 def _row_problems(
     path: Path, manifest: dict[str, Any], counts: Counter[tuple[str, int, str]]
 ) -> Iterator[str]:
+    """What is wrong with the rows of a shard, which are added to `counts`."""
     for number, (row, png) in enumerate(iter_rows(path)):
         counts[row["split"], row["label"], row["source"]] += 1
-        where = f"{path.name} row {number} ({row['image_id']})"
-        try:
-            found = pixel_id(decode_png(png))
-        except ValueError as error:
-            yield f"{where}: not a readable image ({error})"
-            continue
-        if found != row["image_id"]:
-            yield f"{where}: the pixels are not those that its image_id names"
-        if not 0 <= row["label"] < len(manifest["classes"]):
-            yield f"{where}: label {row['label']} has no class"
-        for problem in _provenance_problems(row, manifest.get("generator_id"), png):
-            yield f"{where}: {problem}"
+        for problem in _problems_of(row, png, manifest):
+            yield f"{path.name} row {number} ({row['image_id']}): {problem}"
 
 
-def _provenance_problems(
-    row: dict[str, Any], generator_id: str | None, png: bytes
-) -> Iterator[str]:
-    marked = is_marked_synthetic(png)
-    synthetic = row["source"] == "synthetic"
-    if synthetic and not marked:
-        yield "synthetic, but the image is not marked as such"
-    if marked and not synthetic:
-        yield "marked as synthetic, but the row says real"
-    if synthetic and row["split"] != "train":
-        yield f"synthetic, but in split {row['split']}"
-    if synthetic and any(row[name] is None for name in PROVENANCE):
-        yield "synthetic, but without provenance"
-    elif synthetic and row["generator_id"] != generator_id:
-        yield f"made by generator {row['generator_id']}, which is not the manifest's"
+def _problems_of(row: dict[str, Any], png: bytes, manifest: dict[str, Any]) -> list[str]:
+    try:
+        found = pixel_id(decode_png(png))
+    except ValueError as error:
+        return [f"not a readable image ({error})"]
+    marked, synthetic = is_marked_synthetic(png), row["source"] == "synthetic"
+    whole = all(row[name] is not None for name in PROVENANCE)
+    other = row["generator_id"] != manifest.get("generator_id")
+    broken = {
+        "the pixels are not those that its image_id names": found != row["image_id"],
+        f"label {row['label']} has no class": not 0 <= row["label"] < len(manifest["classes"]),
+        "synthetic, but the image is not marked as such": synthetic and not marked,
+        "marked as synthetic, but the row says real": marked and not synthetic,
+        f"synthetic, but in split {row['split']}": synthetic and row["split"] != "train",
+        "synthetic, but without provenance": synthetic and not whole,
+        f"made by generator {row['generator_id']}, which is not the manifest's": synthetic
+        and whole
+        and other,
+    }
+    return [problem for problem, is_so in broken.items() if is_so]
 
 
 def _count_problems(
     manifest: dict[str, Any], counts: Counter[tuple[str, int, str]]
 ) -> Iterator[str]:
-    stated = {
-        (split, label, source): number
-        for split, classes in manifest["counts"].items()
-        for label, name in enumerate(manifest["classes"])
-        for source, number in classes[name].items()
-    }
+    stated = Counter(
+        {
+            (split, label, source): number
+            for split, classes in manifest["counts"].items()
+            for label, name in enumerate(manifest["classes"])
+            for source, number in classes[name].items()
+        }
+    )
     for key in sorted(stated.keys() | counts.keys()):
-        split, label, source = key
-        if counts[key] != stated.get(key, 0):
+        if counts[key] != stated[key]:
+            split, label, source = key
             name = manifest["classes"][label]
-            yield f"{split} has {counts[key]} {source} images of {name}, not {stated.get(key, 0)}"
+            yield f"{split} has {counts[key]} {source} images of {name}, not {stated[key]}"
