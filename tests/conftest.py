@@ -4,6 +4,7 @@ Nothing here touches the network, the clock or the working folder.
 """
 
 import resource
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from ruamel.yaml import YAML
 from ganaug.config import Params, load_params
 from ganaug.preparing.prepare import prepare
 from ganaug.preparing.prepared import read_prepared
-from ganaug.publishing.merge import merge_dataset
-from tests.publishing.small_run import CLASSICAL, verdict, write_run
+from tests.publishing.small_run import merge, write_run
 from tests.small_pipeline import dvc, make_clone
 from tests.toy_source import CLASSES, PER_CLASS, toy_source
+from tests.versioned import make_repo
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -83,33 +84,44 @@ def prepared_folder(_prepared_once: Path) -> Path:
 @pytest.fixture
 def prepared_copy(_prepared_once: Path, tmp_path: Path) -> Path:
     """The same, to be changed or broken."""
-    copy = tmp_path / "prepared"
-    copy.mkdir()
-    for file in _prepared_once.iterdir():
-        (copy / file.name).write_bytes(file.read_bytes())
-    return copy
+    return shutil.copytree(_prepared_once, tmp_path / "prepared")
+
+
+@pytest.fixture(scope="session")
+def _run_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("small") / "run"
+    write_run(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _augmented_once(_run_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("small") / "augmented"
+    merge(_run_once, out=folder)
+    return folder
 
 
 @pytest.fixture
-def small_run(tmp_path: Path) -> Path:
+def small_run(_run_once: Path, tmp_path: Path) -> Path:
     """Folder with prepared/, synthetic/ and verdict.json: 2 classes, 8 x 8 px grey images."""
-    write_run(tmp_path / "run")
-    return tmp_path / "run"
+    return shutil.copytree(_run_once, tmp_path / "run")
 
 
 @pytest.fixture
-def augmented(small_run: Path) -> Path:
+def augmented(_augmented_once: Path, small_run: Path) -> Path:
     """The merged dataset of that run, synthetic rows shipped."""
-    merge_dataset(
-        prepared=small_run / "prepared",
-        synthetic=small_run / "synthetic",
-        verdict=verdict("ship"),
-        out=small_run / "augmented",
-        name="toy-augmented",
-        on_reject="real_only",
-        classical=CLASSICAL,
-    )
-    return small_run / "augmented"
+    return shutil.copytree(_augmented_once, small_run / "augmented")
+
+
+@pytest.fixture(scope="session")
+def _repo_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_repo(tmp_path_factory.mktemp("versioned") / "repo")
+
+
+@pytest.fixture
+def versioned(_repo_once: Path, tmp_path: Path) -> Path:
+    """A repository with that dataset under git and DVC."""
+    return shutil.copytree(_repo_once, tmp_path / "repo")
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from ganaug.gan.architecture import build_generator
 from ganaug.gan.networks import Architecture
 from ganaug.gan.snapshot import save_snapshot
 from ganaug.publishing.export import LAYOUTS
-from tests.versioned import git, make_repo
+from tests.versioned import git
 
 
 @pytest.fixture
@@ -76,10 +76,10 @@ def test_help_names_every_format():
     assert all(layout in shown for layout in LAYOUTS)
 
 
-def test_release_says_how_to_take_it_back(tmp_path, monkeypatch):
-    monkeypatch.chdir(make_repo(tmp_path / "repo"))
+def test_release_says_how_to_take_it_back(versioned, monkeypatch):
+    monkeypatch.chdir(versioned)
     shown = CliRunner().invoke(app, ["release", "--bump", "minor"], catch_exceptions=False).output
     assert "made the tag augmented@v0.1.0" in shown
     undo = re.search(r"undo: git (tag -d \S+@v0\.1\.0)", shown)[1]
-    git(tmp_path / "repo", *undo.split())
-    assert git(tmp_path / "repo", "tag") == ""
+    git(versioned, *undo.split())
+    assert git(versioned, "tag") == ""

@@ -2,7 +2,6 @@ import json
 
 import albumentations
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torch.utils.data import DataLoader, Subset
@@ -13,17 +12,12 @@ from ganaug.evaluation.classical import ClassicalAugmentation
 from ganaug.fileio import read_json, sha256_file
 from ganaug.images import decode_png, pixel_id
 from ganaug.records import FIELDS
-from tests.publishing.small_run import CLASSES, CLASSICAL, toy_images, write_synthetic
-from tests.versioned import AUGMENTED, forget_data, git, make_repo, merge_again
+from tests.publishing.small_run import CLASSES, CLASSICAL, rewrite_synthetic
+from tests.versioned import AUGMENTED, forget_data, git, merge_again
 
 
 def digests(folder):
     return {path.name: sha256_file(path) for path in folder.iterdir()}
-
-
-@pytest.fixture
-def repo(tmp_path):
-    return make_repo(tmp_path / "repo")
 
 
 def test_pandas_gives_all_columns_and_the_class_by_name(augmented):
@@ -116,56 +110,53 @@ def test_no_such_split_and_no_dataset_are_told(augmented, tmp_path):
         load_torch(tmp_path)
 
 
-def test_versions_are_fetched_once_each_and_whole(repo, tmp_path):
-    git(repo, "tag", "-a", "augmented@v1.0.0", "-m", "first")
-    first = digests(repo / AUGMENTED)
-    merge_again(repo, "ship_real_only")
+def test_versions_are_fetched_once_each_and_whole(versioned, tmp_path):
+    git(versioned, "tag", "-a", "augmented@v1.0.0", "-m", "first")
+    first = digests(versioned / AUGMENTED)
+    merge_again(versioned, "ship_real_only")
     old, new = (
-        fetch(rev, repo=str(repo), cache=tmp_path / "cache") for rev in ("augmented@v1.0.0", "main")
+        fetch(rev, repo=str(versioned), cache=tmp_path / "cache")
+        for rev in ("augmented@v1.0.0", "main")
     )
     assert digests(old) == first
-    assert digests(new) == digests(repo / AUGMENTED) != first
+    assert digests(new) == digests(versioned / AUGMENTED) != first
     assert "synthetic" not in set(load_pandas(new)["source"])
-    forget_data(repo)
-    assert fetch("main", repo=str(repo), cache=tmp_path / "cache") == new
+    forget_data(versioned)
+    assert fetch("main", repo=str(versioned), cache=tmp_path / "cache") == new
 
 
 @pytest.mark.parametrize(
     ("rev", "path", "reason"),
     [("augmented@v9.9.9", AUGMENTED, "unknown Git revision"), ("main", "data/none", "data/none")],
 )
-def test_versions_that_do_not_exist_are_told_in_one_line(repo, tmp_path, rev, path, reason):
+def test_versions_that_do_not_exist_are_told_in_one_line(versioned, tmp_path, rev, path, reason):
     with pytest.raises(DatasetError, match=reason) as caught:
-        fetch(rev, repo=str(repo), path=path, cache=tmp_path / "cache")
+        fetch(rev, repo=str(versioned), path=path, cache=tmp_path / "cache")
     assert "\n" not in str(caught.value)
     assert rev in str(caught.value)
 
 
-def test_a_version_that_was_never_pushed_leaves_nothing_behind(repo, tmp_path):
-    forget_data(repo)
+def test_a_version_that_was_never_pushed_leaves_nothing_behind(versioned, tmp_path):
+    forget_data(versioned)
     with pytest.raises(DatasetError, match="is it pushed"):
-        fetch("main", repo=str(repo), cache=tmp_path / "cache")
+        fetch("main", repo=str(versioned), cache=tmp_path / "cache")
     assert not any((tmp_path / "cache").glob("*"))
 
 
-def test_another_synthetic_set_adds_its_own_bytes_to_the_cache_of_dvc(repo):
+def test_another_synthetic_set_adds_its_own_bytes_to_the_cache_of_dvc(versioned):
     def stored():
-        files = (repo / ".dvc" / "cache" / "files").rglob("*")
+        files = (versioned / ".dvc" / "cache" / "files").rglob("*")
         return {path: path.stat().st_size for path in files if path.is_file()}
 
     before = stored()
-    for path in (repo / "run" / "synthetic").iterdir():
-        path.unlink()
-    (repo / "run" / "synthetic").rmdir()
-    train = pd.read_parquet(repo / "run" / "prepared" / "train-real-00000.parquet")
-    write_synthetic(repo / "run" / "synthetic", toy_images(9, 7), [1] * 9, train)
-    merge_again(repo)
+    rewrite_synthetic(versioned / "run", 9, images_seed=7)
+    merge_again(versioned)
     added = {path: size for path, size in stored().items() if path not in before}
-    shard = (repo / AUGMENTED / "train-synthetic-00000.parquet").stat().st_size
+    shard = (versioned / AUGMENTED / "train-synthetic-00000.parquet").stat().st_size
     sizes = sorted(added.values())
     assert shard in sizes
     small = {"README.md", "manifest.json", "croissant.json"}
-    beside = [(repo / AUGMENTED / name).stat().st_size for name in small]
+    beside = [(versioned / AUGMENTED / name).stat().st_size for name in small]
     listing = [size for path, size in added.items() if path.name.endswith(".dir")]
     assert sizes == sorted([shard, *beside, *listing])
     assert len(listing) == 1

@@ -7,8 +7,7 @@ from pathlib import Path
 from dvc.repo import Repo
 
 from ganaug.fileio import write_json
-from ganaug.publishing.merge import merge_dataset
-from tests.publishing.small_run import CLASSICAL, verdict, write_run
+from tests.publishing.small_run import merge, verdict, write_run
 
 AUGMENTED = "data/augmented"
 
@@ -37,16 +36,7 @@ def make_repo(folder: Path, decision: str = "ship") -> Path:
 
 def merge_again(folder: Path, decision: str = "ship") -> None:
     """Merge what lies in run/, and commit it."""
-    run = folder / "run"
-    merge_dataset(
-        prepared=run / "prepared",
-        synthetic=run / "synthetic",
-        verdict=verdict(decision),
-        out=folder / AUGMENTED,
-        name="toy-augmented",
-        on_reject="real_only",
-        classical=CLASSICAL,
-    )
+    merge(folder / "run", decision, out=folder / AUGMENTED)
     write_json(verdict(decision), folder / "results" / "evaluate" / "verdict.json")
     commit(folder)
 

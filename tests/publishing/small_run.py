@@ -1,5 +1,6 @@
 """Write what prepare, train, generate and evaluate leave on disk, for any small set of images."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 from ganaug.config import load_params
 from ganaug.fileio import write_json
 from ganaug.images import Pixels, encode_png, pixel_id
+from ganaug.publishing.merge import merge_dataset
 from ganaug.records import METADATA_COLUMNS
 from ganaug.shards import count_rows, describe_files, read_rows, write_shards
 
@@ -96,6 +98,16 @@ def write_synthetic(
         "files": describe_files(paths),
     }
     write_json(document, folder / "synthetic.json")
+
+
+def rewrite_synthetic(
+    run: Path, number: int = 6, *, side: int = 8, images_seed: int = 3, **columns: Any
+) -> None:
+    """Put other synthetic images, all of class 1, in the place of those of a run."""
+    shutil.rmtree(run / "synthetic")
+    train, _ = read_rows([run / "prepared" / "train-real-00000.parquet"])
+    images = [np.resize(x, (side, side, 1)) for x in toy_images(number, images_seed)]
+    write_synthetic(run / "synthetic", images, [1] * number, train, **columns)
 
 
 def verdict(decision: str) -> dict[str, Any]:
@@ -191,3 +203,18 @@ def write_run(folder: Path, decision: str = "ship") -> None:
     train = write_prepared(folder / "prepared", parts)
     write_synthetic(folder / "synthetic", toy_images(6, 3), [1] * 6, train)
     write_json(verdict(decision), folder / "verdict.json")
+
+
+def merge(
+    run: Path, decision: str = "ship", *, out: Path | None = None, on_reject: str = "real_only"
+) -> dict[str, Any]:
+    """Merge what lies in a run, by default to augmented/ in it; the manifest."""
+    return merge_dataset(
+        prepared=run / "prepared",
+        synthetic=run / "synthetic",
+        verdict=verdict(decision),
+        out=out or run / "augmented",
+        name="toy-augmented",
+        on_reject=on_reject,
+        classical=CLASSICAL,
+    )

@@ -8,8 +8,7 @@ from ruamel.yaml import YAML
 
 from ganaug.publishing.card import hub_licence, markdown_text, size_category
 from ganaug.records import FIELDS
-from tests.publishing.small_run import CLASSES
-from tests.publishing.test_merge import merge
+from tests.publishing.small_run import CLASSES, merge
 
 
 @pytest.fixture

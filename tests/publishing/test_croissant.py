@@ -2,8 +2,7 @@ import pytest
 
 from ganaug.fileio import read_json, write_json
 from tests.consumers import check_croissant, import_mlcroissant
-from tests.publishing.small_run import GENERATOR
-from tests.publishing.test_merge import merge
+from tests.publishing.small_run import GENERATOR, merge
 
 mlcroissant = import_mlcroissant()
 # It and rdflib use what newer versions of rdflib and pandas are about to take away.

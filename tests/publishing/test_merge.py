@@ -1,43 +1,14 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from ganaug.errors import DatasetError, GanaugError
 from ganaug.fileio import read_json, sha256_file, write_json
-from ganaug.publishing.merge import merge_dataset, merge_metrics, merge_summary
+from ganaug.publishing.merge import merge_metrics, merge_summary
 from ganaug.shards import read_rows
-from tests.publishing.small_run import (
-    CLASSES,
-    CLASSICAL,
-    GENERATOR,
-    toy_images,
-    verdict,
-    write_synthetic,
-)
-
-
-def merge(run: Path, decision: str = "ship", on_reject: str = "real_only") -> dict[str, Any]:
-    return merge_dataset(
-        prepared=run / "prepared",
-        synthetic=run / "synthetic",
-        verdict=verdict(decision),
-        out=run / "augmented",
-        name="toy-augmented",
-        on_reject=on_reject,
-        classical=CLASSICAL,
-    )
-
-
-def rewrite_synthetic(run: Path, number: int = 6, side: int = 8, **columns: Any) -> None:
-    for path in (run / "synthetic").iterdir():
-        path.unlink()
-    (run / "synthetic").rmdir()
-    train, _ = read_rows([run / "prepared" / "train-real-00000.parquet"])
-    images = [np.resize(x, (side, side, 1)) for x in toy_images(number, 3)]
-    write_synthetic(run / "synthetic", images, [1] * number, train, **columns)
+from tests.publishing.small_run import CLASSES, GENERATOR, merge, rewrite_synthetic, verdict
 
 
 def edit_json(path: Path, **changes: Any) -> None:

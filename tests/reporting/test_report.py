@@ -12,8 +12,7 @@ from ganaug.errors import DatasetError
 from ganaug.fileio import write_json
 from ganaug.reporting.report import read_curves, write_report
 from ganaug.reporting.sections import code_revision
-from tests.publishing.small_run import GENERATOR, metrics, verdict
-from tests.publishing.test_merge import rewrite_synthetic
+from tests.publishing.small_run import GENERATOR, metrics, rewrite_synthetic, verdict
 from tests.versioned import git
 
 VOID = {"meta", "link", "img", "source", "br", "hr"}
