@@ -1,11 +1,14 @@
 """A tiny GAN: two classes of 16 px images, networks of a few thousand weights."""
 
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from ganaug.config import TrainParams
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.checkpoints import Checkpoints
 from ganaug.gan.compute import Compute
@@ -15,15 +18,22 @@ from ganaug.gan.trainer import Trainer
 CPU = Compute(device=torch.device("cpu"), bf16=False)
 
 
+ARCHITECTURE = Architecture(
+    family="r3", resolution=16, channels=1, num_classes=2, z_dim=8, widths=(16, 16), patch=2
+)
+
+
 @pytest.fixture
 def architecture() -> Architecture:
-    return Architecture(
-        family="r3", resolution=16, channels=1, num_classes=2, z_dim=8, widths=(16, 16), patch=2
-    )
+    return ARCHITECTURE
 
 
 @pytest.fixture
 def toy_images() -> tuple[np.ndarray, np.ndarray]:
+    return draw_toy_images()
+
+
+def draw_toy_images() -> tuple[np.ndarray, np.ndarray]:
     """Class 0 dark, class 1 bright: [24, 16, 16, 1] uint8 and [24] int64."""
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 12)
@@ -46,39 +56,44 @@ class Recorder:
 
 
 @pytest.fixture
-def make_trainer(tmp_path, architecture, shipped_params, toy_images):
+def make_trainer(tmp_path, shipped_params):
     """Build a trainer of 16-image batches over `kimg`; every call sees the same checkpoints."""
+    return partial(build_trainer, tmp_path / "states", shipped_params.train)
 
-    def make(
-        *, kimg=0.32, observer=None, evaluate=None, initial=None, compute=CPU, **changes
-    ) -> Trainer:
-        params = shipped_params.train.model_copy(
-            update={"kimg": kimg, "batch_size": 16, "z_dim": 8, "num_evaluations": 2} | changes
-        )
-        images, labels = toy_images
-        batches = RealBatches(
-            images,
-            labels,
-            batch_size=16,
-            class_exponent=0.5,
-            flips=("hflip",),
-            seed=0,
-            device=CPU.device,
-        )
-        return Trainer(
-            batches=batches,
-            architecture=replace(
-                architecture,
-                family=params.family,
-                patch=2 if params.family == "r3" else 1,
-            ),
-            params=params,
-            seed=0,
-            compute=compute,
-            evaluate=evaluate or (lambda images, labels: {"kid": float(images.mean())}),
-            observer=observer or Recorder(),
-            checkpoints=Checkpoints(tmp_path / "states", "run"),
-            initial=initial,
-        )
 
-    return make
+def build_trainer(
+    states: Path,
+    shipped: TrainParams,
+    *,
+    kimg=0.32,
+    observer=None,
+    evaluate=None,
+    initial=None,
+    compute=CPU,
+    **changes,
+) -> Trainer:
+    params = shipped.model_copy(
+        update={"kimg": kimg, "batch_size": 16, "z_dim": 8, "num_evaluations": 2} | changes
+    )
+    images, labels = draw_toy_images()
+    batches = RealBatches(
+        images,
+        labels,
+        batch_size=16,
+        class_exponent=0.5,
+        flips=("hflip",),
+        seed=0,
+        device=CPU.device,
+    )
+    patch = 2 if params.family == "r3" else 1
+    return Trainer(
+        batches=batches,
+        architecture=replace(ARCHITECTURE, family=params.family, patch=patch),
+        params=params,
+        seed=0,
+        compute=compute,
+        evaluate=evaluate or (lambda images, labels: {"kid": float(images.mean())}),
+        observer=observer or Recorder(),
+        checkpoints=Checkpoints(states, "run"),
+        initial=initial,
+    )

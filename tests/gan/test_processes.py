@@ -11,13 +11,10 @@ from ganaug.config import load_params
 from ganaug.gan.anchors import Anchors
 from ganaug.gan.architecture import build_discriminator, build_generator
 from ganaug.gan.compute import Compute, choose_compute
-from ganaug.gan.networks import Architecture
 from ganaug.gan.step import Networks, Step
+from tests.gan.conftest import ARCHITECTURE
 
 BATCH = 32
-ARCHITECTURE = Architecture(
-    family="r3", resolution=16, channels=1, num_classes=2, z_dim=8, widths=(16, 16), patch=2
-)
 PARAMS = load_params(
     Path(__file__).parents[2] / "params.yaml",
     {"train.augment": [], "train.r1_gamma": 1.0, "train.r2_gamma": 1.0},

@@ -1,13 +1,19 @@
+import multiprocessing
 import os
+import random
+import shutil
 import signal
+import threading
+import time
 
 import numpy as np
 import pytest
 import torch
 
 from ganaug.errors import StoppedBySignal, TrainingError
+from ganaug.gan import trainer as trainer_module
 from ganaug.gan.step import STATISTICS
-from tests.gan.conftest import Recorder
+from tests.gan.conftest import Recorder, build_trainer
 
 
 class StopAfter(Recorder):
@@ -25,6 +31,44 @@ class StopAfter(Recorder):
 
 def same_weights(first, second):
     return all(torch.equal(first[name], second[name]) for name in first) and bool(first)
+
+
+def train_until_killed(states, shipped, delay_sec):
+    """In a process of its own, which saves after each step and dies in whatever it is doing."""
+    torch.set_num_threads(1)
+    trainer_module.SAVE_SEC = 0.0
+    trainer = build_trainer(states, shipped)
+    threading.Timer(delay_sec, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    trainer.run()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("torn", [False, True])
+def test_run_killed_at_a_random_moment_equals_a_straight_one(
+    make_trainer, shipped_params, tmp_path, monkeypatch, torn
+):
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"moment drawn from seed {seed}")  # shown when the test fails
+    rng = random.Random(seed)
+    monkeypatch.setattr(trainer_module, "SAVE_SEC", 0.0)
+    began = time.monotonic()
+    straight = make_trainer().run()
+    delay_sec = rng.uniform(0, time.monotonic() - began)
+    shutil.rmtree(tmp_path / "states")
+
+    context = multiprocessing.get_context("spawn")
+    arguments = (tmp_path / "states", shipped_params.train, delay_sec)
+    killed = context.Process(target=train_until_killed, args=arguments)
+    killed.start()
+    killed.join(120)
+    assert killed.exitcode == -signal.SIGKILL
+    saved = sorted((tmp_path / "states" / "run").glob("[0-9]*.safetensors"))
+    if torn and saved:
+        os.truncate(saved[-1], rng.randrange(saved.pop().stat().st_size))
+    resumed = make_trainer().run()
+    assert resumed.resumed_from == (int(saved[-1].stem) if saved else 0)
+    assert same_weights(straight.weights, resumed.weights)
+    assert straight.best == resumed.best
 
 
 @pytest.fixture
