@@ -1,3 +1,4 @@
+import os
 import platform
 import subprocess
 import sys
@@ -6,6 +7,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 import torch
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from ganaug.errors import TrainingError
 from ganaug.gan.compute import Compute, choose_compute
@@ -62,3 +64,52 @@ def test_half_of_the_free_memory_may_be_taken(monkeypatch):
     compute = Compute(torch.device("cpu"), bf16=False)
     assert compute.fits(500)
     assert not compute.fits(501)
+
+
+# What each sets for the fourth of four processes, two on each of two machines.
+LAUNCHERS = {
+    "SLURM": {
+        "SLURM_JOB_ID": "98765",
+        "SLURM_JOB_NAME": "train",
+        "SLURM_NODELIST": "node[7-8]",
+        "SLURM_NTASKS": "4",
+        "SLURM_NTASKS_PER_NODE": "2",
+        "SLURM_NNODES": "2",
+        "SLURM_PROCID": "3",
+        "SLURM_LOCALID": "1",
+        "SLURM_NODEID": "1",
+    },
+    "torchrun": {
+        "TORCHELASTIC_RUN_ID": "test",
+        "RANK": "3",
+        "LOCAL_RANK": "1",
+        "GROUP_RANK": "1",
+        "WORLD_SIZE": "4",
+        "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "node7",
+        "MASTER_PORT": "23765",
+    },
+}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_process_that_a_launcher_started_joins_the_others_and_starts_none(monkeypatch, launcher):
+    joined = {}
+
+    def join(backend, **arguments):
+        joined.update(arguments, backend=backend)
+        joined["meeting_place"] = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+
+    def start(*_, **__):
+        raise AssertionError("it started a process, which the launcher has done")
+
+    monkeypatch.setattr(os, "environ", os.environ | LAUNCHERS[launcher])
+    monkeypatch.setattr(rank_zero_only, "rank", 0)  # fabric sets it, for the whole session
+    monkeypatch.setattr(torch.distributed, "init_process_group", join)
+    monkeypatch.setattr(subprocess, "Popen", start)
+    compute = choose_compute(device="cpu", precision="fp32", devices=2, num_nodes=2)
+    assert (compute.rank, compute.world_size) == (3, 4)
+    assert compute.share(torch.arange(8)).tolist() == [6, 7]
+    assert joined["backend"] == "gloo"
+    assert (joined["rank"], joined["world_size"]) == (3, 4)
+    assert joined["meeting_place"] == "node7:23765"
