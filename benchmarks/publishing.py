@@ -21,11 +21,10 @@ from ganaug.budget import peak_memory_mib
 from ganaug.evaluation.classical import ClassicalAugmentation
 from ganaug.fileio import write_json
 from ganaug.images import encode_png, pixel_id
-from ganaug.publishing.merge import merge_dataset
 from ganaug.publishing.verify import verify_dataset
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import describe_files, write_shards
-from tests.publishing.small_run import CLASSES, CLASSICAL, GENERATOR, SOURCE, verdict
+from tests.publishing.small_run import CLASSES, CLASSICAL, GENERATOR, SOURCE, merge
 
 SIDE = 4  # pixels
 BLOCK = 50_000  # rows made at a time
@@ -60,34 +59,21 @@ def _measure(folder: Path, num_rows: int) -> None:
     )
 
 
-def _in_own_process(work: Callable[..., None], *arguments: Any) -> tuple[float, float]:
+def _in_own_process(work: Callable[..., object], *arguments: Any) -> tuple[float, float]:
     """Seconds, and peak memory in MiB, of `work(*arguments)` in a fresh process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_timed, work, *arguments).result()
 
 
-def _timed(work: Callable[..., None], *arguments: Any) -> tuple[float, float]:
+def _timed(work: Callable[..., object], *arguments: Any) -> tuple[float, float]:
     ClassicalAugmentation((), CLASSICAL, seed=0)  # its import takes a second
     began = time.perf_counter()
     work(*arguments)
     return time.perf_counter() - began, peak_memory_mib()
 
 
-def merge(folder: Path, decision: str) -> None:
-    """Merge what `_measure` wrote."""
-    merge_dataset(
-        prepared=folder / "prepared",
-        synthetic=folder / "synthetic",
-        verdict=verdict(decision),
-        out=folder / "augmented",
-        name="bench",
-        on_reject="real_only",
-        classical=CLASSICAL,
-    )
-
-
 def verify(folder: Path) -> None:
-    """Verify what `merge` wrote."""
+    """Verify what `_measure` merged."""
     verify_dataset(folder / "augmented")
 
 

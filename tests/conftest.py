@@ -66,7 +66,7 @@ def write_params(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def _prepared_once(tmp_path_factory: pytest.TempPathFactory, shipped_params: Params) -> Path:
+def prepared_once(tmp_path_factory: pytest.TempPathFactory, shipped_params: Params) -> Path:
     folder = tmp_path_factory.mktemp("toy") / "prepared"
     params = shipped_params.prepare.model_copy(update={"resolution": 16, "channels": 1})
     prepare(params, seed=0, out=folder, source=toy_source(), num_workers=1)
@@ -76,15 +76,15 @@ def _prepared_once(tmp_path_factory: pytest.TempPathFactory, shipped_params: Par
 
 
 @pytest.fixture
-def prepared_folder(_prepared_once: Path) -> Path:
+def prepared_folder(prepared_once: Path) -> Path:
     """A prepared dataset, 16 x 16 grey, two classes in all splits; read it, don't change it."""
-    return _prepared_once
+    return prepared_once
 
 
 @pytest.fixture
-def prepared_copy(_prepared_once: Path, tmp_path: Path) -> Path:
+def prepared_copy(prepared_once: Path, tmp_path: Path) -> Path:
     """The same, to be changed or broken."""
-    return shutil.copytree(_prepared_once, tmp_path / "prepared")
+    return shutil.copytree(prepared_once, tmp_path / "prepared")
 
 
 @pytest.fixture(scope="session")

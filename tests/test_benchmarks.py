@@ -3,11 +3,12 @@
 from benchmarks import publishing
 from benchmarks.sweep import METRICS, ranked_table
 from ganaug.publishing.verify import verify_dataset
+from tests.publishing.small_run import merge
 
 
 def test_the_simulated_run_is_merged_and_verified(tmp_path):
     assert publishing.write_stages(tmp_path, 1000) == (800, 200)
-    publishing.merge(tmp_path, "ship")
+    merge(tmp_path, "ship")
     files = verify_dataset(tmp_path / "augmented")["files"]
     assert sum(facts["rows"] for facts in files.values()) == 1000
 

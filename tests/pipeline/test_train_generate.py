@@ -4,13 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from ganaug.config import load_params
+from ganaug.config import change_params, load_params
 from ganaug.errors import SnapshotError, TrainingError
 from ganaug.gan.compute import choose_compute
 from ganaug.preparing.prepared import read_prepared
@@ -29,22 +30,41 @@ TINY = {
 }
 
 
+def run_train_in(folder, prepared, params):
+    return CliRunner().invoke(
+        train.app,
+        [
+            *("--prepared", str(prepared)),
+            *("--out", str(folder / "generator")),
+            *("--results", str(folder / "train")),
+            *("--checkpoints", str(folder / "states")),
+            *("--params", str(params)),
+        ],
+        catch_exceptions=False,
+    )
+
+
 @pytest.fixture
 def run_train(tmp_path, prepared_folder, write_params):
     def run(**changes):
-        return CliRunner().invoke(
-            train.app,
-            [
-                *("--prepared", str(prepared_folder)),
-                *("--out", str(tmp_path / "generator")),
-                *("--results", str(tmp_path / "train")),
-                *("--checkpoints", str(tmp_path / "states")),
-                *("--params", str(write_params(TINY | changes))),
-            ],
-            catch_exceptions=False,
-        )
+        return run_train_in(tmp_path, prepared_folder, write_params(TINY | changes))
 
     return run
+
+
+@pytest.fixture(scope="module")
+def _trained_once(tmp_path_factory, prepared_once, repository):
+    folder = tmp_path_factory.mktemp("trained")
+    params = Path(shutil.copy(repository / "params.yaml", folder))
+    change_params(params, TINY)
+    assert run_train_in(folder, prepared_once, params).exit_code == 0
+    return folder / "generator"
+
+
+@pytest.fixture
+def trained(_trained_once, tmp_path):
+    """The generator that `run_train()` makes, in the place where it puts it."""
+    return shutil.copytree(_trained_once, tmp_path / "generator")
 
 
 @pytest.fixture
@@ -114,9 +134,8 @@ def test_summary_and_grid_are_those_of_the_snapshot_that_ships(run_train, tmp_pa
     assert grid.read_bytes() == grids[0] != grids[2]
 
 
-def test_training_goes_on_from_a_snapshot_on_purpose(run_train, tmp_path):
-    run_train()
-    base = (tmp_path / "generator").rename(tmp_path / "base")
+def test_training_goes_on_from_a_snapshot_on_purpose(run_train, trained, tmp_path):
+    base = trained.rename(tmp_path / "base")
     base_id = json.loads((base / "generator.json").read_text())["weights_sha256"]
     assert run_train(**{"train.init_from": str(base)}).exit_code == 0
     description = json.loads((tmp_path / "generator" / "generator.json").read_text())
@@ -141,14 +160,11 @@ def test_states_of_other_code_are_not_taken_over(prepared_folder, write_params, 
         assert run_id() != before
 
 
-def test_images_that_do_not_fit_train_the_same_generator(run_train, tmp_path, monkeypatch):
-    def weights():
-        run_train()
-        return (tmp_path / "generator" / "generator.safetensors").read_bytes()
-
-    resident = weights()
+def test_images_that_do_not_fit_train_the_same_generator(run_train, trained, tmp_path, monkeypatch):
+    weights = trained.rename(tmp_path / "resident") / "generator.safetensors"
     monkeypatch.setattr("ganaug.gan.compute.Compute.fits", lambda self, num_bytes: False)
-    assert weights() == resident
+    run_train()
+    assert (tmp_path / "generator" / weights.name).read_bytes() == weights.read_bytes()
     assert not list((tmp_path / "states").rglob("*.npy"))
 
 
@@ -184,10 +200,8 @@ def test_two_processes_train_one_snapshot(prepared_folder, write_params, tmp_pat
     assert total["step"].tolist() == [16, 32, 48, 64]
 
 
-def test_generate_writes_rows_that_can_be_made_again(
-    run_train, run_generate, tmp_path, monkeypatch
-):
-    run_train()
+@pytest.mark.usefixtures("trained")
+def test_generate_writes_rows_that_can_be_made_again(run_generate, tmp_path, monkeypatch):
     # Four steps make a generator whose images may all pass for one class.
     monkeypatch.setattr(generate, "confidence_thresholds", lambda *_, **__: [0.0, 0.0])
     result = run_generate()
@@ -206,8 +220,8 @@ def test_generate_writes_rows_that_can_be_made_again(
     assert first == second
 
 
-def test_generate_may_accept_nothing(run_train, run_generate, tmp_path):
-    run_train()
+@pytest.mark.usefixtures("trained")
+def test_generate_may_accept_nothing(run_generate, tmp_path):
     result = run_generate(**{"generate.min_realism": 1e9})
     assert result.exit_code == 0
     assert "generate: 0 of 48 drawn images accepted" in result.stdout
@@ -218,8 +232,8 @@ def test_generate_may_accept_nothing(run_train, run_generate, tmp_path):
         assert min(asked.values()) >= 0.5  # chance
 
 
-def test_snapshot_of_other_classes_is_refused(run_train, run_generate, prepared_copy):
-    run_train()
+@pytest.mark.usefixtures("trained")
+def test_snapshot_of_other_classes_is_refused(run_generate, prepared_copy):
     document = prepared_copy / "prepared.json"
     document.write_text(document.read_text().replace('"left"', '"west"'))
     with pytest.raises(SnapshotError, match=r"made for classes .*; run the stage train"):
