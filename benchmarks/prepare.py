@@ -21,7 +21,7 @@ from ganaug.config import load_params
 from ganaug.preparing.prepare import prepare
 from ganaug.sources.registry import load_source
 
-PHOTOS = 2000
+PHOTOS = 8000
 NUMBERS = (10_000, 100_000)  # of small images
 SMALL = 32  # px
 MIB = 2**20
