@@ -58,6 +58,15 @@ def test_a_pipe_among_the_images_is_not_waited_for(photos, look):
     assert ("unreadable", "not a regular file") in [(r.reason, r.detail) for r in found.rejections]
 
 
+def test_a_name_too_long_for_a_file_is_among_the_rejected(photos, look):
+    rows = [f"{path.parent.name}/{path.name},{path.parent.name}" for path in photos.rglob("*.png")]
+    rows += ["x" * 300 + ".png,cat"]
+    (photos / "labels.csv").write_text("\n".join(["image,label", *rows]))
+    found = look(photos / "labels.csv")
+    assert sum(number for _, number in found.sizes) == 82
+    assert sum(rejection.reason == "unreadable" for rejection in found.rejections) == 2
+
+
 def test_colour_is_noticed_on_a_single_image(photos, look):
     colour = np.random.default_rng(1).integers(0, 256, (50, 40, 3), dtype=np.uint8)
     Image.fromarray(colour).save(photos / "dog" / "scene3_colour.png")

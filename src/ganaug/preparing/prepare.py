@@ -5,7 +5,7 @@ as left out of train on purpose.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -79,13 +79,7 @@ def prepare(
         notes = require_enough(candidates, source.facts)
         images, kept, salts, more = split_candidates(candidates, params, seed=seed)
         left_out = dict(sorted(Counter(images.loc[~kept, "class_name"].tolist()).items()))
-        notes += more
-        if left_out:
-            counts = ", ".join(f"{name} {number}" for name, number in left_out.items())
-            notes.append(
-                f"prepare.train_fraction and keep_train leave {sum(left_out.values())} training "
-                f"images out, drawn by a hash: {counts}"
-            )
+        notes += [*more, *_note_left_out(left_out)]
         images = images[kept].sort_values("image_id", ignore_index=True)
         rows = _rows_of(images, source.facts.classes)
         with atomic_folder(out) as folder:
@@ -94,14 +88,7 @@ def prepare(
                 **_describe_source(source.facts, params),
                 **_count(rows, source.facts.classes),
                 "split_salt": {name: salts[name] for name in source.facts.classes},
-                "num_images": {
-                    "read": len(candidates) + len(rejections),
-                    "accepted": len(rows),
-                    "rejected": len(rejections),
-                    "left_out": sum(left_out.values()),
-                },
-                "num_left_out": left_out,
-                "num_rejected": dict(sorted(Counter(r.reason for r in rejections).items())),
+                **_count_fates(candidates, rejections, left_out),
                 "notes": notes,
                 "files": describe_files(paths),
             }
@@ -109,6 +96,33 @@ def prepare(
             table = pd.DataFrame(rejections, columns=[field.name for field in fields(Rejection)])
             table.astype("str").to_parquet(folder / REJECTED, index=False)
     return read_prepared(out), {name: document[name] for name in METRICS}
+
+
+def _note_left_out(left_out: Mapping[str, int]) -> list[str]:
+    if not left_out:
+        return []
+    counts = ", ".join(f"{name} {number}" for name, number in left_out.items())
+    return [
+        f"prepare.train_fraction and keep_train leave {sum(left_out.values())} training images "
+        f"out, drawn by a hash: {counts}"
+    ]
+
+
+def _count_fates(
+    candidates: Sequence[Candidate], rejections: Sequence[Rejection], left_out: Mapping[str, int]
+) -> dict[str, Any]:
+    """What became of every image that was read: nothing is dropped in silence."""
+    num_left_out = sum(left_out.values())
+    return {
+        "num_images": {
+            "read": len(candidates) + len(rejections),
+            "accepted": len(candidates) - num_left_out,
+            "rejected": len(rejections),
+            "left_out": num_left_out,
+        },
+        "num_left_out": left_out,
+        "num_rejected": dict(sorted(Counter(r.reason for r in rejections).items())),
+    }
 
 
 def _rows_of(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:

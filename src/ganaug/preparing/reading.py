@@ -131,7 +131,7 @@ def _key(shard: _Shard) -> str:
 
     Files are told by path, size and time; unpacked ones by name and what they were unpacked from.
     """
-    code = [PIL.__version__, sha256_file(Path(decode.__file__))]
+    code = [PIL.__version__, *(sha256_file(Path(file)) for file in (decode.__file__, __file__))]
     digest = hashlib.sha256(json.dumps([code, astuple(shard.form)]).encode())
     for image in shard.images:
         content: Any = image.content

@@ -91,13 +91,14 @@ def _noting_headers(
     """The images, whose sizes and modes are counted from their first bytes as they pass by."""
     for image in images:
         content = image.content
-        # A pipe would be waited for.
-        if isinstance(content, bytes) or (isinstance(content, Path) and content.is_file()):
-            file = io.BytesIO(content) if isinstance(content, bytes) else content
-            # What can't be opened is among the rejected later, with its reason.
-            with suppress(Exception), Image.open(file) as header:
-                sizes[header.size] += 1
-                modes[header.mode] += 1
+        file = io.BytesIO(content) if isinstance(content, bytes) else content
+        # What can't be opened is among the rejected later, with its reason.
+        with suppress(Exception):
+            # A pipe would be waited for.
+            if isinstance(file, io.BytesIO) or (isinstance(file, Path) and file.is_file()):
+                with Image.open(file) as header:
+                    sizes[header.size] += 1
+                    modes[header.mode] += 1
         yield image
 
 

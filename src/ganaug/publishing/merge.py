@@ -74,11 +74,7 @@ def merge_dataset(
     ships = _ships_synthetic(verdict, on_reject)
     real, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
     with atomic_folder(out) as folder:
-        files = {
-            path.name: {**real.files[path.name], "split": split, "source": "real"}
-            for split in SPLITS
-            for path in real.shards(split)
-        }
+        files = _list_real(real)
         _copy_shards(prepared, files, folder, real=real, stage="prepare")
         added: Files = {}
         if ships:
@@ -117,6 +113,14 @@ def merge_dataset(
         manifest["documents"] = {file: sha256_file(folder / file) for file in beside}
         write_json(manifest, folder / MANIFEST)
     return manifest
+
+
+def _list_real(real: Prepared) -> Files:
+    return {
+        path.name: {**real.files[path.name], "split": split, "source": "real"}
+        for split in SPLITS
+        for path in real.shards(split)
+    }
 
 
 def _ships_synthetic(verdict: Mapping[str, Any], on_reject: str) -> bool:

@@ -1,4 +1,7 @@
-"""The ways in, by the name that `prepare.source` takes; a new one is a file and an entry."""
+"""The ways in, by the name that `prepare.source` takes; a new one is a file and an entry.
+
+One that reads files gets its entry in `archive.LAYOUTS`: archives may hold it then, too.
+"""
 
 from ganaug.config import PrepareParams
 from ganaug.errors import SourceError
