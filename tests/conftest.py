@@ -24,7 +24,7 @@ from tests.versioned import make_repo
 REPOSITORY = Path(__file__).parents[1]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")  # before any fixture that trains
 def _one_thread() -> Iterator[None]:
     """Two pytest workers share two cores, and networks this small gain nothing from a thread."""
     threads = torch.get_num_threads()
