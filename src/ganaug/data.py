@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ganaug.errors import DatasetError, GanaugError
+from ganaug.errors import DatasetError, GanaugError, one_line
 from ganaug.evaluation.classical import ClassicalAugmentation
 from ganaug.fileio import read_json
 from ganaug.images import decode_png
@@ -68,8 +68,9 @@ def dvc_version(rev: str, *, repo: str = ".") -> Iterator["DVCFileSystem"]:
     try:
         yield DVCFileSystem(repo, rev=rev)
     except (DvcException, DataIndexDirError, SCMError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise DatasetError(f"{repo} at {rev}: {reason}; is it pushed, by git and by dvc?") from None
+        raise DatasetError(
+            f"{repo} at {rev}: {one_line(error)}; is it pushed, by git and by dvc?"
+        ) from None
 
 
 def load_pandas(folder: Path, split: str = "train", *, real_only: bool = False) -> pd.DataFrame:
