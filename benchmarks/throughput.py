@@ -18,6 +18,7 @@ from ganaug.config import load_params
 from ganaug.gan.architecture import resolve_architecture
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.compute import Compute, choose_compute
+from ganaug.gan.schedules import penalty_scale
 from ganaug.gan.step import Networks, Step
 from ganaug.gan.trainer import make_state
 
@@ -46,13 +47,12 @@ def main() -> None:
     z = torch.randn(params.batch_size, networks.G.latent_dim)
 
     def step(number: int) -> None:
-        scale = 0 if number % params.penalty_interval else params.penalty_interval
         Step(
             networks,
             params,
             compute,
             stream,
-            penalty_scale=scale,
+            penalty_scale=penalty_scale(number, interval=params.penalty_interval),
             updates_generator=True,
             reconstruction_weight=1.0,
         ).take(real, label, z)

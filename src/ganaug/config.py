@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.error import YAMLError
 
-from ganaug.errors import ParamsError
+from ganaug.errors import ParamsError, one_line
 from ganaug.fileio import write_text
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -281,7 +281,7 @@ def _read(path: Path, yaml: YAML) -> Any:
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file; run from the folder that holds it") from None
     except YAMLError as error:
-        raise ParamsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise ParamsError(f"{path}: not valid YAML: {one_line(error)}") from None
 
 
 def _put(document: Any, changes: Mapping[str, Any]) -> None:

@@ -41,11 +41,14 @@ PROVENANCE = ["generator_id", "seed", "label_confidence", "realism", "nearest_id
 def arrow_schema(class_names: Sequence[str]) -> pa.Schema:
     """The on-disk schema, with class names in the metadata that `datasets` reads."""
     types = {pa.int64(): "int64", pa.float32(): "float32", pa.string(): "string"}
-    features: dict[str, object] = {
-        name: {"dtype": types.get(kind), "_type": "Value"} for name, kind in FIELDS.items()
+    special: dict[str, object] = {
+        "image": {"_type": "Image"},
+        "label": {"names": list(class_names), "_type": "ClassLabel"},
     }
-    features["image"] = {"_type": "Image"}
-    features["label"] = {"names": list(class_names), "_type": "ClassLabel"}
+    features = {
+        name: special.get(name) or {"dtype": types[kind], "_type": "Value"}
+        for name, kind in FIELDS.items()
+    }
     info = json.dumps({"info": {"features": features}})
     return pa.schema(list(FIELDS.items()), metadata={"huggingface": info})
 

@@ -16,6 +16,11 @@ def fading(progress: float, *, start: float, until: float) -> float:
     return start * max(0.0, 1 - progress / until)
 
 
+def penalty_scale(step: int, *, interval: int) -> int:
+    """How many steps the penalties of this step stand for; 0 for a step without them."""
+    return 0 if step % interval else interval
+
+
 def ema_decay(images_seen: int, *, batch_size: int, half_life_kimg: float) -> float:
     """Share of the old average that one step keeps.
 

@@ -25,7 +25,7 @@ from ganaug.gan.guards import collapsed_classes, lost_ground, not_finite
 from ganaug.gan.interrupts import StopRequest, stop_requests
 from ganaug.gan.networks import Architecture
 from ganaug.gan.sampling import sample
-from ganaug.gan.schedules import cosine, ema_decay, fading, update_ema
+from ganaug.gan.schedules import cosine, ema_decay, fading, penalty_scale, update_ema
 from ganaug.gan.state import TrainingState, below
 from ganaug.gan.step import Networks, Step
 from ganaug.progress import ProgressReport
@@ -66,7 +66,7 @@ class TrainingResult:
     images_seen: int  # at the end; less than the budget when the run converged before
 
 
-@dataclass
+@dataclass(kw_only=True, eq=False)
 class Trainer:
     """One training run; only the first of several processes evaluates and observes."""
 
@@ -174,7 +174,7 @@ class Trainer:
             params,
             compute,
             torch_generator(self.seed, "train", "step", step, compute.rank, device=device),
-            penalty_scale=0 if step % params.penalty_interval else params.penalty_interval,
+            penalty_scale=penalty_scale(step, interval=params.penalty_interval),
             updates_generator=(step + 1) % params.d_steps_per_g_step == 0,
             reconstruction_weight=fading(
                 progress, start=params.reconstruction_weight, until=RECONSTRUCTION_UNTIL
