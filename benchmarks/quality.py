@@ -39,7 +39,7 @@ DCGAN: dict[str, Any] = {
     "train.r2_gamma": 0.0,
     "train.reconstruction_weight": 0.0,
 }
-RATE_KIMG = 2.0  # thousands of images that a rate is measured on
+SHORT_KIMG = 2.0  # thousands of images; a run of these and one of three times as many
 
 
 class Silent:
@@ -107,11 +107,18 @@ def _compare(dataset: Prepared, source: str, minutes: float | None, states: Path
 
 
 def _lasting(seconds: float, changes: dict[str, Any], dataset: Prepared, states: Path) -> Params:
-    """Params whose budget takes about that long, from the rate of two short runs."""
-    short = load_params(PARAMS, changes | {"train.kimg": RATE_KIMG, "train.num_evaluations": 1})
-    for _ in range(2):  # the first warms up
-        _, _, taken = train_for(short, dataset, states)
-    return load_params(PARAMS, changes | {"train.kimg": round(RATE_KIMG * seconds / taken, 1)})
+    """Params whose budget takes about that long, evaluations included, from two short runs."""
+
+    def taken(kimg: float) -> float:
+        short = load_params(PARAMS, changes | {"train.kimg": kimg, "train.num_evaluations": 1})
+        return train_for(short, dataset, states)[2]
+
+    taken(SHORT_KIMG)  # warms up
+    short, longer = taken(SHORT_KIMG), taken(3 * SHORT_KIMG)
+    per_kimg = (longer - short) / (2 * SHORT_KIMG)
+    per_evaluation = max(0.0, short - SHORT_KIMG * per_kimg)
+    left = seconds - load_params(PARAMS).train.num_evaluations * per_evaluation
+    return load_params(PARAMS, changes | {"train.kimg": round(left / per_kimg, 1)})
 
 
 def train_for(
