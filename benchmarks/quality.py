@@ -39,7 +39,7 @@ DCGAN: dict[str, Any] = {
     "train.r2_gamma": 0.0,
     "train.reconstruction_weight": 0.0,
 }
-SHORT_KIMG = 2.0  # thousands of images; a run of these and one of three times as many
+SHORT_KIMG = 2.0  # thousands of images; the rate is read off runs of these and three times as many
 
 
 class Silent:
