@@ -3,7 +3,7 @@ import torch
 
 from ganaug.gan import batches
 from ganaug.gan.batches import RealBatches
-from ganaug.gan.r3 import STATISTICS_GROUP
+from ganaug.gan.networks import STATISTICS_GROUP
 
 CPU = torch.device("cpu")
 

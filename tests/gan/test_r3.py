@@ -14,11 +14,11 @@ def test_class_and_latent_both_change_the_image(architecture):
 
 def test_noise_maps_change_grain_and_not_the_latent_alone(architecture):
     G = build_generator(architecture)
-    assert G.latent_dim == 8 + 4 * 8 * 8  # maps of four channels at 8x8
+    assert G.latent_dim == 8 + 4 * 8 * 8 + 1  # maps of four channels at 8x8, a mark's number
     for block in G.blocks:  # fresh residuals are zero
         torch.nn.init.normal_(block.conv_out.weight, std=0.1)
     z = torch.randn(1, G.latent_dim).repeat(2, 1)
-    z[1, 8:] = torch.randn(4 * 8 * 8)
+    z[1, 8:-1] = torch.randn(4 * 8 * 8)
     first, second = G(z, torch.tensor([0, 0]))
     assert (first - second).abs().mean() > 0.001
 

@@ -231,9 +231,13 @@ def test_average_starts_as_a_copy_that_is_not_trained(make_trainer):
 
 
 def test_initial_weights_are_gone_on_from(make_trainer, straight, tmp_path):
-    trainer = make_trainer(initial=straight[0].weights)
-    assert same_weights(straight[0].weights, trainer._state.networks.G.state_dict())
-    assert same_weights(straight[0].weights, trainer._state.G_ema.state_dict())
+    initial = dict(straight[0].weights)
+    initial["marks.marks"] = torch.full_like(initial["marks.marks"], 99)  # of another dataset
+    trainer = make_trainer(initial=initial)
+    started = trainer._state.networks.G.state_dict()
+    assert same_weights(started, trainer._state.G_ema.state_dict())
+    assert (started.pop("marks.marks") != 99).all()
+    assert same_weights({name: initial[name] for name in started}, started)
 
 
 @pytest.mark.parametrize("family", ["dcgan", "mlp"])

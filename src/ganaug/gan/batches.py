@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganaug.gan.r3 import STATISTICS_GROUP
+from ganaug.gan.networks import STATISTICS_GROUP
 from ganaug.rng import numpy_rng
 
 Batch = tuple[Tensor, Tensor]  # [B, C, H, W] float32 in [-1, 1] and [B] int64

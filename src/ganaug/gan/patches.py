@@ -44,7 +44,7 @@ class WhitenedPatches(nn.Module):
 
     def __init__(self, *, channels: int, patch: int) -> None:
         super().__init__()
-        self._patch = patch
+        self.patch = patch
         self.num_coefficients = channels * patch * patch
         self.register_buffer("basis", _cosine_basis(channels, patch))
         self.register_buffer("mean", torch.zeros(self.num_coefficients))
@@ -80,7 +80,7 @@ class WhitenedPatches(nn.Module):
         scaled = knee * torch.sinh(bounded * _per_channel(self.spread) / knee)
         coefficients = scaled * _per_channel(self.std) + _per_channel(self.mean)
         with torch.autocast(coefficients.device.type, enabled=False):
-            return F.conv_transpose2d(coefficients, self.basis, stride=self._patch)
+            return F.conv_transpose2d(coefficients, self.basis, stride=self.patch)
 
     def _compress(self, coefficients: Tensor) -> Tensor:
         scaled = (coefficients - _per_channel(self.mean)) / _per_channel(self.std)
@@ -89,7 +89,7 @@ class WhitenedPatches(nn.Module):
 
     def _analyse(self, images: Tensor) -> Tensor:
         with torch.autocast(images.device.type, enabled=False):
-            return F.conv2d(images.float(), self.basis, stride=self._patch)
+            return F.conv2d(images.float(), self.basis, stride=self.patch)
 
 
 def _per_channel(values: Tensor) -> Tensor:

@@ -8,13 +8,15 @@ Axes: N batch, C channels, H height, W width, Z latent, K classes.
 """
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganaug.gan.networks import Architecture, Discriminator, Generator
+from ganaug.gan.marks import Marks
+from ganaug.gan.networks import STATISTICS_GROUP, Architecture, Discriminator, Generator
 from ganaug.gan.patches import WhitenedPatches
 
 LEAK = 0.2
@@ -22,9 +24,9 @@ GROUP_WIDTH = 16  # channels per group of the middle convolution
 EMBEDDING_DIM = 64
 HEAD_DIM = 128
 BASE = 4  # pixels per side where both networks meet the latent and the logit
-STATISTICS_GROUP = 8  # images whose spread one minibatch statistic describes
 NOISE_CHANNELS = 4  # of the latent's noise maps, one set at each stage above 4x4
 NOISE_GAIN = 0.3  # of their first weights, the features' being about 1
+MARK_GAIN = 1.0  # of the first weights that see marks
 
 
 class ResidualBlock(nn.Module):
@@ -64,16 +66,17 @@ def group_spread(x: Tensor) -> Tensor:
 class R3Generator(Generator):
     """Latent and class to image.
 
-    The latent's first numbers say what the image is; the rest are noise maps added at each stage,
-    from which grain and other texture come without being spelled out (after Karras et al. 2019,
-    arXiv:1812.04948, section 3.2). Without them all cells of a class share one grain. Each stage
-    after the first doubles the side: resolution = 4 * 2**(stages-1) * patch.
+    The latent's first numbers say what the image is. Then come noise maps added at each stage, from
+    which grain and other texture come without being spelled out (after Karras et al. 2019,
+    arXiv:1812.04948, section 3.2); without them all cells of a class share one grain. The last
+    number draws the mark that the image is built on. Each stage after the first doubles the side:
+    resolution = 4 * 2**(stages-1) * patch.
     """
 
     def __init__(self, architecture: Architecture) -> None:
         z_dim, widths = architecture.z_dim, architecture.widths
         sides = [BASE * 2**stage for stage in range(1, len(widths))]
-        self.split = (z_dim, *(NOISE_CHANNELS * side * side for side in sides))
+        self.split = (z_dim, *(NOISE_CHANNELS * side * side for side in sides), 1)
         super().__init__(latent_dim=sum(self.split))
         self.patches = WhitenedPatches(channels=architecture.channels, patch=architecture.patch)
         self.embedding = nn.Embedding(architecture.num_classes, EMBEDDING_DIM)
@@ -84,9 +87,16 @@ class R3Generator(Generator):
         self.from_noise = nn.ModuleList(
             nn.Conv2d(NOISE_CHANNELS, width, 1, bias=False) for width in widths[1:]
         )
-        self.to_coefficients = nn.Conv2d(widths[-1], self.patches.num_coefficients, 3, padding=1)
+        self.marks = Marks(architecture)
+        num_inputs = self.patches.num_coefficients
+        self.from_mark = nn.ModuleList(
+            nn.Conv2d(num_inputs, width, 3, padding=1, bias=False) for width in widths[1:]
+        )
+        self.to_coefficients = nn.Conv2d(widths[-1], num_inputs, 3, padding=1)
         for conv in self.from_noise:
             _init(conv, NOISE_GAIN)
+        for conv in self.from_mark:
+            _init(conv, MARK_GAIN)
         _init(self.project, 1.0)
         _init(self.to_coefficients, 1.0)
 
@@ -94,16 +104,29 @@ class R3Generator(Generator):
         """Take the patch coordinates of training images, [N, C, H, W] in [-1, 1]."""
         self.patches.fit(images)
 
+    def take_marks(self, images: Tensor, label: Tensor, *, flips: Sequence[str]) -> None:
+        """Take the marks of training images, as `Marks.fit` does."""
+        self.marks.fit(images, label, flips=flips)
+
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
         """[N, Z] standard normal, [N] int64 -> [N, C, H, W], real images being in [-1, 1]."""
-        z, *maps = torch.split(z, list(self.split), dim=1)
+        z, *maps, choice = torch.split(z, list(self.split), dim=1)
+        mark = self.marks.draw(choice[:, 0], label)
         h = self.project(torch.cat([z, self.embedding(label)], dim=1))
         h = self.blocks[0](h.view(len(z), -1, BASE, BASE))
-        stages = zip(self.transitions, self.from_noise, maps, self.blocks[1:], strict=True)
-        for transition, from_noise, noise, block in stages:
+        stages = zip(
+            self.transitions, self.from_noise, maps, self.from_mark, self.blocks[1:], strict=True
+        )
+        for transition, from_noise, noise, from_mark, block in stages:
             h = F.interpolate(transition(h), scale_factor=2, mode="bilinear", align_corners=False)
-            h = block(h + from_noise(noise.view(-1, NOISE_CHANNELS, *h.shape[2:])))
-        return self.patches.decode(self.to_coefficients(F.leaky_relu(h, LEAK)))
+            h = h + from_noise(noise.view(-1, NOISE_CHANNELS, *h.shape[2:]))
+            h = block(h + from_mark(self._at(mark, h.shape[2])))
+        return self.patches.decode(self.to_coefficients(F.leaky_relu(h, LEAK))) + mark
+
+    def _at(self, mark: Tensor, side: int) -> Tensor:
+        """[N, C, H, W] -> [N, C * P * P, side, side]: the mark as a stage sees it."""
+        patch = self.patches.patch
+        return F.pixel_unshuffle(F.adaptive_avg_pool2d(mark, side * patch), patch)
 
 
 class R3Discriminator(Discriminator):

@@ -12,7 +12,7 @@ from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json
 from ganaug.gan.architecture import build_generator, read_architecture
 from ganaug.gan.networks import Architecture, Generator
 
-FORMAT = 2
+FORMAT = 3
 WEIGHTS = "generator.safetensors"
 DESCRIPTION = "generator.json"
 

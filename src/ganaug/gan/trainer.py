@@ -34,7 +34,6 @@ from ganaug.rng import derive_seed, torch_generator
 LOG_LINES = 200  # of a whole run
 SAVE_SEC = 20.0  # between checkpoints: what a SIGKILL can cost; saved at evaluations as well
 EVALUATION_SAMPLES = 400  # of all classes together
-FITTED_IMAGES = 512  # of all classes together that the networks look at before training
 ANCHORED_IMAGES = 2000  # of each class that the anchors look at
 RECONSTRUCTION_UNTIL = 0.5  # of the budget; held longer, it fights D about what looks real
 MAX_ROLLBACKS = 3
@@ -304,15 +303,16 @@ def make_state(
         torch.manual_seed(derive_seed(seed, "train", "weights"))
         G = build_generator(architecture)
         D = build_discriminator(architecture)
-    per_class = -(-FITTED_IMAGES // architecture.num_classes)
-    some = torch.cat([images for images, _ in batches.look(per_class)])
+    looked = zip(*batches.look(architecture.num_fitted), strict=True)
+    images, label = (torch.cat(parts) for parts in looked)
     for network in (G, D):
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        network.fit(some)
+        network.fit(images)
     anchors = Anchors(architecture).to(device)
     anchors.fit(batches.look(ANCHORED_IMAGES), flips=batches.flips)
     if initial is not None:
         G.load_state_dict(initial)
+    G.take_marks(images, label, flips=batches.flips)
     betas = FAMILIES[architecture.family].betas
     G_optimiser, D_optimiser = (
         torch.optim.Adam(network.parameters(), lr=lr, betas=betas, fused=True)
