@@ -27,10 +27,9 @@ FINENESS = 2**16  # of the number that chooses a mark, per unit
 
 
 class Marks(nn.Module):
-    """Marks of training images of each class, and the draw of one, in some flip, by a number."""
+    """Marks of training images of each class, and the draw of one by a number."""
 
     marks: Tensor
-    flippable: Tensor
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -39,13 +38,14 @@ class Marks(nn.Module):
         # Each mark in a row: networks are laid out channels last, which tensors of five axes can't.
         rows = (num_classes, architecture.num_fitted, math.prod(self._shape))
         self.register_buffer("marks", torch.zeros(rows, dtype=torch.int8))
-        self.register_buffer("flippable", torch.zeros(len(FLIPPED_AXIS), dtype=torch.bool))
 
     @torch.no_grad()
     def fit(self, images: Tensor, label: Tensor, *, flips: Sequence[str]) -> None:
-        """Take the marks of images [N, C, H, W] in [-1, 1] of the classes `label`, [N] int64."""
-        flippable = torch.tensor([name in flips for name in FLIPPED_AXIS])
-        self.flippable.copy_(flippable)
+        """Take the marks of images [N, C, H, W] in [-1, 1] of the classes `label`, [N] int64.
+
+        They are flipped by turns as `flips` allows, each in one way: seeing few marks often, G
+        blends them better than many that it hardly meets again.
+        """
         self.marks.zero_()
         present = sorted(set(label.tolist()))
         centred = images.clone()
@@ -63,18 +63,17 @@ class Marks(nn.Module):
             own = torch.where(own.abs() > threshold, own - threshold.square() / own, 0)
             chosen = torch.arange(self.marks.shape[1], device=own.device)
             own = own[chosen * len(own) // len(chosen)]  # a class of few has each several times
-            self.marks[c] = (own * SCALE).round().clamp(-SCALE, SCALE).to(torch.int8)
+            own = own.view(-1, *self._shape)
+            for power, name in enumerate(flips):
+                flipped = (chosen >> power) % 2 == 1
+                own[flipped] = own[flipped].flip(FLIPPED_AXIS[name])
+            own = (own.flatten(1) * SCALE).round().clamp(-SCALE, SCALE)
+            self.marks[c] = own.to(torch.int8)
 
     def draw(self, z: Tensor, label: Tensor) -> Tensor:
         """[N] numbers, [N] int64 -> [N, C, H, W], to be added to images in [-1, 1].
 
-        Every mark and flip is as likely as any other, however widely the numbers are spread.
+        Every mark is as likely as any other, however widely the numbers are spread.
         """
-        choice = (z.float() * FINENESS).floor().long()
-        number = self.marks.shape[1]
-        mark = self.marks[label, choice % number].view(-1, *self._shape)
-        choice = choice.div(number, rounding_mode="floor")
-        for power, axis in enumerate(FLIPPED_AXIS.values()):
-            flipped = ((choice >> power) % 2 == 1) & self.flippable[power]
-            mark = torch.where(flipped[:, None, None, None], mark.flip(axis), mark)
-        return mark.float() / SCALE
+        choice = (z.float() * FINENESS).floor().long() % self.marks.shape[1]
+        return self.marks[label, choice].view(-1, *self._shape).float() / SCALE

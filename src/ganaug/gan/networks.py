@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 STATISTICS_GROUP = 8  # images of one class in a row, whose spread one minibatch statistic describes
-FITTED_IMAGES = 1024  # of all classes together that networks look at before training, but
+FITTED_IMAGES = 512  # of all classes together that networks look at before training, but
 FITTED_NUMBERS = 2**25  # in all of them at most
 COARSE = 16  # pixels per side of the images that a code describes, at most half the resolution
 
