@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 from ganaug.config import PrepareParams
 from ganaug.errors import SourceError, one_line
@@ -44,7 +45,7 @@ class _Member:
     name: str
     size: int  # bytes, unpacked
     is_plain: bool  # a file or folder
-    extract: Callable[[Path], object]  # to a folder
+    open: Callable[[], IO[bytes] | None]  # None for a folder
 
 
 def load_archive(params: PrepareParams) -> Source:
@@ -103,28 +104,41 @@ def _unpack(archive: Path, folder: Path) -> Iterator[tuple[str, Refused]]:
         size, free = sum(m.size for m in members), shutil.disk_usage(folder).free
         if size > free:
             raise SourceError(f"{archive} unpacks to {size} bytes; {folder} has {free} free")
+        root = folder.resolve()
         for member in members:
-            why = _why_not(member, folder)
+            place = (root / member.name.replace("\\", "/")).resolve()
+            why = _why_not(member, place, root)
             if why:
                 yield member.name, why
             elif not any(part.startswith(LEFT_OUT) for part in Path(member.name).parts):
-                member.extract(folder)
+                _write(member, place)
 
 
 def _members(whole: zipfile.ZipFile | tarfile.TarFile) -> Iterator[_Member]:
+    opened: Callable[[], IO[bytes] | None]
     if isinstance(whole, zipfile.ZipFile):
         for info in whole.infolist():
             is_plain = (info.external_attr >> 16) & FILE_TYPE != LINK
-            yield _Member(info.filename, info.file_size, is_plain, partial(whole.extract, info))
+            opened = (lambda: None) if info.is_dir() else partial(whole.open, info)
+            yield _Member(info.filename, info.file_size, is_plain, opened)
         return
     for entry in iter_tar(whole):
-        extract = partial(whole.extract, entry, filter="data")
-        yield _Member(entry.name, entry.size, entry.isfile() or entry.isdir(), extract)
+        opened = partial(whole.extractfile, entry)
+        yield _Member(entry.name, entry.size, entry.isfile() or entry.isdir(), opened)
 
 
-def _why_not(member: _Member, folder: Path) -> Refused | None:
-    root = folder.resolve()
-    place = (root / member.name.replace("\\", "/")).resolve()
+def _write(member: _Member, place: Path) -> None:
+    """Only the bytes: no owner, no mode, and no need of `tarfile`'s filters (Python 3.11.4)."""
+    content = member.open()
+    if content is None:
+        place.mkdir(parents=True, exist_ok=True)
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with content, place.open("wb") as file:
+        shutil.copyfileobj(content, file)
+
+
+def _why_not(member: _Member, place: Path, root: Path) -> Refused | None:
     if not place.is_relative_to(root):
         return Refused("outside", "a path that leads out of the archive")
     if not member.is_plain:
