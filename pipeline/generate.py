@@ -5,6 +5,7 @@ was wanted, drawn, accepted and rejected for which reason, the label confidence 
 metrics.json.
 """
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from ganaug.config import load_params
 from ganaug.curating.curate import Rules, curate, tally_dict, write_synthetic
 from ganaug.curating.filter import (
     SyntheticFilter,
-    confidence_thresholds,
+    fit_thresholds,
     near_duplicate_distances,
 )
 from ganaug.curating.targets import synthetic_targets
@@ -63,8 +64,8 @@ def main(
             num_steps=p.generate.filter_steps,
         )
         _, images, labels = read_labelled(dataset.shards("val"))
-        thresholds = confidence_thresholds(
-            judge.score(images, labels).label_confidence,
+        thresholds = fit_thresholds(
+            judge.score(images, labels),
             labels,
             num_classes=len(dataset.classes),
             acceptance=p.generate.real_acceptance,
@@ -80,13 +81,14 @@ def main(
             first_seed=p.seed * 10**6,
             rules=Rules(
                 law=LatentLaw(p.generate.latent_std, p.generate.truncation),
-                min_label_confidence=least,
-                min_realism=p.generate.min_realism,
+                least=least,
                 min_distance=dict(zip(dataset.classes, distances, strict=True)),
             ),
             max_draws_per_image=p.generate.max_draws_per_image,
         )
-        tallies = tally_dict(curated.tallies) | {"min_label_confidence": least}
+        tallies = tally_dict(curated.tallies) | {
+            "least": {name: asdict(scores) for name, scores in least.items()}
+        }
         facts = {
             "generator_id": model.generator_id,
             "strategy": p.generate.strategy,

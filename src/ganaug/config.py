@@ -174,7 +174,6 @@ class GenerateParams(_Section):
     truncation: Positive | None
     filter_steps: Count
     real_acceptance: Fraction
-    min_realism: NotNegative
     max_draws_per_image: Count
 
 

@@ -6,7 +6,7 @@ import torch
 
 from ganaug.curating import curate as stage
 from ganaug.curating.curate import Rules, curate, tally_dict
-from ganaug.curating.filter import Scores
+from ganaug.curating.filter import Scores, Thresholds
 from ganaug.gan.architecture import build_generator
 from ganaug.gan.networks import Architecture
 from ganaug.gan.sampling import LatentLaw, sample
@@ -17,8 +17,7 @@ from ganaug.records import check_rows
 REAL_IDS = [f"{i:032x}" for i in range(3)]
 RULES = Rules(
     LatentLaw(),
-    min_label_confidence={"good": 0.5, "bad": 0.5},
-    min_realism=0.5,
+    least=dict.fromkeys(("good", "bad"), Thresholds(label_confidence=0.5, realism=0.5)),
     min_distance={"good": 0.0, "bad": 0.0},
 )
 

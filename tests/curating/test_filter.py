@@ -5,7 +5,8 @@ from ganaug.curating.filter import (
     MIN_IMAGES,
     Scores,
     SyntheticFilter,
-    confidence_thresholds,
+    Thresholds,
+    fit_thresholds,
     near_duplicate_distances,
     reject_reasons,
     split_in_halves,
@@ -104,15 +105,22 @@ def test_first_reason_wins():
         is_copy=np.array([False, False, False, True, True]),
     )
     duplicate = np.array([False, False, False, False, True])
-    reasons = reject_reasons(scores, duplicate, min_label_confidence=0.5, min_realism=0.5)
+    reasons = reject_reasons(scores, duplicate, least=Thresholds(0.5, 0.5))
     assert reasons.tolist() == ["", "wrong_class", "unrealistic", "near_copy", "duplicate"]
 
 
 def thresholds(by_class, acceptance=0.9):
+    """Fitted label confidence by class; realism is ten times as high."""
     labels = np.repeat(range(len(by_class)), [len(own) for own in by_class])
-    return confidence_thresholds(
-        np.concatenate(by_class), labels, num_classes=len(by_class), acceptance=acceptance
-    )
+    confidence = np.concatenate(by_class)
+    none = np.zeros(len(labels))
+    scores = Scores(confidence, 10 * confidence, none.astype(int), none, none.astype(bool))
+    fitted = fit_thresholds(scores, labels, num_classes=len(by_class), acceptance=acceptance)
+    for own, least in zip(by_class, fitted, strict=True):
+        # Realism has no floor.
+        expected = np.quantile(own, 1 - acceptance, method="lower") if len(own) else 0
+        assert least.realism == pytest.approx(10 * expected)
+    return [least.label_confidence for least in fitted]
 
 
 def test_the_stated_share_of_real_images_passes_and_hard_classes_are_asked_for_less():

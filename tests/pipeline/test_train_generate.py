@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ganaug.config import change_params, load_params
+from ganaug.curating.filter import Thresholds
 from ganaug.errors import SnapshotError, TrainingError
 from ganaug.gan.compute import choose_compute
 from ganaug.preparing.prepared import read_prepared
@@ -26,7 +27,6 @@ TINY = {
     "generate.strategy": "per_class",
     "generate.amount": 6,
     "generate.filter_steps": 10,
-    "generate.min_realism": 0.0,
 }
 
 
@@ -203,7 +203,7 @@ def test_two_processes_train_one_snapshot(prepared_folder, write_params, tmp_pat
 @pytest.mark.usefixtures("trained")
 def test_generate_writes_rows_that_can_be_made_again(run_generate, tmp_path, monkeypatch):
     # Four steps make a generator whose images may all pass for one class.
-    monkeypatch.setattr(generate, "confidence_thresholds", lambda *_, **__: [0.0, 0.0])
+    monkeypatch.setattr(generate, "fit_thresholds", lambda *_, **__: [Thresholds(0.0, 0.0)] * 2)
     result = run_generate()
     assert result.exit_code == 0
     facts = json.loads((tmp_path / "synthetic" / "synthetic.json").read_text())
@@ -221,15 +221,16 @@ def test_generate_writes_rows_that_can_be_made_again(run_generate, tmp_path, mon
 
 
 @pytest.mark.usefixtures("trained")
-def test_generate_may_accept_nothing(run_generate, tmp_path):
-    result = run_generate(**{"generate.min_realism": 1e9})
+def test_generate_may_accept_nothing(run_generate, tmp_path, monkeypatch):
+    monkeypatch.setattr(generate, "fit_thresholds", lambda *_, **__: [Thresholds(0.5, 1e9)] * 2)
+    result = run_generate()
     assert result.exit_code == 0
     assert "generate: 0 of 48 drawn images accepted" in result.stdout
     assert list((tmp_path / "synthetic").iterdir()) == [tmp_path / "synthetic" / "synthetic.json"]
     for document in ("synthetic/synthetic.json", "generate/metrics.json"):
-        asked = json.loads((tmp_path / document).read_text())["min_label_confidence"]
-        assert set(asked) == {"left", "right"}
-        assert min(asked.values()) >= 0.5  # chance
+        least = json.loads((tmp_path / document).read_text())["least"]
+        asked = {"label_confidence": 0.5, "realism": 1e9}
+        assert least == {"left": asked, "right": asked}
 
 
 @pytest.mark.usefixtures("trained")

@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganaug.curating.filter import NEAR_DUPLICATE, REASONS, SyntheticFilter, reject_reasons
+from ganaug.curating.filter import (
+    NEAR_DUPLICATE,
+    REASONS,
+    SyntheticFilter,
+    Thresholds,
+    reject_reasons,
+)
 from ganaug.curating.neighbours import Apart
 from ganaug.fileio import atomic_folder, write_json
 from ganaug.gan.sampling import LatentLaw, sample
@@ -47,14 +53,12 @@ class Rules:
 
     Args:
         law: distribution of the latents.
-        min_label_confidence: 0..1, by class.
-        min_realism: >= 0; 1 is the edge of a real ball.
+        least: scores to reach, by class.
         min_distance: between thumbnails of accepted images, by class.
     """
 
     law: LatentLaw
-    min_label_confidence: Mapping[str, float]
-    min_realism: float
+    least: Mapping[str, Thresholds]
     min_distance: Mapping[str, float]
 
 
@@ -117,8 +121,7 @@ def _draw(
     reasons = reject_reasons(
         scores,
         _mark_duplicates(ids, taken),
-        min_label_confidence=rules.min_label_confidence[class_name],
-        min_realism=rules.min_realism,
+        least=rules.least[class_name],
     )
     columns = {
         "label": label,

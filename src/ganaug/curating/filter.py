@@ -174,24 +174,47 @@ def split_in_halves(
     return np.array([half_of[str(group)] for group in groups])
 
 
-def confidence_thresholds(
-    confidence: NDArray[np.float64], labels: Labels, *, num_classes: int, acceptance: float
-) -> list[float]:
-    """The least label confidence to ask for, by class: what most real images of it reach.
+@dataclass(frozen=True)
+class Thresholds:
+    """The least scores to ask for of one class: what most real images of it reach.
 
     Args:
-        confidence: [N] 0..1 of real images that no classifier has seen, in their own class.
+        label_confidence: 0..1, never below chance.
+        realism: >= 0.
+    """
+
+    label_confidence: float
+    realism: float
+
+
+def fit_thresholds(
+    scores: Scores, labels: Labels, *, num_classes: int, acceptance: float
+) -> list[Thresholds]:
+    """Thresholds by class, from real images.
+
+    A limit that is the same for all would refuse what varies most, such as cracked cells: fewer
+    real ones of them, too, lie in the balls around others.
+
+    Args:
+        scores: of real images that no classifier has seen, in their own class.
         labels: [N].
         num_classes: K.
-        acceptance: share of a class's real images that pass, 0..1; all of them where they are too
-            few to tell, fewer where that would ask for less than chance, 1 / K.
+        acceptance: share of a class's real images that reach each threshold, 0..1; all of them
+            where they are too few to tell, fewer where that would ask for less than chance, 1 / K.
     """
-    chance = 1 / num_classes
-    by_class = [confidence[labels == label] for label in range(num_classes)]
-    return [
-        max(float(np.quantile(own, 1 - acceptance, method="lower")), chance) if len(own) else chance
-        for own in by_class
-    ]
+
+    def least(values: NDArray[np.float64], floor: float) -> list[float]:
+        by_class = [values[labels == label] for label in range(num_classes)]
+        return [
+            max(float(np.quantile(own, 1 - acceptance, method="lower")), floor)
+            if len(own)
+            else floor
+            for own in by_class
+        ]
+
+    confidence = least(scores.label_confidence, 1 / num_classes)
+    realism = least(scores.realism, 0.0)
+    return [Thresholds(c, r) for c, r in zip(confidence, realism, strict=True)]
 
 
 def near_duplicate_distances(
@@ -209,14 +232,13 @@ def reject_reasons(
     scores: Scores,
     is_duplicate: NDArray[np.bool_],
     *,
-    min_label_confidence: float,
-    min_realism: float,
+    least: Thresholds,
 ) -> NDArray[np.str_]:
     """The first reason of `OF_ITS_OWN` that holds for each image, "" for an accepted one."""
     conditions = (
         is_duplicate,
         scores.is_copy,
-        scores.label_confidence < min_label_confidence,
-        scores.realism < min_realism,
+        scores.label_confidence < least.label_confidence,
+        scores.realism < least.realism,
     )
     return np.select(conditions, OF_ITS_OWN, default="").astype(np.str_)
