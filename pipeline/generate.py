@@ -12,19 +12,15 @@ from typing import Annotated
 import typer
 
 from ganaug.budget import measured
-from ganaug.config import load_params
+from ganaug.config import Params, load_params
 from ganaug.curating.curate import Rules, curate, tally_dict, write_synthetic
-from ganaug.curating.filter import (
-    SyntheticFilter,
-    fit_thresholds,
-    near_duplicate_distances,
-)
+from ganaug.curating.filter import SyntheticFilter, fit_thresholds, near_duplicate_distances
 from ganaug.curating.targets import synthetic_targets
 from ganaug.errors import SnapshotError, run
 from ganaug.fileio import write_json
 from ganaug.gan.sampling import LatentLaw
 from ganaug.gan.snapshot import load_snapshot
-from ganaug.preparing.prepared import read_prepared
+from ganaug.preparing.prepared import Prepared, read_prepared
 from ganaug.shards import read_labelled
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -48,46 +44,20 @@ def main(
             "run the stage train"
         )
     with measured("generate", results / "budget.json"):
-        rows, images, labels = read_labelled(dataset.shards("train"))
-        groups = rows["group_id"].tolist()
-        distances = near_duplicate_distances(
-            images, labels, groups, num_classes=len(dataset.classes)
-        )
-        judge = SyntheticFilter(
-            images,
-            labels,
-            groups,
-            class_names=dataset.classes,
-            symmetries=dataset.symmetries,
-            classical=p.evaluate.classical,
-            seed=p.seed,
-            num_steps=p.generate.filter_steps,
-        )
-        _, images, labels = read_labelled(dataset.shards("val"))
-        thresholds = fit_thresholds(
-            judge.score(images, labels),
-            labels,
-            num_classes=len(dataset.classes),
-            acceptance=p.generate.real_acceptance,
-        )
-        least = dict(zip(dataset.classes, thresholds, strict=True))
+        judge, real_ids, rules = _learn(dataset, p)
         curated = curate(
             model,
             judge,
-            rows["image_id"].tolist(),
+            real_ids,
             wanted=synthetic_targets(
                 dataset.counts["train"], strategy=p.generate.strategy, amount=p.generate.amount
             ),
             first_seed=p.seed * 10**6,
-            rules=Rules(
-                law=LatentLaw(p.generate.latent_std, p.generate.truncation),
-                least=least,
-                min_distance=dict(zip(dataset.classes, distances, strict=True)),
-            ),
+            rules=rules,
             max_draws_per_image=p.generate.max_draws_per_image,
         )
         tallies = tally_dict(curated.tallies) | {
-            "least": {name: asdict(scores) for name, scores in least.items()}
+            "least": {name: asdict(scores) for name, scores in rules.least.items()}
         }
         facts = {
             "generator_id": model.generator_id,
@@ -101,6 +71,39 @@ def main(
     write_json(tallies, results / "metrics.json")
     accepted, drawn = (sum(tallies[what].values()) for what in ("accepted", "drawn"))
     typer.echo(f"generate: {accepted} of {drawn} drawn images accepted -> {out}")
+
+
+def _learn(dataset: Prepared, p: Params) -> tuple[SyntheticFilter, list[str], Rules]:
+    """What tells good images from bad: from train a judge, which knows real images by their ids in
+    this order, and how near they come to each other; from val the scores to ask for.
+    """
+    rows, images, labels = read_labelled(dataset.shards("train"))
+    groups = rows["group_id"].tolist()
+    num_classes = len(dataset.classes)
+    distances = near_duplicate_distances(images, labels, groups, num_classes=num_classes)
+    judge = SyntheticFilter(
+        images,
+        labels,
+        groups,
+        class_names=dataset.classes,
+        symmetries=dataset.symmetries,
+        classical=p.evaluate.classical,
+        seed=p.seed,
+        num_steps=p.generate.filter_steps,
+    )
+    _, images, labels = read_labelled(dataset.shards("val"))
+    thresholds = fit_thresholds(
+        judge.score(images, labels),
+        labels,
+        num_classes=num_classes,
+        acceptance=p.generate.real_acceptance,
+    )
+    rules = Rules(
+        law=LatentLaw(p.generate.latent_std, p.generate.truncation),
+        least=dict(zip(dataset.classes, thresholds, strict=True)),
+        min_distance=dict(zip(dataset.classes, distances, strict=True)),
+    )
+    return judge, rows["image_id"].tolist(), rules
 
 
 if __name__ == "__main__":

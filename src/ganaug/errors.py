@@ -57,7 +57,7 @@ def run(command: Callable[[], object]) -> None:
     try:
         command()
     except GanaugError as error:
-        _end(f"error: {error}", 2)
+        _end(f"error: {one_line(error)}", 2)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

@@ -203,18 +203,18 @@ def fit_thresholds(
             where they are too few to tell, fewer where that would ask for less than chance, 1 / K.
     """
 
-    def least(values: NDArray[np.float64], floor: float) -> list[float]:
-        by_class = [values[labels == label] for label in range(num_classes)]
-        return [
-            max(float(np.quantile(own, 1 - acceptance, method="lower")), floor)
-            if len(own)
-            else floor
-            for own in by_class
-        ]
+    def least(values: NDArray[np.float64], *, floor: float) -> float:
+        found = np.quantile(values, 1 - acceptance, method="lower") if len(values) else floor
+        return max(float(found), floor)
 
-    confidence = least(scores.label_confidence, 1 / num_classes)
-    realism = least(scores.realism, 0.0)
-    return [Thresholds(c, r) for c, r in zip(confidence, realism, strict=True)]
+    by_class = [labels == label for label in range(num_classes)]
+    return [
+        Thresholds(
+            least(scores.label_confidence[own], floor=1 / num_classes),
+            least(scores.realism[own], floor=0.0),
+        )
+        for own in by_class
+    ]
 
 
 def near_duplicate_distances(

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from ganaug.evaluation.arms import (
     score_runs,
     train_arm,
 )
+from ganaug.evaluation.batches import Labels
 from ganaug.evaluation.classical import ClassicalAugmentation
 from ganaug.evaluation.classifier import Classifier, TrainedFeatures
 from ganaug.evaluation.features import CachedFeatures, FeatureExtractor, Features, ImageNetFeatures
@@ -44,6 +45,21 @@ from ganaug.thumbnails import NAME as THUMBNAILS
 from ganaug.thumbnails import thumbnails
 
 SCORED = ("val", "test")
+IMAGENET, LEARNED = "distances", "distances_trained"  # sections of metrics.json
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What is known before anything is decided."""
+
+    ratio: Ratio | None  # None without synthetic images
+    runs: pd.DataFrame  # as in `Evaluation`
+    distances: dict[str, dict[str, Any]]  # by feature space, as metrics.json calls it
+    memorisation: dict[str, dict[str, Any]]  # by feature space
+    pairs: list[dict[str, Any]]
+    train_labels: Labels
+    num_synthetic: int
+    fit_seconds: float
 
 
 @dataclass(frozen=True)
@@ -89,33 +105,15 @@ def evaluate(
     )
     with tempfile.TemporaryDirectory(prefix="ganaug-") as scratch:
         parts = read_parts(prepared, synthetic, scratch=Path(scratch))
-        real = {split: parts[split].rows for split in SPLITS}
-        check_no_leak(real, parts["synthetic"].rows)
-        spaces = {"thumbnails": extract(thumbnails, parts)}
-        check_no_near_duplicates(real, spaces["thumbnails"])
-        extractor = CachedFeatures(ImageNetFeatures(), cache)
-        spaces["imagenet"] = extract(extractor, parts)
-        sets = {
-            MAIN: {name: part.data for name, part in parts.items()},
-            SECOND: _linear_sets(parts, spaces["imagenet"], extractor, recipe, seed=seed),
-        }
-        extractor.drop_unused()
-        workers = num_workers or joblib.cpu_count()
-        ratio, runs = _train(sets, params, recipe=recipe, seed=seed, num_workers=workers)
-        fit_seconds = float(runs.pop(FIT_SECONDS).sum()) + (ratio.fit_seconds if ratio else 0.0)
-
-        def measured(network: FeatureExtractor, own: Mapping[str, Features]) -> dict[str, Any]:
-            facts = {"name": network.name, "weights_sha256": network.weights_sha256}
-            found = measure_distances(own, parts, classes, seed=seed)
-            return {"extractor": facts} | found
-
-        with ThreadPoolExecutor(max_workers=1) as pool:  # the fit takes one core of two
-            fitting = pool.submit(_learned_features, sets[MAIN], recipe, seed=seed)
-            memorisation = measure_copying(spaces, parts, confidence=params.confidence, seed=seed)
-            pairs = describe_pairs(spaces["imagenet"], parts["train"].rows, parts["synthetic"].rows)
-            distances = {"distances": measured(extractor, spaces["imagenet"])}
-            learned, seconds = fitting.result()
-        distances["distances_trained"] = measured(learned, extract(learned, parts))
+        measured = _measure(
+            parts,
+            params,
+            recipe=recipe,
+            seed=seed,
+            cache=cache,
+            num_workers=num_workers or joblib.cpu_count(),
+        )
+    runs = measured.runs
     found = {
         fraction: summarise_networks(
             runs[runs["fraction"] == fraction], classes, confidence=params.confidence, seed=seed
@@ -123,33 +121,114 @@ def evaluate(
         for fraction in params.fractions
     }
     networks = found[1.0]
-    made, floor = (distances["distances"][side]["classes"] for side in ("synthetic", "floor"))
-    evidence = Evidence(
-        deltas={net: at(facts["deltas"], "test") for net, facts in networks.items()},
-        recall_change_pp={net: facts["recall_change_pp"] for net, facts in networks.items()},
-        memorisation=memorisation,
-        precision={name: (made[name]["precision"], floor[name]["precision"]) for name in classes},
-        ratio=ratio.chosen if ratio else 0.0,
-        empty=unfilled_classes(synthetic),
-        num_synthetic=len(parts["synthetic"].rows),
+    verdict = _judge(
+        networks, measured, params=params, classes=classes, empty=unfilled_classes(synthetic)
     )
-    margins = Margins(params.harm_margin_pp, params.recall_margin_pp, params.confidence)
-    verdict = decide(evidence, margins)
-    verdict |= {"ratio": ratio and ratio.to_dict(), "num_seeds": params.num_seeds}
     metrics = {
         "arms": networks[MAIN]["arms"],
         "deltas": networks[MAIN]["deltas"],
         SECOND: {what: networks[SECOND][what] for what in ("arms", "deltas")},
-        "learning_curve": learning_curve(found, parts["train"].data.labels),
-        **distances,
-        "memorisation": memorisation | {"thumbnails_space": THUMBNAILS},
+        "learning_curve": learning_curve(found, measured.train_labels),
+        **measured.distances,
+        "memorisation": measured.memorisation | {"thumbnails_space": THUMBNAILS},
         "classical_augmentation": ClassicalAugmentation(
             prepared.symmetries, params.classical, seed=0
         ).to_dict(),
     }
     return Evaluation(
-        rounded(metrics), rounded(verdict), runs, rounded(pairs), fit_seconds + seconds
+        rounded(metrics), rounded(verdict), runs, rounded(measured.pairs), measured.fit_seconds
     )
+
+
+def _measure(
+    parts: Parts,
+    params: EvaluateParams,
+    *,
+    recipe: Recipe,
+    seed: int,
+    cache: Path,
+    num_workers: int,
+) -> _Measured:
+    """Check for leaks, train every classifier, and measure distances and copying.
+
+    Raises:
+        DatasetError: a test image has leaked.
+    """
+    real = {split: parts[split].rows for split in SPLITS}
+    check_no_leak(real, parts["synthetic"].rows)
+    spaces = {"thumbnails": extract(thumbnails, parts)}
+    check_no_near_duplicates(real, spaces["thumbnails"])
+    extractor = CachedFeatures(ImageNetFeatures(), cache)
+    spaces["imagenet"] = extract(extractor, parts)
+    sets = {
+        MAIN: {name: part.data for name, part in parts.items()},
+        SECOND: _linear_sets(parts, spaces["imagenet"], extractor, recipe, seed=seed),
+    }
+    extractor.drop_unused()
+    ratio, runs = _train(sets, params, recipe=recipe, seed=seed, num_workers=num_workers)
+    fit_seconds = float(runs.pop(FIT_SECONDS).sum()) + (ratio.fit_seconds if ratio else 0.0)
+    classes = recipe.class_names
+    with ThreadPoolExecutor(max_workers=1) as pool:  # the fit takes one core of two
+        fitting = pool.submit(_learned_features, sets[MAIN], recipe, seed=seed)
+        memorisation = measure_copying(spaces, parts, confidence=params.confidence, seed=seed)
+        pairs = describe_pairs(spaces["imagenet"], parts["train"].rows, parts["synthetic"].rows)
+        distances = {IMAGENET: _distances(extractor, spaces["imagenet"], parts, classes, seed=seed)}
+        learned, seconds = fitting.result()
+    distances[LEARNED] = _distances(learned, extract(learned, parts), parts, classes, seed=seed)
+    return _Measured(
+        ratio=ratio,
+        runs=runs,
+        distances=distances,
+        memorisation=memorisation,
+        pairs=pairs,
+        train_labels=parts["train"].data.labels,
+        num_synthetic=len(parts["synthetic"].rows),
+        fit_seconds=fit_seconds + seconds,
+    )
+
+
+def _judge(
+    networks: Mapping[str, Mapping[str, Any]],
+    measured: _Measured,
+    *,
+    params: EvaluateParams,
+    classes: Sequence[str],
+    empty: tuple[str, ...],
+) -> dict[str, Any]:
+    """The content of verdict.json; `networks` as by `summarise_networks`."""
+    evidence = Evidence(
+        deltas={net: at(facts["deltas"], "test") for net, facts in networks.items()},
+        recall_change_pp={net: facts["recall_change_pp"] for net, facts in networks.items()},
+        memorisation=measured.memorisation,
+        precision=_precision(measured.distances[IMAGENET], classes),
+        ratio=measured.ratio.chosen if measured.ratio else 0.0,
+        empty=empty,
+        num_synthetic=measured.num_synthetic,
+    )
+    margins = Margins(params.harm_margin_pp, params.recall_margin_pp, params.confidence)
+    ratio = measured.ratio and measured.ratio.to_dict()
+    return {**decide(evidence, margins), "ratio": ratio, "num_seeds": params.num_seeds}
+
+
+def _distances(
+    extractor: FeatureExtractor,
+    features: Mapping[str, Features],
+    parts: Parts,
+    classes: Sequence[str],
+    *,
+    seed: int,
+) -> dict[str, Any]:
+    """`measure_distances` in an extractor's space, which it names."""
+    facts = {"name": extractor.name, "weights_sha256": extractor.weights_sha256}
+    return {"extractor": facts} | measure_distances(features, parts, classes, seed=seed)
+
+
+def _precision(
+    distances: Mapping[str, Any], classes: Sequence[str]
+) -> dict[str, tuple[float | None, float | None]]:
+    """By class, of the synthetic images and of other real ones."""
+    made, floor = (distances[side]["classes"] for side in ("synthetic", "floor"))
+    return {name: (made[name]["precision"], floor[name]["precision"]) for name in classes}
 
 
 def _train(

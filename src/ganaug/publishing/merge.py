@@ -37,6 +37,7 @@ from ganaug.records import (
 from ganaug.shards import iter_images
 
 SCHEMA_VERSION = 2  # of the manifest and of the columns in the shards
+ORIGIN = ("generator_id", "latent", "ratio")  # of the synthetic images, None without them
 ROWS_AT_A_TIME = 65536  # metadata rows in memory, about 20 MB
 
 Files = dict[str, dict[str, Any]]  # entries of the manifest by file name
@@ -76,14 +77,10 @@ def merge_dataset(
     with atomic_folder(out) as folder:
         files = _list_real(real)
         _copy_shards(prepared, files, folder, real=real, stage="prepare")
-        added: Files = {}
-        if ships:
-            added = {
-                file: {**facts, "split": "train", "source": "synthetic"}
-                for file, facts in sorted(made["files"].items())
-            }
-            _copy_shards(synthetic, added, folder, real=real, stage="generate")
+        added = _list_synthetic(made) if ships else {}
         num_made = Counter[int]()
+        if ships:
+            _copy_shards(synthetic, added, folder, real=real, stage="generate")
         for file in added:
             num_made += _count_synthetic(
                 folder / file, made["generator_id"], real.classes, where=f"{synthetic / file}"
@@ -94,24 +91,13 @@ def merge_dataset(
             "classes": list(real.classes),
             "image_shape": [real.resolution, real.resolution, real.channels],
             "real_images": real.source,
-            "generator_id": made["generator_id"] if ships else None,
-            # image = f(generator, this law, class, seed)
-            "latent": {"std": made["latent_std"], "truncation": made["truncation"]}
-            if ships
-            else None,
+            **(_origin(made, verdict) if ships else dict.fromkeys(ORIGIN)),
             "decision": verdict["decision"],
-            # Synthetic images per real one in a batch, as the verdict measured them.
-            "ratio": verdict["ratio"]["measured"] if ships else None,
             "counts": _by_split(real, num_made),
             "files": files | added,
         }
-        write_text(render_card(manifest, verdict=verdict, made=made), folder / CARD)
-        write_json(describe_dataset(manifest), folder / CROISSANT)
-        policy = ClassicalAugmentation(real.symmetries, classical, seed=0).to_dict()
-        write_json(policy, folder / CLASSICAL)
-        beside = (CARD, CROISSANT, CLASSICAL)
-        manifest["documents"] = {file: sha256_file(folder / file) for file in beside}
-        write_json(manifest, folder / MANIFEST)
+        policy = ClassicalAugmentation(real.symmetries, classical, seed=0)
+        _write_documents(folder, manifest, verdict=verdict, made=made, policy=policy)
     return manifest
 
 
@@ -121,6 +107,41 @@ def _list_real(real: Prepared) -> Files:
         for split in SPLITS
         for path in real.shards(split)
     }
+
+
+def _list_synthetic(made: Mapping[str, Any]) -> Files:
+    return {
+        name: {**facts, "split": "train", "source": "synthetic"}
+        for name, facts in sorted(made["files"].items())
+    }
+
+
+def _origin(made: Mapping[str, Any], verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """Image = f(generator, law of the latent, class, seed); and how many to use."""
+    return {
+        "generator_id": made["generator_id"],
+        "latent": {"std": made["latent_std"], "truncation": made["truncation"]},
+        # Synthetic images per real one in a batch, as the verdict measured them.
+        "ratio": verdict["ratio"]["measured"],
+    }
+
+
+def _write_documents(
+    folder: Path,
+    manifest: dict[str, Any],
+    *,
+    verdict: Mapping[str, Any],
+    made: Mapping[str, Any],
+    policy: ClassicalAugmentation,
+) -> None:
+    """What lies beside the shards; the manifest comes last and takes the others' hashes."""
+    write_text(render_card(manifest, verdict=verdict, made=made), folder / CARD)
+    write_json(describe_dataset(manifest), folder / CROISSANT)
+    write_json(policy.to_dict(), folder / CLASSICAL)
+    manifest["documents"] = {
+        file: sha256_file(folder / file) for file in (CARD, CROISSANT, CLASSICAL)
+    }
+    write_json(manifest, folder / MANIFEST)
 
 
 def _ships_synthetic(verdict: Mapping[str, Any], on_reject: str) -> bool:
