@@ -3,26 +3,33 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export DVC_NO_ANALYTICS := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
+# A run needs 2.0 GB; tests and benchmarks add 0.5 GB (clusters, linters, an S3 server).
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) --editable .
 	@touch $@
 
-install: $(VENV)/installed ## make .venv and install the project with its pinned dependencies
+$(VENV)/developed: $(VENV)/installed
+	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/installed ## make .venv and install what a run needs
+develop: $(VENV)/developed ## the same, and what tests and benchmarks need
+release-check: $(VENV)/developed
 
 repro: $(VENV)/installed ## run the pipeline: dvc repro, then print the summary
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
-	@$(BIN)/python -m benchmarks.studies table
 	@$(BIN)/ganaug summary
 
-check: $(VENV)/installed ## lint and types
+check: $(VENV)/developed ## lint and types
 	$(BIN)/ruff format --check src pipeline tests benchmarks .ci
 	$(BIN)/ruff check src pipeline tests benchmarks .ci
 	$(BIN)/mypy
@@ -31,10 +38,10 @@ test: check ## lint, types, all tests with the slow ones (what CI runs)
 	$(BIN)/pytest
 	$(BIN)/pytest -m slow -n 0  # one after the other: they measure time and use both cores
 
-fast: $(VENV)/installed ## the quick tests only
+fast: $(VENV)/developed ## the quick tests only
 	$(BIN)/pytest
 
-bench: $(VENV)/installed ## benchmarks against named rivals; prints ratios (BENCH=name for one of them)
+bench: $(VENV)/developed ## benchmarks against named rivals; prints ratios (BENCH=name for one of them)
 	$(BIN)/python -m benchmarks $(BENCH)
 
 sweep: $(VENV)/installed ## train a grid as DVC experiments and rank them (GRID='train.lr=5e-4,1e-3 ...')
@@ -55,12 +62,13 @@ fresh: $(VENV)/installed ## fail if code or params changed since the committed d
 compare: $(VENV)/installed ## metrics, params and sample images as Markdown (BASE=main IMAGES=url-of-this-tree)
 	@$(BIN)/dvc metrics diff --md $(BASE)
 	@$(BIN)/dvc params diff --md $(BASE)
-	@for image in results/evaluate/figures/examples-*.png; do echo "![$$image]($(IMAGES)$$image)"; done
+	@for image in results/report/figures/examples-*.png; do echo "![$$image]($(IMAGES)$$image)"; done
 
 release-check: $(VENV)/installed ## after repro: load, export, push, clone, pull and verify data/augmented
-	@$(BIN)/python -m tests.release_check
+	@$(BIN)/python -m benchmarks.release_check
 
 remote: $(VENV)/installed ## take DVC_REMOTE (folder, s3://, gs://, ssh://) as the remote of this checkout
+	$(if $(filter s3://%,$(DVC_REMOTE)),$(INSTALL) --editable '.[s3]')
 	@$(BIN)/dvc remote add --local --force --default storage "$(DVC_REMOTE)"
 
 # Not --allow-missing: with it DVC neither makes what the remote lacks nor fails to push it.
@@ -83,4 +91,4 @@ record: table ## push data, then dvc.lock, results and README's table: as a comm
 clean: ## remove caches, saved training states and build leftovers; data and results stay
 	rm -rf .ganaug .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist dvc_plots
 
-.PHONY: help install repro check test fast bench sweep grids studies table fresh compare release-check remote publish consume record clean
+.PHONY: help install develop repro check test fast bench sweep grids studies table fresh compare release-check remote publish consume record clean

@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import generation, memory, prepare, publishing, quality, throughput
+from benchmarks import generation, memory, prepare, publishing, quality, throughput, verdict
 
 BENCHMARKS = {
     "generation": generation.main,
@@ -11,6 +11,7 @@ BENCHMARKS = {
     "prepare": prepare.main,
     "publishing": publishing.main,
     "quality": quality.main,  # half an hour: it trains
+    "verdict": verdict.main,  # minutes: it simulates
 }
 
 if __name__ == "__main__":

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganaug.config import Params, load_params
-from ganaug.evaluation.distances import per_class
-from ganaug.evaluation.features import ImageNetFeatures
 from ganaug.gan.architecture import build_generator
 from ganaug.gan.compute import choose_compute
 from ganaug.gan.sampling import sample
 from ganaug.preparing.prepare import prepare
 from ganaug.preparing.prepared import Prepared, read_prepared
+from ganaug.quality.distances import per_class
+from ganaug.quality.features import ImageNetFeatures
 from ganaug.shards import read_labelled
 from ganaug.sources.registry import load_source
 from pipeline.train import make_trainer, plan_job

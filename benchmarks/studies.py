@@ -1,4 +1,4 @@
-"""`make studies`: the whole pipeline with few training images: where synthetic ones pay.
+"""`make studies`: the whole pipeline on full, small and lopsided data: where synthetic images pay.
 
 Each study runs the stages of dvc.yaml in a folder of its own, on params.yaml with changes, and
 leaves results/studies/NAME.json; delete that to run it again. One that was stopped goes on with the
@@ -20,36 +20,46 @@ from ruamel.yaml import YAML
 
 from ganaug.config import change_params, load_params
 from ganaug.errors import GanaugError, run
-from ganaug.evaluation.verdict import MAIN, SECOND, SHIP
 from ganaug.fileio import atomic_file, read_json, sha256_file, write_json
 from ganaug.gan.checkpoints import fingerprint
+from ganaug.publishing.wording import HEADLINES, answers, interval, points
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params.yaml"
 RESULTS = ROOT / "results"
 SCRATCH = ROOT / ".ganaug" / "studies"
-STUDIES: dict[str, dict[str, Any]] = {
-    "elpv-10": {"prepare.source": "elpv", "prepare.resolution": 64, "train.kimg": 16},
-    "digits-10": {"prepare.source": "digits", "prepare.resolution": 16, "train.kimg": 20},
-}
-ALL = {
+ELPV: dict[str, Any] = {"prepare.source": "elpv", "prepare.resolution": 64}
+DIGITS: dict[str, Any] = {"prepare.source": "digits", "prepare.resolution": 16}
+TENTH: dict[str, Any] = {
     "prepare.train_fraction": 0.1,
-    "prepare.channels": 1,
-    # More than `evaluate.ratios` can use, since distances want them too.
     "generate.strategy": "ratio",
     "generate.amount": 4.0,
+}
+# 1:20 from the most frequent class to the rarest, each rarer by the same factor
+LONG_TAIL = {str(i): round(100 * 20 ** (-i / 9)) for i in range(10)}
+STUDIES: dict[str, dict[str, Any]] = {
+    "elpv-10": {**ELPV, **TENTH, "train.kimg": 16},
+    "elpv-long-tail": {**ELPV, "prepare.keep_train": {"mono-defective": 20, "poly-defective": 31}},
+    "digits": {**DIGITS, "train.kimg": 45},
+    "digits-10": {**DIGITS, **TENTH, "train.kimg": 20},
+    "digits-long-tail": {**DIGITS, "prepare.keep_train": LONG_TAIL, "train.kimg": 30},
+}
+ALL = {
+    "prepare.channels": 1,
     "prepare.keep_splits": None,
     "train.init_from": None,
 }
 STAGES = ("prepare", "train", "generate", "evaluate")
-ARMS = {"D-B": "over classical augmentation", "C-A": "over none"}
 MEASURES = ("kid", "precision", "recall", "density", "coverage")
 HEADS = (
     "data",
     "real training images",
-    "seeds",
-    *(f"{words}, {network}" for words in ARMS.values() for network in (MAIN, SECOND)),
-    "shipped",
+    "classifier",
+    "best without synthetic images",
+    "over plain training",
+    "best with them",
+    "what they add",
+    "verdict",
 )
 TABLE = re.compile(r"(?<=<!-- studies -->\n).*?(?=<!-- end of studies -->)", re.DOTALL)
 
@@ -100,16 +110,12 @@ def run_study(changes: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
 def findings(results: Path) -> dict[str, Any]:
     """What the stages' results say, in short."""
     metrics = read_json(results / "evaluate" / "metrics.json")
-    deltas = {MAIN: metrics["deltas"], SECOND: metrics[SECOND]["deltas"]}
+    verdict = read_json(results / "evaluate" / "verdict.json")
     return {
         "num_real": read_json(results / "prepare" / "metrics.json")["counts"],
         "num_synthetic": read_json(results / "generate" / "metrics.json")["accepted"],
-        "decision": read_json(results / "evaluate" / "verdict.json")["decision"],
-        "uplift": {
-            network: {arms: own[arms]["test"] for arms in ARMS if arms in own}
-            for network, own in deltas.items()
-        },
-        "learning_curve": metrics["learning_curve"],
+        "decision": verdict["decision"],
+        "networks": verdict["networks"],
         "class_mean": {
             part: {name: metrics["distances"][part]["class_mean"][name] for name in MEASURES}
             for part in ("synthetic", "floor")
@@ -132,24 +138,29 @@ def table(results: Path) -> str:
     studies = sorted((results / "studies").glob("*.json"))
     found: dict[str, dict[str, Any]] = {load_params(PARAMS).prepare.source: findings(results)}
     found |= {path.stem: read_json(path) for path in studies}
-    rows = [HEADS, ["---", *["---:"] * (len(HEADS) - 2), "---"]]
-    rows += [[name, *_cells(facts)] for name, facts in found.items()]
+    rows = [list(HEADS), ["---"] * len(HEADS)]
+    rows += [row for name, facts in found.items() for row in _rows(name, facts)]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def _cells(facts: Mapping[str, Any]) -> Iterator[str]:
-    uplift = facts["uplift"]
-    yield f"{sum(facts['num_real']['train'].values()):,}"
-    yield str(uplift[MAIN]["D-B"]["n"])
-    for arms in ARMS:
-        for network in (MAIN, SECOND):
-            delta = uplift[network].get(arms)
-            yield (
-                f"{delta['mean_pp']:+.1f} ({delta['low_pp']:+.1f} to {delta['high_pp']:+.1f})"
-                if delta
-                else "none made"
-            )
-    yield "yes" if facts["decision"] == SHIP else "no"
+def _rows(name: str, facts: Mapping[str, Any]) -> Iterator[list[str]]:
+    """A row for each classifier."""
+    num_real = f"{sum(facts['num_real']['train'].values()):,}"
+    for row in answers(facts):
+        yield [
+            name,
+            num_real,
+            row["network"],
+            row["without"],
+            _cell(row["plain_gain"]),
+            row["with"] or "none made",
+            _cell(row["uplift"]) if row["uplift"] else "none made",
+            HEADLINES[facts["decision"]],
+        ]
+
+
+def _cell(delta: Mapping[str, Any]) -> str:
+    return f"{points(delta['mean_pp'])} {interval(delta)}"
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from ganaug.gan.batches import RealBatches
 from ganaug.gan.compute import Compute, choose_compute
 from ganaug.gan.schedules import penalty_scale
 from ganaug.gan.step import Networks, Step
-from ganaug.gan.trainer import make_state
+from ganaug.gan.trainer import make_objective, make_state
 
 REPEATS = 20
 
@@ -49,7 +49,7 @@ def main() -> None:
     def step(number: int) -> None:
         Step(
             networks,
-            params,
+            make_objective(params),
             compute,
             stream,
             penalty_scale=penalty_scale(number, interval=params.penalty_interval),

@@ -1,4 +1,4 @@
-"""Stage merge: real and, if the verdict says so, synthetic shards -> the dataset that is published.
+"""Stage merge: real and synthetic shards -> the dataset that is published, as the verdict says.
 
 Params: merge, evaluate.classical. Writes: the shards, manifest.json and README.md (the dataset
 card) in one folder, and metrics.json: images per class and source, and the decision; beside it
@@ -29,7 +29,7 @@ def main(
     metrics: Annotated[Path, typer.Option(dir_okay=False, help="metrics.json to write.")],
     params: Annotated[Path, typer.Option(help="The parameter file.")] = Path("params.yaml"),
 ) -> None:
-    """Build the augmented dataset, or hand out the real images unchanged, as the verdict says."""
+    """Build the dataset; what the verdict recommends is what loads by default."""
     p = load_params(params)
     judged = read_json(verdict)
     with measured("merge", metrics.with_name("budget.json")):
@@ -38,13 +38,12 @@ def main(
             synthetic=synthetic,
             verdict=judged,
             out=out,
-            name=p.merge.name,
-            on_reject=p.merge.on_reject,
+            params=p.merge,
             classical=p.evaluate.classical,
         )
     write_json(merge_metrics(manifest), metrics)
     typer.echo(merge_summary(manifest, judged))
-    typer.echo(f"merge: dataset in {out}, report in {verdict.with_name('report.html')}")
+    typer.echo(f"merge: dataset in {out}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ run goes on.
 """
 
 import copy
-import inspect
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,28 +16,29 @@ import typer
 from dvclive.live import Live
 from numpy.typing import NDArray
 
+import ganaug
 from ganaug.budget import measured
 from ganaug.config import Params, load_params
 from ganaug.errors import TrainingError, run
-from ganaug.evaluation.features import ImageNetFeatures
-from ganaug.evaluation.validation import ValidationScore
-from ganaug.fileio import sha256_file
 from ganaug.gan.architecture import resolve_architecture
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.checkpoints import Checkpoints, fingerprint
 from ganaug.gan.compute import Compute, choose_compute
 from ganaug.gan.guards import collapsed_classes
 from ganaug.gan.networks import Architecture
+from ganaug.gan.origins import code_behind
 from ganaug.gan.snapshot import Snapshot, load_snapshot, save_snapshot
 from ganaug.gan.trainer import Observer, Trainer
 from ganaug.images import tile
 from ganaug.preparing.prepared import Prepared, read_prepared
-from ganaug.shards import read_labelled
+from ganaug.quality.features import ImageNetFeatures
+from ganaug.quality.validation import ValidationScore
+from ganaug.shards import read_labelled, read_rows
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 GRID_COLUMNS = 12
-GAN_CODE = Path(inspect.getfile(Trainer)).parent
+PACKAGE = Path(*ganaug.__path__)
 
 
 class LiveObserver:
@@ -134,6 +134,7 @@ def plan_job(p: Params, dataset: Prepared, states: Path) -> Job:
 
 def train(p: Params, job: Job, compute: Compute, *, out: Path, results: Path) -> None:
     """Train, write the snapshot, forget the checkpoints."""
+    rows, _ = read_rows(job.dataset.shards("train"))  # in the order of the images
     with Live(str(results), dvcyaml=None, save_dvc_exp=False, monitor_system=False) as live:
         observer = LiveObserver(live)
         result = make_trainer(p, job, compute, observer).run()
@@ -151,6 +152,7 @@ def train(p: Params, job: Job, compute: Compute, *, out: Path, results: Path) ->
             "init_from": started_from,
             "best": result.best,
         },
+        image_ids=rows["image_id"].tolist(),
     )
     job.checkpoints.clear()
     kid, seen = result.best["kid"], round(result.best["images_seen"])
@@ -209,10 +211,13 @@ def _load(
 
 
 def _identity(p: Params, dataset: Prepared, initial: Snapshot | None) -> dict[str, Any]:
-    """All that decides the outcome of training: another run must not take over its states."""
+    """All that decides the outcome of training: another run must not take over its states.
+
+    Device, precision and the number of processes are left out, so that a run may go on elsewhere.
+    """
     where = {"device", "devices", "num_nodes", "precision", "init_from"}
     return {
-        "code": {path.name: sha256_file(path) for path in sorted(GAN_CODE.glob("*.py"))},
+        "modules": code_behind(Path(__file__), PACKAGE),
         "seed": p.seed,
         "train": p.train.model_dump(mode="json", exclude=where),
         "init_from": None if initial is None else initial.generator_id,

@@ -15,10 +15,11 @@ from ruamel.yaml import YAML
 
 from ganaug.config import Params, load_params
 from ganaug.preparing.prepare import prepare
-from ganaug.preparing.prepared import read_prepared
+from ganaug.preparing.prepared import Prepared, read_prepared
 from tests.publishing.small_run import merge, write_run
 from tests.small_pipeline import dvc, make_clone
 from tests.toy_source import CLASSES, PER_CLASS, toy_source
+from tests.toy_synthetic import write_synthetic
 from tests.versioned import make_repo
 
 REPOSITORY = Path(__file__).parents[1]
@@ -145,3 +146,19 @@ def _processor_seconds() -> float:
     """Of all processes that this one has waited for."""
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     return spent.ru_utime + spent.ru_stime
+
+
+@pytest.fixture
+def prepared(prepared_folder) -> Prepared:
+    """The toy dataset: 16 x 16 px, two classes, 16 training images of each."""
+    return read_prepared(prepared_folder)
+
+
+@pytest.fixture
+def synthetic(tmp_path, prepared) -> Callable[..., Path]:
+    """Write data/synthetic from images and labels."""
+
+    def write(images, labels, **columns):
+        return write_synthetic(tmp_path / "synthetic", prepared, images, labels, **columns)
+
+    return write

@@ -20,10 +20,9 @@ TINY = {
     "generate.strategy": "ratio",
     "generate.filter_steps": 30,
     "generate.real_acceptance": 1.0,
-    "evaluate.num_seeds": 2,
+    "evaluate.num_repetitions": 2,
     "evaluate.num_steps": 20,
-    "evaluate.ratios": [0, 1],
-    "evaluate.fractions": [0.5, 1],
+    "evaluate.shares": [0.5],
 }
 
 

@@ -2,22 +2,32 @@ import json
 
 import albumentations
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.utils.data import DataLoader, Subset
 
-from ganaug.data import fetch, load_datasets, load_pandas, load_torch
+from ganaug.data import (
+    RecipeSampler,
+    TorchImages,
+    fetch,
+    load_datasets,
+    load_pandas,
+    load_torch,
+    recipe_weights,
+)
+from ganaug.downstream.classical import ClassicalAugmentation
+from ganaug.downstream.recipes import Recipe
 from ganaug.errors import DatasetError
-from ganaug.evaluation.classical import ClassicalAugmentation
 from ganaug.fileio import read_json, sha256_file
 from ganaug.images import decode_png, pixel_id
 from ganaug.records import FIELDS
-from tests.publishing.small_run import CLASSES, CLASSICAL, rewrite_synthetic
+from tests.publishing.small_run import CLASSES, CLASSICAL, make_old, merge, rewrite_synthetic
 from tests.versioned import AUGMENTED, forget_data, git, merge_again
 
 
 def digests(folder):
-    return {path.name: sha256_file(path) for path in folder.iterdir()}
+    return {path.name: sha256_file(path) for path in folder.rglob("*") if path.is_file()}
 
 
 def test_pandas_gives_all_columns_and_the_class_by_name(augmented):
@@ -30,9 +40,30 @@ def test_pandas_gives_all_columns_and_the_class_by_name(augmented):
 
 @pytest.mark.parametrize(("split", "number"), [("train", 12), ("val", 4), ("test", 4)])
 def test_real_rows_alone(augmented, split, number):
-    rows = load_pandas(augmented, split, real_only=True)
+    rows = load_pandas(augmented, split, config="real")
     assert set(rows["source"]) == {"real"}
-    assert len(rows) == len(load_torch(augmented, split, real_only=True)) == number
+    assert len(rows) == len(load_torch(augmented, split, config="real")) == number
+
+
+def test_each_config_loads_whatever_the_verdict_says(small_run):
+    merge(small_run, "undecided")
+    folder = small_run / "augmented"
+    for config, number in (("default", 12), ("real", 12), ("augmented", 18)):
+        assert len(load_pandas(folder, config=config)) == number
+        assert len(load_torch(folder, config=config)) == number
+        assert len(load_pandas(folder, "val", config=config)) == 4
+    merge(small_run, "undecided", on_reject="real_only")
+    for load in (load_pandas, load_torch):
+        with pytest.raises(DatasetError, match="no config 'augmented' in this dataset; there are"):
+            load(folder, config="augmented")
+
+
+def test_an_old_dataset_loads_as_it_was_measured(augmented):
+    make_old(augmented)
+    for config, number, share in (("default", 18, 0.5), ("real", 12, 0), ("augmented", 18, 0.5)):
+        train = load_torch(augmented, config=config)
+        assert len(train) == len(load_pandas(augmented, config=config)) == number
+        assert train.recipe == Recipe(balanced=False, share=share)
 
 
 def test_torch_gives_images_labels_and_weights_in_batches(augmented):
@@ -47,15 +78,118 @@ def test_torch_gives_images_labels_and_weights_in_batches(augmented):
     expected = np.stack([decode_png(png) for png in rows["image"]]).transpose(0, 3, 1, 2) / 255
     np.testing.assert_allclose(images.numpy(), expected, atol=1e-6)
     assert labels.tolist() == rows["label"].tolist()
-    assert weights.tolist() == pytest.approx(rows["weight"].tolist())
+    assert weights.tolist() == [1.0] * 12 + [0.5] * 6
 
 
-def test_synthetic_rows_count_as_much_as_the_verdict_measured(augmented):
-    rows = load_pandas(augmented)
-    total = rows.groupby("source")["weight"].sum()
-    assert read_json(augmented / "manifest.json")["ratio"] == 1.0
-    assert total["synthetic"] == pytest.approx(total["real"])
-    assert (load_pandas(augmented, real_only=True)["weight"] == 1).all()
+def test_the_recipe_that_did_best_comes_with_the_images(augmented):
+    recipes = read_json(augmented / "manifest.json")["recipes"]
+    for network in ("cnn", "linear"):
+        for config in ("default", "real", "augmented"):
+            train = load_torch(augmented, config=config, network=network)
+            assert train.recipe == Recipe(**recipes[network][config]["recipe"])
+    assert train.recipe == Recipe(share=0.25, weight=0.5)
+    with pytest.raises(DatasetError, match="no network 'vit' in this dataset; there are cnn, lin"):
+        load_torch(augmented, network="vit")
+
+
+def test_synthetic_rows_weigh_what_the_recipe_says(augmented):
+    assert (load_pandas(augmented)["weight"] == 1).all()
+    train = load_torch(augmented)
+    weights = torch.stack([train[row][2] for row in range(len(train))]).numpy()
+    assert (weights[train.synthetic] == 0.5).all()
+    assert (weights[~train.synthetic] == 1).all()
+
+
+def make_images(real, synthetic, recipe):
+    """Images of which only label and source matter, so many of each class."""
+    rows = pd.concat(
+        [
+            pd.DataFrame({"label": np.repeat(np.arange(len(numbers)), numbers), "source": source})
+            for source, numbers in (("real", real), ("synthetic", synthetic))
+        ],
+        ignore_index=True,
+    )
+    return rows, TorchImages(rows.assign(weight=1.0, image=b""), recipe)
+
+
+def drawn(images, **options):
+    """Label and source of each slot, [steps, slots]."""
+    batches = np.array(list(RecipeSampler(images, **options)))
+    return images.labels.numpy()[batches], images.synthetic[batches]
+
+
+@pytest.mark.parametrize("schedule", ["mix", "first"])
+@pytest.mark.parametrize("balanced", [True, False])
+def test_batches_hold_the_share_and_the_classes_of_the_recipe(balanced, schedule):
+    recipe = Recipe(balanced=balanced, share=0.25, schedule=schedule)
+    _, images = make_images((60, 30, 10), (40, 80, 20), recipe)
+    labels, synthetic = drawn(images, batch_size=20, num_steps=200)
+    assert labels.shape == (200, 20)
+    until = 140 if schedule == "first" else 200
+    assert (synthetic[:until].sum(axis=1) == 5).all()
+    assert not synthetic[until:].any()  # the last 30 % of the steps
+    law = np.array([1 / 3] * 3 if balanced else [0.6, 0.3, 0.1])
+    for part in (labels, labels[:until], labels[synthetic], labels[~synthetic]):
+        counts = np.bincount(part.ravel(), minlength=3) / part.size
+        np.testing.assert_allclose(counts, law, atol=0.01)
+
+
+def test_a_class_without_synthetic_images_takes_real_ones():
+    _, images = make_images((60, 30, 10), (0, 80, 0), Recipe(share=0.5))
+    labels, synthetic = drawn(images, batch_size=12, num_steps=100)
+    assert set(labels[synthetic]) == {1}
+    assert (np.bincount(labels.ravel()) == 400).all()
+    assert synthetic.sum() == pytest.approx(200, abs=2)  # half of its own slots
+
+
+def test_every_image_is_drawn_once_before_any_of_its_class_is_again():
+    _, images = make_images((6, 6), (4, 4), Recipe(share=0.4))
+    rows = np.concatenate(list(RecipeSampler(images, batch_size=10, num_steps=2)))
+    assert sorted(rows) == list(range(20))
+
+
+def test_batches_are_repeated_by_their_seed_and_real_alone_without_a_share(augmented):
+    train = load_torch(augmented, config="augmented")
+    first, again, other = (
+        list(RecipeSampler(train, batch_size=8, num_steps=20, seed=seed)) for seed in (0, 0, 1)
+    )
+    assert first == again != other
+    plain = RecipeSampler(train, batch_size=8, num_steps=20, recipe=Recipe(balanced=False))
+    assert len(plain) == 20
+    assert not train.synthetic[np.array(list(plain))].any()
+    images, labels, weights = next(iter(DataLoader(train, batch_sampler=plain)))
+    assert (len(images), len(labels), weights.tolist()) == (8, 8, [1.0] * 8)
+
+
+def test_a_share_of_images_that_are_not_there_is_refused(augmented):
+    train = load_torch(augmented, config="real")
+    with pytest.raises(DatasetError, match="no synthetic image, and the recipe asks for 25%"):
+        RecipeSampler(train, batch_size=8, num_steps=20, recipe=Recipe(share=0.25))
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+@pytest.mark.parametrize("schedule", ["mix", "first"])
+@pytest.mark.parametrize("made", [(40, 80, 20), (0, 80, 20)])
+def test_weights_for_all_rows_at_once_say_how_often_the_sampler_draws_them(
+    balanced, schedule, made
+):
+    recipe = Recipe(balanced=balanced, share=0.25, schedule=schedule, weight=0.5)
+    rows, images = make_images((60, 30, 10), made, recipe)
+    labels, synthetic = drawn(images, batch_size=20, num_steps=2000)
+    weights = recipe_weights(rows, recipe)
+    expected = pd.Series(weights / weights.sum()).groupby([rows["label"], rows["source"]]).sum()
+    slots = pd.DataFrame({"label": labels.ravel(), "synthetic": synthetic.ravel()})
+    counts = slots.groupby(["label", "synthetic"]).size()
+    counts = counts.mul(np.where(counts.index.get_level_values("synthetic"), 0.5, 1))
+    np.testing.assert_allclose(expected, counts / counts.sum(), atol=0.005)
+    assert weights[rows["source"] == "real"].mean() == pytest.approx(1)
+
+
+def test_pandas_gives_the_weights_of_a_network_where_it_is_named(augmented):
+    rows = load_pandas(augmented, network="linear")
+    recipe = load_torch(augmented, network="linear").recipe
+    assert rows["weight"].tolist() == pytest.approx(recipe_weights(rows, recipe).tolist())
+    assert (load_pandas(augmented, "val", network="linear")["weight"] == 1).all()
 
 
 def test_classical_augmentation_is_the_one_of_the_verdict(augmented):
@@ -100,7 +234,7 @@ def test_datasets_gives_decoded_images_in_three_splits(augmented, tmp_path, monk
     assert {n: len(p) for n, p in loaded.items()} == {"train": 18, "validation": 4, "test": 4}
     assert loaded["train"].features["label"].names == list(CLASSES)
     assert loaded["train"][17]["image"].size == (8, 8)
-    assert set(load_datasets(augmented, real_only=True)["train"]["source"]) == {"real"}
+    assert set(load_datasets(augmented, config="real")["train"]["source"]) == {"real"}
 
 
 def test_no_such_split_and_no_dataset_are_told(augmented, tmp_path):
@@ -121,6 +255,7 @@ def test_versions_are_fetched_once_each_and_whole(versioned, tmp_path):
     assert digests(old) == first
     assert digests(new) == digests(versioned / AUGMENTED) != first
     assert "synthetic" not in set(load_pandas(new)["source"])
+    assert len(load_pandas(new, config="augmented")) == len(load_pandas(old)) == 18
     forget_data(versioned)
     assert fetch("main", repo=str(versioned), cache=tmp_path / "cache") == new
 
@@ -141,6 +276,16 @@ def test_a_version_that_was_never_pushed_leaves_nothing_behind(versioned, tmp_pa
     with pytest.raises(DatasetError, match="is it pushed"):
         fetch("main", repo=str(versioned), cache=tmp_path / "cache")
     assert not any((tmp_path / "cache").glob("*"))
+
+
+def test_a_verdict_that_changes_its_mind_stores_no_shard_again(versioned):
+    def stored():
+        files = (versioned / ".dvc" / "cache" / "files").rglob("*")
+        return {path for path in files if path.is_file()}
+
+    before = stored()
+    merge_again(versioned, "undecided")
+    assert all(b"PAR1" not in path.read_bytes()[:4] for path in stored() - before)
 
 
 def test_another_synthetic_set_adds_its_own_bytes_to_the_cache_of_dvc(versioned):

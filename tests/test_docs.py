@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from benchmarks.consumers import run_section, section_of
 from benchmarks.studies import RESULTS, TABLE, table
 from ganaug.cli import app
 from ganaug.config import load_params
-from tests.consumers import run_section, section_of
 from tests.versioned import git
 
 REPOSITORY = Path(__file__).parents[1]

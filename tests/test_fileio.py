@@ -1,5 +1,9 @@
 import hashlib
 import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +101,80 @@ def test_sha256_is_of_the_bytes(tmp_path):
     content = bytes(range(256)) * 5000
     (tmp_path / "x").write_bytes(content)
     assert sha256_file(tmp_path / "x") == hashlib.sha256(content).hexdigest()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from ganaug.fileio import atomic_folder
+
+left = int(sys.argv[2])
+
+def dying(act):
+    def call(*arguments, **options):
+        global left
+        left -= 1
+        if left < 0:
+            os._exit(9)
+        return act(*arguments, **options)
+    return call
+
+with atomic_folder(Path(sys.argv[1])) as folder:
+    for name in "xyz":
+        (folder / name).write_text("new")
+    for name in ("mkdir", "rename", "replace", "rmdir", "unlink"):
+        setattr(os, name, dying(getattr(os, name)))
+"""
+
+
+def content(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()} if folder.exists() else None
+
+
+def test_a_kill_between_any_two_steps_leaves_the_old_folder_or_the_new(tmp_path):
+    old, new = dict.fromkeys("abc", "old"), dict.fromkeys("xyz", "new")
+    path, backup = tmp_path / "out", tmp_path / ".out.old"
+    found = []
+    for step in range(20):
+        shutil.rmtree(path, ignore_errors=True)
+        with atomic_folder(path) as folder:
+            for name, text in old.items():
+                (folder / name).write_text(text)
+        command = [sys.executable, "-c", KILLED, str(path), str(step)]
+        exit_code = subprocess.run(command, check=False).returncode
+        if exit_code == 0:
+            break
+        assert exit_code == 9
+        left = content(path) or content(backup)
+        assert left in (old, new)
+        assert content(backup) in (None, old)
+        with pytest.raises(KeyboardInterrupt), atomic_folder(path):
+            raise KeyboardInterrupt
+        assert content(path) == left  # put back
+        assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+        found.append(left)
+    assert exit_code == 0
+    assert content(path) == new
+    assert found == [old] * found.count(old) + [new] * found.count(new)
+    assert found.count(old) == 2  # before each of the two renames
+    assert found.count(new) > 3  # while the backup is removed
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_rename_that_fails_leaves_the_old_folder(tmp_path, monkeypatch, failing):
+    path = tmp_path / "out"
+    with atomic_folder(path) as folder:
+        (folder / "a").write_text("old")
+    renamed = []
+
+    def replace(self, target):
+        renamed.append(target)
+        if len(renamed) == failing:
+            raise OSError("no more inodes")
+        return self.rename(target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(OSError, match="no more inodes"), atomic_folder(path) as folder:
+        (folder / "a").write_text("new")
+    assert content(path) == {"a": "old"}
+    assert list(tmp_path.iterdir()) == [path]

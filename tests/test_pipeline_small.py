@@ -73,7 +73,7 @@ def test_summary_names_the_verdict_and_the_places(finished, monkeypatch):
     verdict = json.loads(Path("results/evaluate/verdict.json").read_text())
     assert verdict["sentence"] in output
     assert "data/augmented" in output
-    assert "results/evaluate/report.html" in output
+    assert "results/report/report.html" in output
 
 
 def test_sigkill_in_training_costs_only_time(finished):

@@ -8,6 +8,7 @@ from ganaug.errors import DatasetError, GanaugError
 from ganaug.fileio import read_json, write_json
 from ganaug.release import make_release, needed_bump
 from ganaug.shards import iter_rows, read_rows, write_shards
+from tests.publishing.small_run import make_old, rewrite_synthetic
 from tests.versioned import commit, git, make_repo, merge_again
 
 
@@ -33,7 +34,7 @@ def edit_manifest(folder, **changes):
 def test_the_tag_is_annotated_and_says_what_is_in_it(released):
     assert git(released, "cat-file", "-t", "augmented@v1.0.0").strip() == "tag"
     shown = git(released, "tag", "-n", "--list", "augmented@*")
-    assert "toy-augmented: 20 real and 0 synthetic images, ship_real_only" in shown
+    assert "toy-augmented: 20 real and 6 synthetic images (kept apart), ship_real_only" in shown
 
 
 def test_added_rows_take_a_minor_version(repo):
@@ -45,6 +46,59 @@ def test_added_rows_take_a_minor_version(repo):
     with pytest.raises(GanaugError, match=r"v1\.1\.0 6 rows were changed or removed: .* major"):
         make_release("minor", repo=repo)
     assert make_release("major", repo=repo) == "augmented@v2.0.0"
+
+
+def test_rows_that_are_kept_apart_count_as_rows(repo):
+    merge_again(repo, "undecided")
+    assert make_release("patch", repo=repo) == "augmented@v1.0.1"  # the same, in the same places
+    rewrite_synthetic(repo / "run", 9, images_seed=7)
+    merge_again(repo, "undecided")
+    with pytest.raises(GanaugError, match="6 rows were changed or removed: that takes --bump maj"):
+        make_release("minor", repo=repo)
+    merge_again(repo, "undecided", on_reject="real_only")
+    with pytest.raises(GanaugError, match="6 rows were changed or removed: that takes --bump maj"):
+        make_release("minor", repo=repo)
+    assert make_release("major", repo=repo) == "augmented@v2.0.0"
+    merge_again(repo, "undecided")
+    with pytest.raises(GanaugError, match="9 rows were added: that takes --bump minor"):
+        make_release("patch", repo=repo)
+    assert make_release("minor", repo=repo) == "augmented@v2.1.0"
+
+
+def test_the_last_version_may_be_one_without_configs(repo):
+    merge_again(repo, "ship")
+    make_old(repo / AUGMENTED)
+    commit(repo)
+    git(repo, "tag", "-a", "augmented@v1.1.0", "-m", "by an older ganaug")
+    merge_again(repo, "undecided")
+    with pytest.raises(GanaugError, match=r"v1\.1\.0 6 rows were changed or removed: .* major"):
+        make_release("minor", repo=repo)
+
+
+@pytest.mark.parametrize("decision", ["ship", "undecided"])
+def test_a_verdict_about_other_images_is_refused(repo, decision):
+    merge_again(repo, decision)
+    path = repo / "results" / "evaluate" / "verdict.json"
+    whole = read_json(path)
+    other = {
+        "judged nothing as train-synthetic-00000": {"files": {}},
+        "judged sha256 000000000000 as val-00000": {"files": {"val-00000.parquet": "0" * 64}},
+        "judged generator cdcd": {"generator_id": "cd" * 32},
+    }
+    for reason, changes in other.items():
+        judged = whole["judged"] | changes
+        if changes.get("files"):
+            judged["files"] = whole["judged"]["files"] | changes["files"]
+        elif "files" in changes:
+            judged["files"] = {
+                name: sha256
+                for name, sha256 in whole["judged"]["files"].items()
+                if "synthetic" not in name
+            }
+        write_json(whole | {"judged": judged}, path)
+        git(repo, "commit", "-q", "-a", "-m", "Another verdict")
+        with pytest.raises(DatasetError, match=reason):
+            make_release("major", repo=repo)
 
 
 def test_the_same_rows_beside_another_card_take_a_patch(repo):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.consumers import check_remote, s3_bucket
+from benchmarks.consumers import check_remote, s3_bucket
 
 pytestmark = pytest.mark.slow
 

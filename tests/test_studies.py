@@ -12,12 +12,20 @@ from ganaug.errors import GanaugError
 from ganaug.fileio import read_json, write_json
 from tests.small_pipeline import TINY
 
-DELTA = {"mean_pp": 1.26, "low_pp": -0.5, "high_pp": 3.0, "n": 7}
+DELTA = {"mean_pp": 1.26, "low_pp": -0.5, "high_pp": 3.0}
+CNN = {
+    "words": "a small CNN",
+    "without": {"words": "classes drawn equally often"},
+    "with": {"words": "20% synthetic"},
+    "plain_gain": DELTA,
+    "uplift": DELTA,
+    "recall_change_pp": {},
+}
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_studies_have_params_that_load_and_seeds_enough(name):
-    assert load_params(PARAMS, ALL | STUDIES[name]).evaluate.num_seeds >= 6
+    assert load_params(PARAMS, ALL | STUDIES[name]).evaluate.num_repetitions >= 6
 
 
 def test_a_stopped_study_goes_on_with_its_stage(tmp_path, monkeypatch):
@@ -45,15 +53,20 @@ def test_the_table_has_a_row_a_file_and_says_what_was_not_measured(tmp_path, mon
     facts = {
         "num_real": {"train": {"cat": 1000, "dog": 200}},
         "decision": "ship",
-        "uplift": {"cnn": {"D-B": DELTA, "C-A": DELTA}, "linear": {"D-B": DELTA}},
+        "networks": {"cnn": CNN | {"with": None, "uplift": None}},
     }
     write_json(facts, tmp_path / "studies" / "few.json")
-    monkeypatch.setattr(studies, "findings", lambda results: facts | {"decision": "no"})
+    monkeypatch.setattr(
+        studies,
+        "findings",
+        lambda results: facts | {"decision": "undecided", "networks": {"cnn": CNN}},
+    )
     monkeypatch.setattr(studies, "RESULTS", tmp_path)
     heads, _, own, few = table(tmp_path).splitlines()
     assert len(heads.split("|")) == len(few.split("|"))
-    assert own.startswith("| elpv | 1,200 | 7 | +1.3 (-0.5 to +3.0) |")
-    assert few.endswith("| none made | yes |")
+    assert own.startswith("| elpv | 1,200 | small CNN | classes drawn equally often | +1.3 [-0.5")
+    assert own.endswith("| 20% synthetic | +1.3 [-0.5, +3.0] | Undecided: ship the real images |")
+    assert few.endswith("| none made | none made | Ship |")
     readme = tmp_path / "README.md"
     readme.write_text("a\n<!-- studies -->\nold\n<!-- end of studies -->\nb\n")
     write_table(readme)
@@ -72,9 +85,8 @@ def test_a_study_runs_from_the_source_to_the_verdict(tmp_path, monkeypatch):
     studies.main(["tiny"])
     found = read_json(tmp_path / "results" / "studies" / "tiny.json")
     assert max(found["num_real"]["train"].values()) < 20
-    assert set(found["uplift"]) == {"cnn", "linear"}
-    assert {"low_pp", "high_pp"} <= set(found["uplift"]["cnn"]["D-B"])
-    assert [point["fraction"] for point in found["learning_curve"]] == [0.5, 1]
+    assert set(found["networks"]) == {"cnn", "linear"}
+    assert {"low_pp", "high_pp"} <= set(found["networks"]["cnn"]["uplift"])
     assert found["class_mean"]["floor"]["kid"] is not None
     assert set(found["seconds"]) == set(studies.STAGES)
     assert not list(Path(tmp_path / "scratch").iterdir())

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ganaug.thumbnails import thumbnails
+from ganaug.thumbnails import combine, flip, thumbnails
 
 
 def images(n=3, side=32, channels=1):
@@ -33,3 +33,16 @@ def test_noise_and_dimming_hardly_move_an_image():
 def test_a_flat_image_stays_flat_and_no_image_gives_no_row():
     assert np.abs(thumbnails(np.full((1, 16, 16, 1), 7, np.uint8))).max() == 0
     assert thumbnails(images(0)).shape == (0, 256)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_flipped_thumbnail_is_that_of_the_flipped_image(channels):
+    x = images(4, side=32, channels=channels)
+    for names, axes in (((), ()), (("hflip",), 2), (("vflip",), 1), (("hflip", "vflip"), (1, 2))):
+        expected = thumbnails(np.flip(x, axes))
+        np.testing.assert_allclose(flip(thumbnails(x), names), expected, atol=1e-6)
+
+
+def test_flips_combine():
+    assert combine(["vflip", "hflip"]) == [(), ("hflip",), ("vflip",), ("hflip", "vflip")]
+    assert combine([]) == [()]

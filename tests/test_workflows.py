@@ -34,12 +34,29 @@ def test_beyond_set_up_there_is_make_alone(path):
         assert target in TARGETS, command
 
 
+def plan(target, remote="/tmp/remote"):
+    """What make would run, were nothing installed yet."""
+    command = ["make", "--dry-run", "--always-make", target, f"DVC_REMOTE={remote}"]
+    return subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout
+
+
 def test_every_target_can_be_planned():
-    """`make --dry-run` knows what every target needs."""
-    for target in TARGETS:
-        plan = ["make", "--dry-run", "--always-make", target, "DVC_REMOTE=/tmp/remote"]
-        done = subprocess.run(plan, cwd=REPOSITORY, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    assert all(plan(target) for target in TARGETS)
+
+
+def test_a_run_needs_neither_developers_tools_nor_benchmarks():
+    for target in ("repro", "publish", "consume"):
+        assert "--editable .\n" in plan(target)
+        assert not re.search(r"\[dev\]|benchmarks|README", plan(target))
+    for target in ("test", "fast", "bench", "release-check"):
+        assert "[dev]" in plan(target)
+
+
+def test_a_remote_on_s3_gets_its_driver():
+    assert "[s3]" in plan("remote", "s3://bucket/path")
+    assert "[s3]" not in plan("remote")
 
 
 def test_targets_are_phony():

@@ -1,23 +1,15 @@
 """A small repository under git and DVC, with a merged dataset at data/augmented."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 from dvc.repo import Repo
 
+from benchmarks.consumers import git
 from ganaug.fileio import write_json
 from tests.publishing.small_run import merge, verdict, write_run
 
 AUGMENTED = "data/augmented"
-
-
-def git(folder: Path, *arguments: str) -> str:
-    who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
-    command = ["git", *who, *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def make_repo(folder: Path, decision: str = "ship") -> Path:
@@ -34,10 +26,10 @@ def make_repo(folder: Path, decision: str = "ship") -> Path:
     return folder
 
 
-def merge_again(folder: Path, decision: str = "ship") -> None:
+def merge_again(folder: Path, decision: str = "ship", *, on_reject: str = "keep_apart") -> None:
     """Merge what lies in run/, and commit it."""
-    merge(folder / "run", decision, out=folder / AUGMENTED)
-    write_json(verdict(decision), folder / "results" / "evaluate" / "verdict.json")
+    merge(folder / "run", decision, out=folder / AUGMENTED, on_reject=on_reject)
+    write_json(verdict(decision, folder / "run"), folder / "results" / "evaluate" / "verdict.json")
     commit(folder)
 
 

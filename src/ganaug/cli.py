@@ -38,7 +38,7 @@ def summary(
     verdict = results / "evaluate" / "verdict.json"
     typer.echo(merge_summary(read_json(augmented / "manifest.json"), read_json(verdict)))
     typer.echo(f"dataset: {augmented}")
-    typer.echo(f"report:  {results / 'evaluate' / 'report.html'}")
+    typer.echo(f"report:  {results / 'report' / 'report.html'}")
 
 
 @app.command()
@@ -151,13 +151,16 @@ def verify(
 def export(
     layout: Annotated[str, typer.Option("--format", help="imagefolder | csv | webdataset.")],
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder to write to.")],
+    config: Annotated[
+        str, typer.Option(help="default (what the verdict recommends) | real | augmented.")
+    ] = "default",
     dataset: Annotated[Path, typer.Option(help="The merged dataset.")] = Path("data/augmented"),
 ) -> None:
     """Write the dataset as class folders, WebDataset tars, or images and a table."""
     from ganaug.publishing.export import export_dataset
 
-    number = export_dataset(dataset, out, layout=layout)
-    typer.echo(f"{number} images as {layout} -> {out}")
+    number = export_dataset(dataset, out, layout=layout, config=config)
+    typer.echo(f"{number} images of the config {config} as {layout} -> {out}")
 
 
 @app.command()

@@ -190,41 +190,38 @@ class ClassicalParams(_Section):
 class EvaluateParams(_Section):
     """How the verdict is measured."""
 
-    num_seeds: Annotated[int, Field(ge=2)]
+    networks: Annotated[tuple[Literal["cnn", "linear", "efficientnet"], ...], Field(min_length=1)]
+    num_repetitions: Annotated[int, Field(ge=2)]
     num_steps: Count
-    batch_size: Count
+    batch_size: Annotated[int, Field(ge=2)]
     lr: Positive
-    ratios: tuple[NotNegative, ...]
-    fractions: tuple[Share, ...]
+    shares: Annotated[tuple[OpenFraction, ...], Field(min_length=1)]
     confidence: OpenFraction
-    harm_margin_pp: NotNegative
+    harm_margin_pp: Positive
     recall_margin_pp: NotNegative
     classical: ClassicalParams
 
-    @field_validator("ratios")
+    @field_validator("networks", "shares")
     @classmethod
-    def _must_hold_none_and_some(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
-        if 0 not in ratios or not any(ratios) or len(set(ratios)) < len(ratios):
-            raise ValueError(
-                f"{list(ratios)}: needs 0, which is shipping none, and a number above it, each once"
-            )
-        return ratios
+    def _must_name_each_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        if list(values) != sorted(set(values), key=values.index):
+            raise ValueError(f"{list(values)}: each once")
+        return values
 
-    @field_validator("fractions")
+    @field_validator("shares")
     @classmethod
-    def _must_end_with_all(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
-        if list(fractions) != sorted(set(fractions)) or 1 not in fractions:
-            raise ValueError(
-                f"{list(fractions)}: must rise to 1, since the verdict is about all real images"
-            )
-        return fractions
+    def _must_rise(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        if list(shares) != sorted(shares):
+            raise ValueError(f"{list(shares)}: must rise")
+        return shares
 
 
 class MergeParams(_Section):
-    """What leaves the pipeline when the verdict is no."""
+    """What leaves the pipeline, and how when the verdict does not ship the synthetic images."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
-    on_reject: Literal["real_only", "fail"]
+    on_reject: Literal["keep_apart", "real_only", "fail"]
+    published: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None
 
 
 class Params(_Section):

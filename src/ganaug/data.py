@@ -1,7 +1,12 @@
 """Open a merged dataset, from a folder or from a version under DVC, with the tool at hand.
 
+A dataset has three configs: `default` is what the verdict recommends, `real` has no synthetic
+image, and `augmented` has them all, whatever the verdict says; it is absent where there are none.
+
 folder = fetch("augmented@v1.2.0", repo="https://git.example.org/solar-cells")
 train = load_torch(folder, classical=True)
+batches = RecipeSampler(train, batch_size=32, num_steps=600)
+loader = DataLoader(train, batch_sampler=batches)
 """
 
 from collections.abc import Iterator
@@ -10,16 +15,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from ganaug.downstream.batches import Pool, draw_batches, one_hot
+from ganaug.downstream.classical import ClassicalAugmentation
+from ganaug.downstream.recipes import SYNTHETIC_UNTIL, Recipe
 from ganaug.errors import DatasetError, GanaugError, one_line
-from ganaug.evaluation.classical import ClassicalAugmentation
 from ganaug.fileio import read_json
 from ganaug.images import decode_png
 from ganaug.publishing.card import HUB_SPLITS
-from ganaug.publishing.manifest import CLASSICAL, read_manifest, shards_of
+from ganaug.publishing.manifest import CLASSICAL, read_manifest, recipe_of, shards_of
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -73,38 +82,72 @@ def dvc_version(rev: str, *, repo: str = ".") -> Iterator["DVCFileSystem"]:
         ) from None
 
 
-def load_pandas(folder: Path, split: str = "train", *, real_only: bool = False) -> pd.DataFrame:
+def load_pandas(
+    folder: Path, split: str = "train", *, config: str = "default", network: str | None = None
+) -> pd.DataFrame:
     """A split as a frame: the columns of `records`, `image` as PNG bytes, `class` by name.
 
-    The weights make all synthetic rows count as much as the verdict measured: its ratio times the
-    real ones.
-
+    Args:
+        folder: the merged dataset.
+        split: train, val or test.
+        config: default, real or augmented.
+        network: of the verdict, say "linear". For learners that take all rows at once: `weight`
+            then makes classes and synthetic rows of train count as much as in the recipe that did
+            best with this network. Without it, the weights are those of the shards, 1.
     Raises:
-        DatasetError: `folder` is no merged dataset, or there is no such split.
+        DatasetError: `folder` is no merged dataset, or there is no such split, config or network.
     """
     manifest = read_manifest(folder)
-    shards = shards_of(folder, manifest, split, real_only=real_only)
+    shards = shards_of(folder, manifest, split, config=config)
     rows = pd.concat(map(pd.read_parquet, shards), ignore_index=True)
-    synthetic = rows["source"] == "synthetic"
-    if synthetic.any():
-        rows.loc[synthetic, "weight"] *= manifest["ratio"] * (~synthetic).sum() / synthetic.sum()
+    if network is not None and split == "train":
+        recipe = Recipe(**recipe_of(manifest, config, network=network))
+        rows["weight"] *= recipe_weights(rows, recipe).astype("float32")
     rows["image"] = rows["image"].str.get("bytes")
     rows["class"] = rows["label"].map(dict(enumerate(manifest["classes"])))
     return rows
 
 
+def recipe_weights(rows: pd.DataFrame, recipe: Recipe) -> NDArray[np.float64]:
+    """How often a recipe draws each row, times its weight in the loss; real rows have the mean 1.
+
+    Args:
+        rows: with label and source, real ones among them.
+        recipe: law of classes, share, schedule and weight.
+    Returns:
+        [N] above 0, or 0 for synthetic rows that the recipe never draws.
+    """
+    labels, synthetic = rows["label"].to_numpy(), (rows["source"] == "synthetic").to_numpy()
+    num_real = np.bincount(labels[~synthetic], minlength=labels.max() + 1)
+    num_synthetic = np.bincount(labels[synthetic], minlength=len(num_real))
+    law = (num_real > 0) / (num_real > 0).sum() if recipe.balanced else num_real / num_real.sum()
+    share = recipe.share * (SYNTHETIC_UNTIL if recipe.schedule == "first" else 1.0)
+    shares = np.where(num_synthetic > 0, share, 0.0)  # other classes keep the real ones
+    of_real = law * (1 - shares) / np.maximum(num_real, 1)
+    of_synthetic = law * shares * recipe.weight / np.maximum(num_synthetic, 1)
+    weights = np.where(synthetic, of_synthetic[labels], of_real[labels])
+    scaled: NDArray[np.float64] = weights / weights[~synthetic].mean()
+    return scaled
+
+
 class TorchImages(torch.utils.data.Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Images [C, H, W] float32 in [0, 1], labels int64, weights of the rows in the loss float32.
 
+    A synthetic row weighs what the recipe says; how often it is drawn is `RecipeSampler`'s matter.
     The PNGs lie in memory. With `augment`, each image is changed by it whenever it is asked for,
     drawn from torch's generator: epochs differ, with workers too, and `torch.manual_seed` repeats
     them.
     """
 
-    def __init__(self, rows: pd.DataFrame, augment: ClassicalAugmentation | None = None) -> None:
+    def __init__(
+        self, rows: pd.DataFrame, recipe: Recipe, augment: ClassicalAugmentation | None = None
+    ) -> None:
+        self.recipe = recipe
+        self.synthetic = (rows["source"] == "synthetic").to_numpy()
+        self.labels = torch.tensor(rows["label"].to_numpy("int64"))
+        weights = rows["weight"].to_numpy("float32") * np.where(self.synthetic, recipe.weight, 1)
+        self._weights = torch.tensor(weights, dtype=torch.float32)
         self._images = rows["image"].tolist()
-        self._labels = torch.tensor(rows["label"].to_numpy("int64"))
-        self._weights = torch.tensor(rows["weight"].to_numpy("float32"))
         self._augment = augment
 
     def __len__(self) -> int:
@@ -116,33 +159,102 @@ class TorchImages(torch.utils.data.Dataset[tuple[Tensor, Tensor, Tensor]]):
             self._augment.reseed(int(torch.randint(2**62, ())))
             pixels = self._augment(pixels[None])[0]
         image = torch.tensor(pixels).permute(2, 0, 1) / 255
-        return image, self._labels[index], self._weights[index]
+        return image, self.labels[index], self._weights[index]
+
+
+class RecipeSampler(torch.utils.data.Sampler[list[int]]):
+    """Batches of row numbers as the verdict drew them: a `batch_sampler` for a DataLoader.
+
+    The slots of a batch go to the classes by the recipe's law: each equally often, or as in the
+    real images. A share of the slots is synthetic, in every batch or in the first 70 % of the
+    steps; a class without synthetic images takes real ones. The recipe's mixup and soft labels are
+    up to the training loop.
+    """
+
+    def __init__(
+        self,
+        images: TorchImages,
+        *,
+        batch_size: int,
+        num_steps: int,
+        seed: int = 0,
+        recipe: Recipe | None = None,
+    ) -> None:
+        """Plan the batches.
+
+        Args:
+            images: the split train.
+            batch_size: slots of a batch, real and synthetic together.
+            num_steps: of the whole training, which the schedule needs to know.
+            seed: another one gives other batches.
+            recipe: in place of the one that did best with these images.
+        Raises:
+            DatasetError: the recipe has a share of synthetic images, and there are none.
+        """
+        self._images, self._recipe = images, recipe or images.recipe
+        if self._recipe.share and not images.synthetic.any():
+            raise DatasetError(
+                f"there is no synthetic image, and the recipe asks for {self._recipe.share:.0%} "
+                "of each batch; load another config or give another recipe"
+            )
+        self._batch_size, self._num_steps, self._seed = batch_size, num_steps, seed
+
+    def __len__(self) -> int:
+        return self._num_steps
+
+    def __iter__(self) -> Iterator[list[int]]:
+        synthetic = self._images.synthetic
+        real, made = self._pool(~synthetic), self._pool(synthetic)
+        batches = draw_batches(
+            real,
+            made if self._recipe.share else None,
+            recipe=self._recipe,
+            batch_size=self._batch_size,
+            num_steps=self._num_steps,
+            seed=self._seed,
+        )
+        for batch in batches:
+            yield batch.images.tolist()
+
+    def _pool(self, wanted: NDArray[np.bool_]) -> Pool:
+        """Row numbers in place of images: the batches of the verdict, unread."""
+        labels = self._images.labels.numpy()
+        unused = one_hot(np.zeros_like(labels), 1)
+        return Pool(np.arange(len(labels)), labels, unused, np.flatnonzero(wanted))
 
 
 def load_torch(
-    folder: Path, split: str = "train", *, real_only: bool = False, classical: bool = False
+    folder: Path,
+    split: str = "train",
+    *,
+    config: str = "default",
+    network: str = "cnn",
+    classical: bool = False,
 ) -> TorchImages:
-    """A split for a torch DataLoader.
+    """A split for a torch DataLoader; `RecipeSampler` gives the batches of train.
 
     Args:
         folder: the merged dataset.
         split: train, val or test.
-        real_only: leave synthetic rows out.
+        config: default, real or augmented.
+        network: of the verdict, whose best recipe with this config becomes `recipe` of the result.
         classical: change images by the classical policy that the verdict compared with.
     Raises:
-        DatasetError: `folder` is no merged dataset, or there is no such split.
+        DatasetError: `folder` is no merged dataset, or there is no such split, config or network.
     """
-    rows = load_pandas(folder, split, real_only=real_only)
+    recipe = Recipe(**recipe_of(read_manifest(folder), config, network=network))
+    rows = load_pandas(folder, split, config=config)
     if not classical:
-        return TorchImages(rows)
-    return TorchImages(rows, ClassicalAugmentation.from_dict(read_json(folder / CLASSICAL)))
+        return TorchImages(rows, recipe)
+    policy = ClassicalAugmentation.from_dict(read_json(folder / CLASSICAL))
+    return TorchImages(rows, recipe, policy)
 
 
-def load_datasets(folder: Path, *, real_only: bool = False) -> "DatasetDict":
+def load_datasets(folder: Path, *, config: str = "default") -> "DatasetDict":
     """All splits for Hugging Face `datasets`: train, validation and test.
 
     Raises:
-        DatasetError: `folder` is no merged dataset.
+        DatasetError: `folder` is no merged dataset, or there is no such config.
         GanaugError: `datasets` is not installed.
     """
     try:
@@ -153,7 +265,7 @@ def load_datasets(folder: Path, *, real_only: bool = False) -> "DatasetDict":
         ) from None
     manifest = read_manifest(folder)
     files = {
-        hub: [str(path) for path in shards_of(folder, manifest, split, real_only=real_only)]
+        hub: [str(path) for path in shards_of(folder, manifest, split, config=config)]
         for split, hub in HUB_SPLITS.items()
     }
     return load_dataset("parquet", data_files={hub: paths for hub, paths in files.items() if paths})

@@ -31,24 +31,35 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Give an empty temporary folder beside `path`; on success it takes the place of `path`.
 
-    What an earlier, killed run left behind, here or at the temporary name, is removed first.
+    No folder is renamed over a full one, so the old one steps aside for a moment. A run that is
+    killed just then leaves it at the backup name, and the next call puts it back. What lies at the
+    backup name is always whole, what lies at the temporary name never needed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary, backup = path.with_name(f".{path.name}.tmp"), path.with_name(f".{path.name}.old")
+    _tidy(path, temporary, backup)
     temporary.mkdir()
     try:
         yield temporary
         if path.exists():
-            shutil.rmtree(path)
+            path.replace(backup)
         temporary.replace(path)
     finally:
+        _tidy(path, temporary, backup)
+
+
+def _tidy(path: Path, temporary: Path, backup: Path) -> None:
+    """Put the backup back if nothing is in its place; remove all else."""
+    shutil.rmtree(temporary, ignore_errors=True)
+    if backup.exists():
+        # Removed under the temporary name: half removed, it must not pass for a backup.
+        backup.replace(temporary if path.exists() else path)
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Bytes inside a file, read by `bytes(span)`: who knows of many need not hold them."""
+    """A place inside a file. `bytes(span)` reads it, so many spans take little memory."""
 
     path: Path
     start: int

@@ -7,30 +7,33 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 LINES_PER_RUN = 20  # plain lines of a whole run when piped, besides notes
+FIRST_LINE = 1000  # units before the first plain line where the total is not known; then the double
 
 
 class ProgressReport:
-    """Report progress through `total` units, say images.
+    """Report progress through `total` units, say images; None where nobody knows how many come.
 
     Used as a context manager; `advance` counts, `note` says one line that stays.
     """
 
-    def __init__(self, title: str, *, total: int, unit: str = "images", start: int = 0) -> None:
+    def __init__(
+        self, title: str, *, total: int | None, unit: str = "images", start: int = 0
+    ) -> None:
         self._title, self._total, self._unit = title, total, unit
         self._done = self._first = start
         self._began = time.monotonic()
-        self._next_line = start + max(1, total // LINES_PER_RUN)
+        self._next_line = self._plan_line()
         console = Console(file=sys.stderr)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[rate]}"),
+            TextColumn("{task.fields[state]}"),
             TimeRemainingColumn(),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task(title, total=total, completed=start, rate="")
+        self._task = self._bar.add_task(title, total=total, completed=start, state=self._count())
 
     def __enter__(self) -> "ProgressReport":
         self._bar.start()
@@ -48,18 +51,30 @@ class ProgressReport:
     def advance(self, count: int = 1) -> None:
         """Count `count` more units."""
         self._done += count
-        self._bar.update(self._task, advance=count, rate=self._describe_speed())
-        if self._bar.disable and self._done >= min(self._next_line, self._total):
-            self._next_line = self._done + max(1, self._total // LINES_PER_RUN)
-            self.note(f"{self._done}/{self._total} {self._unit}, {self._describe_rate()}")
+        self._bar.update(self._task, advance=count, state=f"{self._count()} {self._speed()}")
+        if self._bar.disable and self._done >= self._next_line:
+            self._next_line = self._plan_line()
+            self.note(f"{self._count()} {self._unit}, {self._describe_rate()}")
+
+    def _plan_line(self) -> int:
+        """After how many units the next plain line is due."""
+        if self._total is None:
+            return max(FIRST_LINE, 2 * self._done)
+        step = max(1, self._total // LINES_PER_RUN)
+        return max(min(self._done + step, self._total), self._done + 1)
+
+    def _count(self) -> str:
+        return f"{self._done}" if self._total is None else f"{self._done}/{self._total}"
 
     def _describe_rate(self) -> str:
         if not self.rate:
             return "starting"
+        if self._total is None:
+            return self._speed()
         minutes, seconds = divmod(round(max(0, self._total - self._done) / self.rate), 60)
-        return f"{self._describe_speed()}, {minutes}:{seconds:02d} left"
+        return f"{self._speed()}, {minutes}:{seconds:02d} left"
 
-    def _describe_speed(self) -> str:
+    def _speed(self) -> str:
         if 0 < self.rate < 1:
             return f"{1 / self.rate:.1f} s each"
         return f"{self.rate:.1f} {self._unit}/s"

@@ -1,7 +1,8 @@
 """A version of the dataset: an annotated tag in GTO's format, once every promise is checked.
 
 What a version number must say is Croissant's rule: the same rows packed anew are a patch, new rows
-beside the old ones a minor version, old rows changed or gone a major one.
+beside the old ones a minor version, old rows changed or gone a major one. It holds for what loads
+by default and for all that travels, synthetic images that are kept apart included.
 """
 
 import subprocess
@@ -18,9 +19,11 @@ from numpy.typing import NDArray
 from ganaug.data import AUGMENTED, dvc_version
 from ganaug.errors import DatasetError, GanaugError
 from ganaug.fileio import read_json
-from ganaug.publishing.manifest import MANIFEST
+from ganaug.publishing.judged import require_judged
+from ganaug.publishing.manifest import MANIFEST, configs_of
 from ganaug.publishing.merge import merge_metrics
 from ganaug.publishing.verify import verify_dataset
+from ganaug.records import SOURCES
 from ganaug.shards import read_rows
 
 ARTIFACT = "augmented"  # as dvc.yaml names it
@@ -47,17 +50,26 @@ def make_release(bump: str, *, repo: Path) -> str:
         raise GanaugError(f"--bump {bump}: not one of {', '.join(FIRST)}")
     _require_committed(repo)
     manifest = verify_dataset(repo / AUGMENTED)
-    if read_json(repo / VERDICT).get("decision") != manifest["decision"]:
-        raise DatasetError(f"{VERDICT} is not the verdict of {AUGMENTED}; run `make repro`")
+    _require_verdict(repo, manifest)
     version: dict[str, Any] = {"version": FIRST[bump]}
     with suppress(ArtifactNotFound):
         last = gto.api.find_latest_version(str(repo), ARTIFACT)
         version = {f"bump_{bump}": True}
         _require_enough(bump, repo, manifest, tag=f"{ARTIFACT}@{last.version}")
-    message = "{name}: {num_real} real and {num_synthetic} synthetic images, {decision}"
+    message = (
+        "{name}: {num_real} real and {num_synthetic} synthetic images ({synthetic}), {decision}"
+    )
     message = message.format_map(manifest | merge_metrics(manifest))
     made = gto.api.register(str(repo), ARTIFACT, "HEAD", message=message, **version)
     return str(made.tag)
+
+
+def _require_verdict(repo: Path, manifest: dict[str, Any]) -> None:
+    """The committed verdict decided as the dataset says, and judged these very shards."""
+    verdict = read_json(repo / VERDICT)
+    if verdict.get("decision") != manifest["decision"]:
+        raise DatasetError(f"{VERDICT} is not the verdict of {AUGMENTED}; run `make repro`")
+    require_judged(verdict, generator_id=manifest["generator_id"], files=manifest["files"])
 
 
 def _require_committed(repo: Path) -> None:
@@ -84,26 +96,34 @@ def _require_committed(repo: Path) -> None:
 
 
 def _require_enough(bump: str, repo: Path, manifest: dict[str, Any], *, tag: str) -> None:
-    with dvc_version(tag, repo=str(repo)) as files, TemporaryDirectory() as scratch:
-        files.get_file(f"{AUGMENTED}/{MANIFEST}", f"{scratch}/{MANIFEST}")
-        before = read_json(Path(scratch) / MANIFEST)
+    """The bump says at least what has changed in what loads by default, and in all that travels."""
+    bumps, found = list(FIRST), []
+    with dvc_version(tag, repo=str(repo)) as files, TemporaryDirectory() as name:
+        scratch = Path(name)
+        files.get_file(f"{AUGMENTED}/{MANIFEST}", str(scratch / MANIFEST))
+        before = read_json(scratch / MANIFEST)
         if before == manifest:
             raise GanaugError(f"nothing has changed since {tag}")
-        old, new = _not_shared(before, manifest), _not_shared(manifest, before)
-        for name in old:
-            files.get_file(f"{AUGMENTED}/{name}", f"{scratch}/{name}")
-        needed, reason = needed_bump(
-            [Path(scratch) / name for name in old], [repo / AUGMENTED / name for name in new]
-        )
-    bumps = list(FIRST)
+        for by_default in (True, False):
+            old, new = (_shards(one, by_default=by_default) for one in (before, manifest))
+            gone = [scratch / old[sha256] for sha256 in old if sha256 not in new]
+            added = [repo / AUGMENTED / new[sha256] for sha256 in new if sha256 not in old]
+            for path in gone:
+                if not path.exists():
+                    path.parent.mkdir(exist_ok=True)
+                    where = path.relative_to(scratch).as_posix()
+                    files.get_file(f"{AUGMENTED}/{where}", str(path))
+            found.append(needed_bump(gone, added))
+    needed, reason = max(found, key=lambda pair: bumps.index(pair[0]))
     if bumps.index(bump) < bumps.index(needed):
         raise GanaugError(f"since {tag} {reason}: that takes --bump {needed}")
 
 
-def _not_shared(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """Shards of one manifest whose content the other lacks."""
-    known = {facts["sha256"] for facts in other["files"].values()}
-    return [name for name, facts in one["files"].items() if facts["sha256"] not in known]
+def _shards(manifest: dict[str, Any], *, by_default: bool) -> dict[str, str]:
+    """Names of the shards by their content: all, or those of the config `default`."""
+    sources = configs_of(manifest)["default"] if by_default else SOURCES
+    files = manifest["files"].items()
+    return {facts["sha256"]: name for name, facts in files if facts["source"] in sources}
 
 
 def needed_bump(before: Sequence[Path], after: Sequence[Path]) -> tuple[str, str]:

@@ -4,6 +4,10 @@ The features of an ImageNet net move far when faint noise is added: of 400 noisy
 training cells they showed 0.3 % as near copies, thumbnails 89 %.
 """
 
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +16,7 @@ from ganaug.images import Pixels
 SIDE = 16  # px; divides every resolution
 NAME = f"thumbnails, {SIDE} px, each with mean 0 and standard deviation 1"
 FAINT = 2  # of 255, added to the deviation, so that a nearly flat image's noise stays small
+AXES = {"hflip": 2, "vflip": 1}  # of [N, H, W, C]
 
 
 def shrink(images: Pixels) -> NDArray[np.float32]:
@@ -30,5 +35,20 @@ def standardise(small: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def thumbnails(images: Pixels) -> NDArray[np.float32]:
-    """[N, H, W, C] uint8, H = W a multiple of 16 -> [N, 256 C], standardised."""
-    return standardise(shrink(images))
+    """[N, H, W, C] uint8, H = W a multiple of 16 -> [N, 256 C], standardised.
+
+    Rounded before, as `prepare` keeps them, so that every stage sees the same distances.
+    """
+    return standardise(np.rint(shrink(images)))
+
+
+def combine(flips: Iterable[str]) -> list[tuple[str, ...]]:
+    """Every combination of the flips named, none of them first."""
+    names = sorted(set(flips))
+    return [some for size in range(len(names) + 1) for some in combinations(names, size)]
+
+
+def flip(small: NDArray[Any], flips: Sequence[str]) -> NDArray[Any]:
+    """Thumbnails [N, 256 C] of the images flipped so, exactly."""
+    images = small.reshape(len(small), SIDE, SIDE, small.shape[1] // SIDE**2)
+    return np.flip(images, axis=tuple(AXES[name] for name in flips)).reshape(small.shape)

@@ -28,7 +28,9 @@ def snapshot():
         family="r3", resolution=16, channels=1, num_classes=2, z_dim=8, widths=(16, 16), patch=2
     )
     torch.manual_seed(0)
-    return Snapshot(build_generator(architecture).eval(), architecture, ("good", "bad"), "ab" * 32)
+    G = build_generator(architecture).eval()
+    G.marks.rows[0, ::2] = 1
+    return Snapshot(G, architecture, ("good", "bad"), "ab" * 32, {1: REAL_IDS[1]})
 
 
 class Judge:
@@ -56,6 +58,8 @@ def test_rows_carry_everything_and_name_their_image(snapshot):
     assert len(rows) == len(curated.images) == 5
     assert rows["seed"].tolist() == [1000, 1001, 1002, 1003, 1004]
     assert set(rows["nearest_id"]) == {REAL_IDS[2]}
+    assert rows["parent_id"].tolist() == snapshot.parent_ids([0] * 5, rows["seed"].tolist())
+    assert REAL_IDS[1] in rows["parent_id"].tolist()
     again = sample(snapshot.generator, [0], [1003])[0]
     assert np.array_equal(decode_png(curated.images[3]), again)
 

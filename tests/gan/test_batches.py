@@ -85,6 +85,9 @@ def test_look_takes_as_many_of_each_class(monkeypatch):
     assert labels.tolist() == [0] * 10 + [1] * 10
     assert max(len(images) for images, _ in looked) == 4
     assert looked[0][0].shape == (4, 1, 4, 4)
+    pixels = torch.cat([images[:, 0, 0, 0] for images, _ in looked])
+    rows = make([0] * 200 + [1] * 20).looked_at(10)
+    assert ((pixels + 1) * 127.5).round().tolist() == rows.tolist()
 
 
 def test_images_lie_in_memory_once_and_batches_as_networks_want_them():

@@ -35,6 +35,31 @@ def test_torn_newest_falls_back_to_the_one_before(checkpoints, damage):
     assert not newest.exists()
 
 
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), PermissionError(13, "denied")])
+def test_checkpoint_that_the_disk_does_not_give_is_told_and_stays(checkpoints, monkeypatch, error):
+    for seen in (64, 128):
+        save(checkpoints, seen)
+    before = sorted(checkpoints.folder.iterdir())
+
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr("ganaug.gan.checkpoints.safe_open", refuse)
+    with pytest.raises(
+        TrainingError, match=r"128\.safetensors: can't be read .*nothing was removed"
+    ):
+        checkpoints.load()
+    assert sorted(checkpoints.folder.iterdir()) == before
+
+
+def test_damaged_best_is_named(checkpoints):
+    checkpoints.save_best({"x": torch.zeros(1)}, {})
+    best = checkpoints.folder / "best.safetensors"
+    best.write_bytes(best.read_bytes()[:20])
+    with pytest.raises(TrainingError, match=r"best\.safetensors: damaged .*train again"):
+        checkpoints.load_best()
+
+
 def test_best_is_kept_beside_the_newest_and_never_resumed_from(checkpoints):
     checkpoints.save_best({"x": torch.zeros(1)}, {"seen": 64})
     assert checkpoints.load() is None

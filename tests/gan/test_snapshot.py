@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -32,6 +33,51 @@ def test_round_trip_gives_the_same_images(folder, architecture):
     assert snapshot.generator_id == sha256_file(folder / "generator.safetensors")
     expected = sample(original, [0, 1], [1, 2])
     assert (sample(snapshot.generator, [0, 1], [1, 2]) == expected).all()
+
+
+def test_parents_are_named_by_class_and_come_back(tmp_path, architecture):
+    G = build_generator(architecture)
+    rows = G.marks.rows
+    rows[0, 0::2] = 3
+    rows[1] = torch.arange(len(rows[1])) % 5
+    ids = [f"id{i}" for i in range(5)]
+    save_snapshot(
+        G.state_dict(),
+        folder=tmp_path / "generator",
+        architecture=architecture,
+        classes=("dark", "bright"),
+        training={},
+        image_ids=ids,
+    )
+    parents = json.loads((tmp_path / "generator/generator.json").read_text())["parents"]
+    assert parents["dark"][:3] == ["id3", None, "id3"]
+    assert parents["bright"][:6] == [*ids, "id0"]
+    snapshot = load_snapshot(tmp_path / "generator")
+    labels, seeds = [0, 1] * 40, list(range(80))
+    given = snapshot.parent_ids(labels, seeds)
+    assert set(given[::2]) == {"id3", None}
+    assert set(given[1::2]) == set(ids)
+    assert given[3:5] == snapshot.parent_ids(labels[3:5], seeds[3:5])
+
+
+def test_family_that_builds_on_nothing_has_no_parents(tmp_path, architecture):
+    plain = replace(architecture, family="mlp", patch=1)
+    save_snapshot(
+        build_generator(plain).state_dict(),
+        folder=tmp_path / "plain",
+        architecture=plain,
+        classes=("dark", "bright"),
+        training={},
+    )
+    assert json.loads((tmp_path / "plain/generator.json").read_text())["parents"] is None
+    assert load_snapshot(tmp_path / "plain").parent_ids([0, 1], [1, 2]) == [None, None]
+
+
+def test_snapshot_of_an_older_format_is_refused(folder):
+    path = folder / "generator.json"
+    path.write_text(path.read_text().replace('"format": 4', '"format": 3'))
+    with pytest.raises(SnapshotError, match="format 3 is not 4; train again"):
+        load_snapshot(folder)
 
 
 def test_changed_weights_are_refused(folder):

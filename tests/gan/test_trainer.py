@@ -207,6 +207,18 @@ def test_generator_is_updated_at_every_kth_step_only(make_trainer):
     assert updates == [False, False, True, False, False, True]
 
 
+@pytest.mark.parametrize(("loss", "looks"), [("relativistic", 2), ("non_saturating", 1)])
+def test_relativistic_generator_meets_one_discriminator(make_trainer, loss, looks):
+    """D looks at the batch, is updated, and only then at both sides of G's loss."""
+    trainer = make_trainer(loss=loss)
+    networks = trainer._state.networks
+    events = []
+    networks.D.register_forward_hook(lambda D, given, logits: events.append(len(logits)))
+    networks.D_optimiser.register_step_post_hook(lambda *_: events.append("updated"))
+    trainer._step()
+    assert events == [32, "updated", *[16] * looks]
+
+
 def test_reconstruction_pulls_anchored_images_to_their_real_ones(make_trainer):
     def last_distance(weight):
         trainer = make_trainer(kimg=1.6, lr=0.005, reconstruction_weight=weight)
@@ -232,11 +244,13 @@ def test_average_starts_as_a_copy_that_is_not_trained(make_trainer):
 
 def test_initial_weights_are_gone_on_from(make_trainer, straight, tmp_path):
     initial = dict(straight[0].weights)
-    initial["marks.marks"] = torch.full_like(initial["marks.marks"], 99)  # of another dataset
+    for name in ("marks.marks", "marks.rows"):  # of another dataset
+        initial[name] = torch.full_like(initial[name], 99)
     trainer = make_trainer(initial=initial)
     started = trainer._state.networks.G.state_dict()
     assert same_weights(started, trainer._state.G_ema.state_dict())
     assert (started.pop("marks.marks") != 99).all()
+    assert (started.pop("marks.rows") != 99).all()
     assert same_weights({name: initial[name] for name in started}, started)
 
 

@@ -3,19 +3,20 @@ from typer.testing import CliRunner
 from ganaug.fileio import read_json
 from ganaug.preparing.prepared import read_prepared
 from pipeline.evaluate import app
-from tests.evaluation.toy_synthetic import new_images, write_synthetic
-from tests.publishing.small_run import write_curves
+from tests.toy_synthetic import new_images, write_synthetic
 
 SMALL = {
-    "evaluate.num_seeds": 2, "evaluate.num_steps": 4, "evaluate.batch_size": 8,
-    "evaluate.ratios": [0, 1], "evaluate.fractions": [0.5, 1],
+    "evaluate.num_repetitions": 2, "evaluate.num_steps": 4, "evaluate.batch_size": 8,
+    "evaluate.shares": [0.5],
 }  # fmt: skip
-DOCUMENTS = ("metrics.json", "verdict.json", "closest_pairs.json", "deltas.csv", "report.html")
+DOCUMENTS = (
+    "metrics.json", "verdict.json", "closest_pairs.json", "runs.csv", "predictions.parquet",
+)  # fmt: skip
 
 
 def run(tmp_path, prepared_folder, params, out):
     arguments = ["--prepared", prepared_folder, "--synthetic", tmp_path / "synthetic"]
-    arguments += ["--train", tmp_path / "train", "--out", out, "--params", params]
+    arguments += ["--out", out, "--params", params]
     arguments += ["--cache", tmp_path / "cache"]  # empty at first, full the second time
     result = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
     assert result.exit_code == 0
@@ -25,8 +26,7 @@ def run(tmp_path, prepared_folder, params, out):
 def test_the_stage_writes_everything_and_a_rerun_the_same_bytes(
     tmp_path, prepared_folder, write_params, monkeypatch
 ):
-    monkeypatch.setattr("ganaug.evaluation.evaluate.joblib.cpu_count", lambda: 1)
-    write_curves(tmp_path / "train")
+    monkeypatch.setattr("ganaug.verdict.evaluate.joblib.cpu_count", lambda: 1)
     write_synthetic(tmp_path / "synthetic", read_prepared(prepared_folder), *new_images())
     first, second = tmp_path / "first", tmp_path / "second"
     params = write_params(SMALL)
@@ -34,8 +34,6 @@ def test_the_stage_writes_everything_and_a_rerun_the_same_bytes(
     run(tmp_path, prepared_folder, params, second)
     verdict = read_json(first / "verdict.json")
     assert verdict["sentence"] in result.stdout
-    assert len((first / "deltas.csv").read_text().splitlines()) == 1 + 2 * (6 + 3) * 2 * 2
-    assert (first / "figures").is_dir()
     for name in DOCUMENTS:
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
     costs = read_json(first / "budget.json")

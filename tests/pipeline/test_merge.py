@@ -28,15 +28,14 @@ def test_writes_dataset_and_metrics_and_says_where(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert read_json(tmp_path / "metrics.json") == {
         "decision": "ship",
+        "synthetic": "shipped",
         "num_real": 20,
         "num_synthetic": 6,
         "train": {"clear": {"real": 9, "synthetic": 0}, "cracked": {"real": 3, "synthetic": 6}},
     }
     assert read_json(tmp_path / "budget.json")["peak_memory_mib"] > 0
     last = result.stdout.splitlines()[-1]
-    assert (
-        last == f"merge: dataset in {tmp_path / 'augmented'}, report in {tmp_path / 'report.html'}"
-    )
+    assert last == f"merge: dataset in {tmp_path / 'augmented'}"
 
 
 def test_a_verdict_of_no_can_stop_the_pipeline_with_exit_code_2(
@@ -44,12 +43,12 @@ def test_a_verdict_of_no_can_stop_the_pipeline_with_exit_code_2(
 ) -> None:
     write_run(tmp_path, decision="ship_real_only")
     strict = tmp_path / "params.yaml"
-    text = SHIPPED_PARAMS.read_text().replace("on_reject: real_only", "on_reject: fail")
+    text = SHIPPED_PARAMS.read_text().replace("on_reject: keep_apart", "on_reject: fail")
     strict.write_text(text)
     monkeypatch.setattr("sys.argv", ["merge", *arguments(tmp_path, strict)])
     with pytest.raises(SystemExit) as stopped:
         run(app)
     assert stopped.value.code == 2
-    assert capsys.readouterr().err.startswith("error: the verdict is no: Synthetic images raise")
+    assert capsys.readouterr().err.startswith("error: the verdict does not ship: Synthetic images")
     assert not (tmp_path / "augmented").exists()
     assert not (tmp_path / "metrics.json").exists()

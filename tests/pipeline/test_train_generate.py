@@ -16,6 +16,7 @@ from ganaug.curating.filter import Thresholds
 from ganaug.errors import SnapshotError, TrainingError
 from ganaug.gan.compute import choose_compute
 from ganaug.preparing.prepared import read_prepared
+from ganaug.shards import read_rows
 from pipeline import generate, train
 
 TINY = {
@@ -144,7 +145,9 @@ def test_training_goes_on_from_a_snapshot_on_purpose(run_train, trained, tmp_pat
         run_train(**{"train.init_from": str(base), "train.z_dim": 32})
 
 
-def test_states_of_other_code_are_not_taken_over(prepared_folder, write_params, tmp_path):
+def test_states_of_other_code_are_not_taken_over(
+    prepared_folder, write_params, tmp_path, monkeypatch
+):
     def run_id():
         job = train.plan_job(params, read_prepared(prepared_folder), tmp_path / "states")
         return job.checkpoints.folder.name
@@ -152,12 +155,15 @@ def test_states_of_other_code_are_not_taken_over(prepared_folder, write_params, 
     params = load_params(write_params(TINY))
     before = run_id()
     assert run_id() == before
-    other = shutil.copytree(train.GAN_CODE, tmp_path / "gan")
-    with (other / "losses.py").open("a") as file:
-        file.write("# another loss\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "GAN_CODE", other)
-        assert run_id() != before
+    other = shutil.copytree(train.PACKAGE, tmp_path / "ganaug")
+    monkeypatch.setattr(train, "PACKAGE", other)
+    for neutral in ("progress.py", "downstream/recipes.py"):
+        with (other / neutral).open("a") as file:
+            file.write("# another bar\n")
+    assert run_id() == before
+    with (other / "quality/distances.py").open("a") as file:
+        file.write("# another distance\n")
+    assert run_id() != before
 
 
 def test_images_that_do_not_fit_train_the_same_generator(run_train, trained, tmp_path, monkeypatch):
@@ -201,7 +207,9 @@ def test_two_processes_train_one_snapshot(prepared_folder, write_params, tmp_pat
 
 
 @pytest.mark.usefixtures("trained")
-def test_generate_writes_rows_that_can_be_made_again(run_generate, tmp_path, monkeypatch):
+def test_generate_writes_rows_that_can_be_made_again(
+    run_generate, prepared_folder, tmp_path, monkeypatch
+):
     # Four steps make a generator whose images may all pass for one class.
     monkeypatch.setattr(generate, "fit_thresholds", lambda *_, **__: [Thresholds(0.0, 0.0)] * 2)
     result = run_generate()
@@ -212,6 +220,10 @@ def test_generate_writes_rows_that_can_be_made_again(run_generate, tmp_path, mon
     assert rows["label"].tolist() == [0] * 6 + [1] * 6
     assert set(rows["generator_id"]) == {facts["generator_id"]}
     assert rows[["seed", "label_confidence", "realism", "nearest_id"]].notna().all().all()
+    real = read_rows(read_prepared(prepared_folder).shards("train"))[0].set_index("image_id")
+    parents = rows[rows["parent_id"].notna()]
+    assert len(parents)
+    assert (real.loc[parents["parent_id"], "label"].to_numpy() == parents["label"]).all()
     run_generate(out="again")
     first, second = (
         (tmp_path / out / "train-synthetic-00000.parquet").read_bytes()

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from ganaug.errors import DatasetError
 from ganaug.preparing.checks import Candidate
 from ganaug.preparing.decode import Form, decode_image
-from ganaug.preparing.near_duplicates import find_near_pairs, join_near_duplicates
+from ganaug.preparing.near_duplicates import DISTANCE, find_near_pairs, join_near_duplicates
 from ganaug.preparing.reading import thumbnail
 from ganaug.sources.registry import load_source
-
-DISTANCE = 0.045
+from ganaug.thumbnails import thumbnails
 
 
 def picture(seed, *, side=128):
@@ -67,7 +67,8 @@ def test_images_that_look_alike_by_nature_are_not_joined(shipped_params, source,
     form = Form(resolution, 1, 2**26)
     thumbs = [thumbnail(decode_image(image.content, form)) for image in images]
     assert params.near_duplicate_distance == DISTANCE
-    assert len(find_near_pairs(thumbs, distance=DISTANCE)) == 0
+    flips = load_source(params).facts.symmetries
+    assert len(find_near_pairs(thumbs, distance=DISTANCE, symmetries=flips)) == 0
 
 
 def test_a_chain_of_copies_takes_the_group_of_its_first_image():
@@ -92,35 +93,60 @@ def test_groups_that_share_a_near_duplicate_become_one():
     assert groups == ["anna", "anna", "anna", "anna", "carl"]
 
 
-def test_given_splits_stay_and_a_note_tells_of_pairs_across_them():
+def test_pairs_across_given_splits_are_refused_at_once():
     a, near, nearer = small(picture(0)), COPIES["dimmed"](picture(0)), COPIES["noisy"](picture(0))
-    groups, notes = joined(
-        candidate("a", a, split="train"),
-        candidate("b", near, split="test"),
-        candidate("c", nearer, split="train"),
-    )
-    assert groups == ["id-a", "id-b", "id-a"]
-    assert notes[0].startswith("2 pairs of near-duplicates lie in two of the splits")
-    assert "a and b" in notes[0]
-    assert "evaluate stops" in notes[0]
+    with pytest.raises(
+        DatasetError, match=r"^2 pairs .* say a and b: .*; remove one image of each"
+    ):
+        joined(
+            candidate("a", a, split="train"),
+            candidate("b", near, split="test"),
+            candidate("c", nearer, split="train"),
+        )
+    groups, _ = joined(candidate("a", a, split="train"), candidate("c", nearer, split="train"))
+    assert groups == ["id-a", "id-a"]
 
 
-def test_a_new_image_near_two_splits_joins_one_of_them():
-    a, near, nearer = small(picture(0)), COPIES["dimmed"](picture(0)), COPIES["noisy"](picture(0))
-    groups, notes = joined(
-        candidate("a", a, split="train"),
-        candidate("b", near, split="test"),
-        candidate("new", nearer),
-    )
-    assert groups == ["id-a", "id-b", "id-a"]
-    assert [note.split()[0] for note in notes] == ["2", "1"]
+def test_a_new_image_joins_the_split_of_its_original():
+    a, near = small(picture(0)), COPIES["dimmed"](picture(0))
+    groups, notes = joined(candidate("a", a, split="train"), candidate("new", near))
+    assert groups == ["id-a", "id-a"]
+    assert [note.split()[0] for note in notes] == ["1"]
+
+
+@pytest.mark.parametrize("flips", [("hflip",), ("vflip",), ("hflip", "vflip")])
+def test_flipped_copies_are_found_where_images_may_be_flipped(flips):
+    axes = [{"hflip": 1, "vflip": 0}[name] for name in flips]
+    mirrored = [Image.fromarray(np.flip(np.asarray(picture(i)), axes)) for i in range(9)]
+    thumbs = [*(small(picture(i)) for i in range(9)), *map(small, mirrored)]
+    found = find_near_pairs(thumbs, distance=DISTANCE, symmetries=("hflip", "vflip"))
+    assert found.tolist() == [[i, i + 9] for i in range(9)]
+    assert len(find_near_pairs(thumbs, distance=DISTANCE)) == 0
+
+
+def test_prepare_and_evaluate_see_the_same_distances():
+    pixels = np.stack([np.asarray(picture(i, side=64))[..., None] for i in range(40)])
+    noise = np.random.default_rng(0).integers(-9, 10, pixels.shape)
+    both = np.concatenate([pixels, np.clip(pixels + noise, 0, 255).astype(np.uint8)])
+    as_bytes, ready = [thumbnail(x) for x in both], thumbnails(both)
+    found = [
+        find_near_pairs(thumbs, distance=d, symmetries=("hflip",)).tolist()
+        for d in (0.01, 0.02, 0.03)
+        for thumbs in (as_bytes, ready)
+    ]
+    assert found[0] == found[1]
+    assert found[2] == found[3]
+    assert found[4] == found[5]
+    assert len(found[2]) != len(found[4])  # the distances do lie among these
 
 
 def test_nothing_near_changes_nothing_and_zero_joins_none():
     alone = [candidate(str(seed), small(picture(seed))) for seed in range(9)]
     assert joined(*alone) == ([c.image_id for c in alone], [])
     twins = [candidate(name, small(picture(0))) for name in "ab"]
-    assert joined(*twins, distance=0) == (["id-a", "id-b"], [])
+    groups, (note,) = joined(*twins, distance=0)
+    assert groups == ["id-a", "id-b"]
+    assert "evaluate stops" in note
     assert joined() == ([], [])
 
 

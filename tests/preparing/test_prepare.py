@@ -111,7 +111,7 @@ class DeadlyPath(type(Path())):
 def test_same_bytes_on_every_backend_though_a_worker_is_killed(
     params, tmp_path, backend, monkeypatch
 ):
-    monkeypatch.setattr("ganaug.preparing.reading.IMAGES_PER_SHARD", 10)
+    monkeypatch.setattr("ganaug.preparing.reading.IMAGES_PER_BATCH", 10)
     source = toy_source()
     images = list(source.images)
     deadly = DeadlyPath(tmp_path / "deadly.png")

@@ -23,11 +23,11 @@ def read(tmp_path):
 
 
 @pytest.fixture
-def small_shards(monkeypatch):
-    monkeypatch.setattr("ganaug.preparing.reading.IMAGES_PER_SHARD", 10)
+def small_batches(monkeypatch):
+    monkeypatch.setattr("ganaug.preparing.reading.IMAGES_PER_BATCH", 10)
 
 
-def test_candidates_keep_the_sources_order_and_facts(read, small_shards):
+def test_candidates_keep_the_sources_order_and_facts(read, small_batches):
     images = list(toy_source().images)
     candidates, rejections = read(images, num_workers=2)
     assert rejections == []
@@ -37,7 +37,7 @@ def test_candidates_keep_the_sources_order_and_facts(read, small_shards):
         assert candidate.image_id == pixel_id(decode_png(bytes(candidate.png)))
 
 
-def test_the_number_of_workers_and_a_second_run_change_nothing(read, small_shards):
+def test_the_number_of_workers_and_a_second_run_change_nothing(read, small_batches):
     images = list(toy_source().images)
     one = read(images, resolution=32, channels=3)
     pngs = [bytes(candidate.png) for candidate in one[0]]
@@ -48,9 +48,9 @@ def test_the_number_of_workers_and_a_second_run_change_nothing(read, small_shard
     assert [bytes(candidate.png) for candidate in other] == pngs
 
 
-def test_what_a_killed_run_finished_is_not_read_again(read, small_shards, monkeypatch):
+def test_what_a_killed_run_finished_is_not_read_again(read, small_batches, monkeypatch):
     images = list(toy_source().images)
-    read(images[:20])  # two whole shards
+    read(images[:20])  # two whole batches
     calls = []
     whole = reading._read_one
     monkeypatch.setattr(reading, "_read_one", lambda *a: calls.append(a) or whole(*a))
@@ -76,7 +76,7 @@ def test_the_scratch_folder_outlives_a_stop_but_not_a_refusal(tmp_path, error, s
     assert (tmp_path / "scratch").exists() == stays
 
 
-def test_a_source_that_fails_on_the_way_ends_the_run(read, small_shards):
+def test_a_source_that_fails_on_the_way_ends_the_run(read, small_batches):
     def failing():
         yield from toy_source().images
         raise SourceError("the disk is gone")
@@ -102,7 +102,7 @@ def test_image_of_one_colour_is_rejected(read):
     assert rejection.detail == "every pixel is 7"
 
 
-def test_two_images_of_one_name_are_refused(read, small_shards):
+def test_two_images_of_one_name_are_refused(read, small_batches):
     first, *rest = toy_source().images
     with pytest.raises(SourceError, match=f"two images named '{first.name}'"):
         read([first, *rest, first], num_workers=2)

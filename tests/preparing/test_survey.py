@@ -1,3 +1,4 @@
+import io
 import os
 import re
 
@@ -70,7 +71,11 @@ def test_a_name_too_long_for_a_file_is_among_the_rejected(photos, look):
 def test_colour_is_noticed_on_a_single_image(photos, look):
     colour = np.random.default_rng(1).integers(0, 256, (50, 40, 3), dtype=np.uint8)
     Image.fromarray(colour).save(photos / "dog" / "scene3_colour.png")
-    assert look(photos).channels == 3
+    found = look(photos)
+    assert found.channels == 3
+    assert found.problems == []
+    with Image.open(io.BytesIO(found.sheets["dog"])) as sheet:
+        assert sheet.mode == "RGB"
 
 
 def test_splits_of_an_earlier_version_are_not_asked_of_images_at_another_size(
@@ -110,15 +115,66 @@ def test_what_prepare_would_refuse_is_a_problem_and_init_stops(photos, look, wri
     assert params.read_text() == before
 
 
-def test_resolution_follows_the_usual_size_not_the_first(tmp_path, look):
+def write_folders(root, sides, **options):
+    """Class folders a and b, each with an image of every side, as grey noise."""
     rng = np.random.default_rng(0)
     for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        for i in range(12):
-            side = 18 if i == 0 else 200 + i
+        (root / name).mkdir(parents=True)
+        for i, side in enumerate(sides):
             pixels = rng.integers(0, 256, (side, side), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / name / f"{i:02d}.png")
+            Image.fromarray(pixels).save(root / name / f"{i:02d}.png", **options)
+
+
+def test_resolution_follows_the_usual_size_not_the_first(tmp_path, look):
+    write_folders(tmp_path, [18, *range(201, 212)])
     assert look(tmp_path).resolution == 64
+
+
+def test_resolution_is_the_nearest_and_its_cost_is_told(tmp_path, look):
+    expected = {
+        8: (16, "8 px images are enlarged to 16 px, which adds time but no detail"),
+        28: (32, "28 px images are enlarged to 32 px, which adds time but no detail"),
+        40: (
+            32,
+            "40 px images are reduced to 32 px, which keeps 64% of the pixels; "
+            "64 px would take about 4 x the time",
+        ),
+        300: (
+            64,
+            "300 px images are reduced to 64 px, which keeps 5% of the pixels; "
+            "128 px would take about 4 x the time",
+        ),
+    }
+    for side, (resolution, cost) in expected.items():
+        write_folders(tmp_path / str(side), [side] * 12)
+        found = look(tmp_path / str(side))
+        assert (found.resolution, found.notes[-1]) == (resolution, cost)
+    write_folders(tmp_path / "32", [32] * 12)
+    assert not any("32 px" in note for note in look(tmp_path / "32").notes)
+
+
+def test_given_splits_have_a_column_each(tmp_path, look):
+    numbers = {"train": {"a": 30, "b": 10}, "val": {"a": 9, "b": 8}, "testing": {"a": 8, "b": 9}}
+    rng = np.random.default_rng(0)
+    for split, classes in numbers.items():
+        for name, number in classes.items():
+            (tmp_path / split / name).mkdir(parents=True)
+            for i in range(number):
+                pixels = rng.integers(0, 256, (28, 28), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / split / name / f"{i}.png")
+    text = as_text(look(tmp_path))
+    assert re.search(r"class +train +val +test +of train\n", text)
+    assert re.search(r"a +30 +9 +8 +75%\n", text)
+    assert re.search(r"b +10 +8 +9 +25%\n", text)
+
+
+def test_a_grey_picture_in_colours_coat_counts_as_grey(photos, look):
+    for path in (photos / "dog").glob("scene*_0*.png"):
+        with Image.open(path) as image:
+            image.convert("RGB").save(path.with_suffix(".jpg"))
+    found = look(photos)
+    assert dict(found.modes)["RGB"] == 10
+    assert found.channels == 1
 
 
 def test_inspect_prints_and_writes_the_sheet(photos, tmp_path, repository):

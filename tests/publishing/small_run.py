@@ -7,23 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ganaug.config import load_params
-from ganaug.fileio import write_json
+from benchmarks.small_run import CLASSES, CLASSICAL, GENERATOR, SOURCE, merge, verdict
+from ganaug.fileio import read_json, write_json
 from ganaug.images import Pixels, encode_png, pixel_id
-from ganaug.publishing.merge import merge_dataset
 from ganaug.records import METADATA_COLUMNS
 from ganaug.shards import count_rows, describe_files, read_rows, write_shards
 
-CLASSICAL = load_params(Path(__file__).parents[2] / "params.yaml").evaluate.classical
-CLASSES = ("clear", "cracked")
-GENERATOR = "ab" * 32
-SOURCE = {
-    "name": "toy <cells>",
-    "version": "1.0",
-    "license": "CC-BY-NC-SA-4.0",
-    "citation": "A. Person: Toy cells, 2026.",
-    "homepage": "https://example.org/cells",
-}
+__all__ = ["CLASSES", "CLASSICAL", "GENERATOR", "merge", "verdict"]  # handed on
 
 
 def toy_images(number: int, seed: int) -> list[Pixels]:
@@ -66,7 +56,13 @@ def write_prepared(folder: Path, parts: dict[str, tuple[list[Pixels], list[int]]
 
 
 def write_synthetic(
-    folder: Path, images: list[Pixels], labels: list[int], train: pd.DataFrame, **columns: Any
+    folder: Path,
+    images: list[Pixels],
+    labels: list[int],
+    train: pd.DataFrame,
+    *,
+    marked: bool = True,
+    **columns: Any,
 ) -> None:
     """Write data/synthetic; `columns` overrides provenance."""
     folder.mkdir(parents=True)
@@ -80,7 +76,7 @@ def write_synthetic(
     }
     rows = rows_of(images, labels, "train").assign(source="synthetic", group_id=None)
     rows = rows.assign(**(provenance | columns))
-    png = [encode_png(x, synthetic=True) for x in images]
+    png = [encode_png(x, synthetic=marked) for x in images]
     paths = write_shards(rows, png, folder=folder, stem="train-synthetic", class_names=CLASSES)
     accepted = {name: labels.count(label) for label, name in enumerate(CLASSES)}
     document = {
@@ -110,29 +106,6 @@ def rewrite_synthetic(
     write_synthetic(run / "synthetic", images, [1] * number, train, **columns)
 
 
-def verdict(decision: str) -> dict[str, Any]:
-    """The content of verdict.json."""
-    uplift = {"mean_pp": 1.24, "low_pp": 0.31, "high_pp": 2.17, "p_value": 0.031, "n": 6}
-    uplift |= {"p_holm": 0.062}
-    return {
-        "decision": decision,
-        "sentence": "Synthetic images raise macro-F1 by 1.2 pp.",
-        "reasons": ["D-B: the interval lies above zero."],
-        "rule": {
-            "text": "Do no harm.",
-            "harm_margin_pp": 0.5,
-            "recall_margin_pp": 2.0,
-            "confidence": 0.95,
-        },
-        "uplift": {"D-B": uplift, "D-B'": uplift | {"low_pp": -0.2}},
-        "recall_change_pp": {"clear": 0.4, "cracked": 2.6},
-        "memorisation": {"passed": True},
-        "linear": {"uplift": {"D-B": uplift, "D-B'": uplift}, "recall_change_pp": {"clear": 0.1}},
-        "ratio": {"chosen": 1.0, "measured": 1.0, "val": {"0": 0.7, "1.0": 0.72}},
-        "num_seeds": 6,
-    }
-
-
 def metrics() -> dict[str, Any]:
     """The content of metrics.json of evaluate, in the parts that the report shows."""
     measured = {"kid": 0.012, "precision": 0.8, "recall": 0.6, "density": 0.9, "coverage": 0.75}
@@ -143,19 +116,15 @@ def metrics() -> dict[str, Any]:
     gate = {"closer_to_train": 0.862, "closer_to_train_real": 0.86, "near_copies": 0.002}
     gate |= {"near_copies_real": 0.003, "authentic": 0.7, "authentic_real": 0.6, "passed": True}
     gate |= {"nearest_ratio": 1.48, "copying_z": -1.47, "copying_z_real": -17.8}
-    delta = {"mean_pp": 1.24, "low_pp": 0.31, "high_pp": 2.17, "p_value": 0.031, "n": 6}
-    delta |= {"p_holm": 0.062}
+    pieces = {"with_fragment": 0.021, "with_fragment_real": 0.01, "passed": True}
     arms = {arm: {"mean": 0.7, "std": 0.01} for arm in ("A", "B", "B'", "C", "D", "E")}
-    deltas = {name: {"test": delta, "val": delta} for name in ("D-B", "D-B'", "B-A", "C-A", "E-A")}
-    point = {"arms": {"B": 0.6, "B'": 0.61, "D": 0.65}, "deltas": {"D-B": delta, "D-B'": delta}}
+    candidates = [
+        {"recipe": name, "mean": mean, "se": 0.004, "repetitions": 4}
+        for name, mean in (("better", 0.72), ("base", 0.7))
+    ]
+    own = {"arms": arms, "choice": {"candidates": candidates, "at_edge": False}}
     return {
-        "arms": arms,
-        "deltas": deltas,
-        "linear": {"arms": arms, "deltas": deltas},
-        "learning_curve": [
-            {"fraction": share, "num_real": n, "networks": {"cnn": point, "linear": point}}
-            for share, n in ((0.5, 6), (1.0, 12))
-        ],
+        "networks": {"cnn": own, "linear": own},
         **{
             space: {
                 "extractor": {"name": f"net of {space}", "weights_sha256": "ef" * 32},
@@ -164,7 +133,8 @@ def metrics() -> dict[str, Any]:
             }
             for space in ("distances", "distances_trained")
         },
-        "memorisation": {"imagenet": gate, "thumbnails": gate, "thumbnails_space": "16 px"},
+        "memorisation": {"imagenet": gate, "thumbnails": gate, "fragments": pieces}
+        | {"thumbnails_space": "16 px"},
     }
 
 
@@ -202,19 +172,12 @@ def write_run(folder: Path, decision: str = "ship") -> None:
     }
     train = write_prepared(folder / "prepared", parts)
     write_synthetic(folder / "synthetic", toy_images(6, 3), [1] * 6, train)
-    write_json(verdict(decision), folder / "verdict.json")
+    write_json(verdict(decision, folder), folder / "verdict.json")
 
 
-def merge(
-    run: Path, decision: str = "ship", *, out: Path | None = None, on_reject: str = "real_only"
-) -> dict[str, Any]:
-    """Merge what lies in a run, by default to augmented/ in it; the manifest."""
-    return merge_dataset(
-        prepared=run / "prepared",
-        synthetic=run / "synthetic",
-        verdict=verdict(decision),
-        out=out or run / "augmented",
-        name="toy-augmented",
-        on_reject=on_reject,
-        classical=CLASSICAL,
-    )
+def make_old(folder: Path) -> None:
+    """Give a merged dataset the manifest of schema version 2."""
+    manifest = read_json(folder / "manifest.json")
+    for key in ("published", "synthetic", "configs", "recipes"):
+        del manifest[key]
+    write_json(manifest | {"schema_version": 2, "ratio": 1.0}, folder / "manifest.json")

@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 from ganaug.publishing.card import hub_licence, markdown_text, size_category
 from ganaug.records import FIELDS
-from tests.publishing.small_run import CLASSES, merge
+from tests.publishing.small_run import CLASSES, merge, rewrite_synthetic, verdict
 
 
 @pytest.fixture
@@ -23,59 +23,94 @@ def front_matter(card: str) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("offline")
-def test_datasets_loads_splits_images_and_class_names(small_run: Path) -> None:
-    merge(small_run)
-    loaded = datasets.load_dataset(str(small_run / "augmented"))
-    assert {name: len(part) for name, part in loaded.items()} == {
-        "train": 18,
-        "validation": 4,
-        "test": 4,
-    }
-    assert loaded["train"].features["label"].names == list(CLASSES)
+@pytest.mark.parametrize(("decision", "default"), [("ship", 18), ("undecided", 12)])
+def test_datasets_loads_each_config_by_name_and_the_recommended_without(
+    small_run: Path, decision: str, default: int
+) -> None:
+    merge(small_run, decision)
+    folder = str(small_run / "augmented")
+    for name, number in ((None, default), ("real", 12), ("augmented", 18)):
+        loaded = datasets.load_dataset(folder, name)
+        sizes = {split: len(part) for split, part in loaded.items()}
+        assert sizes == {"train": number, "validation": 4, "test": 4}
+        assert loaded["train"].features["label"].names == list(CLASSES)
     assert loaded["train"][17]["image"].size == (8, 8)
     assert loaded["train"][17]["seed"] == 2**62 + 5
 
 
 @pytest.mark.usefixtures("offline")
-def test_the_snippets_in_the_card_run(small_run: Path) -> None:
-    merge(small_run)
+@pytest.mark.parametrize("decision", ["ship", "ship_real_only"])
+def test_the_snippets_in_the_card_run(small_run: Path, decision: str) -> None:
+    merge(small_run, decision)
     card = (small_run / "augmented" / "README.md").read_text()
     snippets = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
-    assert len(snippets) == 2
+    assert len(snippets) == 3
     for snippet in snippets:
         assert "data/augmented" in snippet
         names: dict[str, Any] = {}
         exec(snippet.replace("data/augmented", str(small_run / "augmented")), names)
-        assert names["image"].size == (8, 8)
+        image = names["image"]
+        assert getattr(image, "size", None) == (8, 8) or image.shape == (32, 1, 8, 8)
 
 
 def test_the_front_matter_agrees_with_the_schema_and_the_counts(small_run: Path) -> None:
-    merge(small_run)
+    merge(small_run, "undecided")
     facts = front_matter((small_run / "augmented" / "README.md").read_text())
-    assert [f["name"] for f in facts["dataset_info"]["features"]] == list(FIELDS)
-    assert [s["num_examples"] for s in facts["dataset_info"]["splits"]] == [18, 4, 4]
+    names = ["default", "real", "augmented"]
+    assert [config["config_name"] for config in facts["configs"]] == names
+    assert [info["config_name"] for info in facts["dataset_info"]] == names
+    for info, number in zip(facts["dataset_info"], (12, 12, 18), strict=True):
+        assert [f["name"] for f in info["features"]] == list(FIELDS)
+        assert [s["num_examples"] for s in info["splits"]] == [number, 4, 4]
     assert facts["license"] == "cc-by-nc-sa-4.0"
     assert facts["size_categories"] == ["n<1K"]
     assert "synthetic" in facts["tags"]
 
 
-def test_the_card_explains_every_column_and_names_the_verdict(small_run: Path) -> None:
+def test_the_card_opens_with_the_recommendation_and_both_answers(small_run: Path) -> None:
+    for decision, headline, default in (
+        ("ship", "Ship", "real and synthetic images. The config `real`"),
+        ("ship_real_only", "Ship the real images only", "the config `augmented` has both."),
+        ("undecided", "Undecided: ship the real images", "the config `augmented` has both."),
+    ):
+        merge(small_run, decision)
+        card = (small_run / "augmented" / "README.md").read_text()
+        first = card.split("---\n", 2)[2].split("\n", 12)
+        assert first[3] == f"**{headline}.** Synthetic images raise macro-F1 by 1.2 pp."
+        assert default in "\n".join(first)
+        assert "mixup | +7.5 [+6.0, +8.9] | " in card
+        assert "25% of each batch synthetic | +1.2 [+0.3, +2.2] |" in card
+        assert "(11 groups of them)" in card
+        assert "(6 repetitions)" in card
+        assert "D-B" not in card
+
+
+def test_the_card_explains_every_column_and_what_was_made(small_run: Path) -> None:
     merge(small_run)
     card = (small_run / "augmented" / "README.md").read_text()
     assert all(f"| `{name}` |" in card for name in FIELDS)
-    assert "**Yes: they are shipped.**\nSynthetic images raise macro-F1 by 1.2 pp." in card
-    assert "| +1.2 | -0.2 to +2.2 | 0.031 | 6 |" in card
     assert "| cracked | 6 | 11 | 6 | wrong class 3, unrealistic 2 |" in card
+    assert "| cracked | small CNN | +2.6 | [+0.3, +2.2] |" in card
     assert r"toy \<cells\>" in card
 
 
-def test_the_card_of_a_rejected_set_claims_nothing_synthetic(small_run: Path) -> None:
-    merge(small_run, "ship_real_only")
+def test_the_card_without_synthetic_images_claims_none_and_says_why(small_run: Path) -> None:
+    copies = verdict("ship_real_only", small_run, passed=False)
+    for judged, reason in (
+        (verdict("ship_real_only", small_run), "left out, as `merge.on_reject` says."),
+        (copies, "refused: some copy training images."),
+    ):
+        merge(small_run, judged=judged, on_reject="real_only")
+        card = (small_run / "augmented" / "README.md").read_text()
+        assert reason in card
+        assert "synthetic" not in front_matter(card)["tags"]
+        assert [c["config_name"] for c in front_matter(card)["configs"]] == ["default", "real"]
+        assert "No synthetic image is in this version." in card
+    rewrite_synthetic(small_run, number=0)
+    merge(small_run, judged=verdict("ship_real_only", small_run, made=False))
     card = (small_run / "augmented" / "README.md").read_text()
-    assert "synthetic" not in front_matter(card)["tags"]
-    assert "**No: the real images are shipped alone, unchanged.**" in card
-    assert "20\nreal" in card or "20 real" in card
-    assert "No synthetic image is in this version." in card
+    assert "There are no synthetic ones." in card
+    assert "+7.5 [+6.0, +8.9] | none | none |" in card
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,14 @@
+import re
+
 import pytest
 
+from benchmarks.consumers import check_croissant, import_mlcroissant
 from ganaug.fileio import read_json, write_json
-from tests.consumers import check_croissant, import_mlcroissant
 from tests.publishing.small_run import GENERATOR, merge
 
 mlcroissant = import_mlcroissant()
 # It and rdflib use what newer versions of rdflib and pandas are about to take away.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-# The tag names version and date; in the file they would change the bytes of equal rows.
-LEFT_OUT = {"https://schema.org/datePublished", "https://schema.org/version"}
 
 
 def issues_of(folder):
@@ -18,13 +17,33 @@ def issues_of(folder):
     return issues.errors, {issue.split('"')[1] for issue in issues.warnings}
 
 
-def test_it_is_valid_croissant_and_uses_the_official_context(augmented, caplog):
-    assert issues_of(augmented) == (set(), LEFT_OUT)
+def test_it_is_valid_croissant_and_uses_the_official_context(small_run, caplog):
+    merge(small_run, published="2026-07-01")
+    assert issues_of(small_run / "augmented") == (set(), set())
     assert "not standard" not in caplog.text
 
 
-def test_every_row_is_read_through_it(augmented):
-    check_croissant(augmented)
+def test_a_date_is_stated_only_where_it_is_given_and_never_the_clocks(augmented):
+    assert issues_of(augmented) == (set(), {"https://schema.org/datePublished"})
+
+
+def test_the_version_follows_from_the_shards_alone(small_run):
+    versions = set()
+    for decision in ("ship", "undecided"):  # the same rows, in other places
+        merge(small_run, decision)
+        versions.add(read_json(small_run / "augmented" / "croissant.json")["version"])
+    assert len(versions) == 1
+    merge(small_run, "ship_real_only", on_reject="real_only")
+    versions.add(read_json(small_run / "augmented" / "croissant.json")["version"])
+    assert len(versions) == 2
+    assert all(re.fullmatch(r"0\.0\.0\+[0-9a-f]{12}", version) for version in versions)
+
+
+@pytest.mark.parametrize("decision", ["ship", "undecided"])
+def test_every_row_is_read_through_it(small_run, decision):
+    merge(small_run, decision)
+    assert issues_of(small_run / "augmented")[0] == set()
+    check_croissant(small_run / "augmented")
 
 
 def test_hashes_and_origins_are_those_of_the_manifest(augmented):
@@ -42,9 +61,9 @@ def test_hashes_and_origins_are_those_of_the_manifest(augmented):
 
 
 def test_a_set_of_real_images_claims_no_generator(small_run):
-    merge(small_run, "ship_real_only")
+    merge(small_run, "ship_real_only", on_reject="real_only", published="2026-07-01")
     assert "urn:sha256" not in (small_run / "augmented" / "croissant.json").read_text()
-    assert issues_of(small_run / "augmented") == (set(), LEFT_OUT)
+    assert issues_of(small_run / "augmented") == (set(), set())
 
 
 def test_images_without_a_page_come_from_their_source_by_name(small_run):

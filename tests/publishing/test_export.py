@@ -9,6 +9,7 @@ from ganaug.images import decode_png, is_marked_synthetic, pixel_id
 from ganaug.publishing import export
 from ganaug.publishing.export import export_dataset
 from ganaug.shards import iter_rows
+from tests.publishing.small_run import make_old, merge
 
 
 @pytest.fixture
@@ -36,6 +37,34 @@ def test_files_hold_the_pixels_labels_and_mark_of_their_rows(
         assert is_marked_synthetic(content) == (entry.source == "synthetic")
         if layout == "imagefolder":
             assert entry.file_name.split("/")[:2] == [entry.split, entry._2]
+
+
+@pytest.mark.parametrize(("config", "number"), [("default", 20), ("real", 20), ("augmented", 26)])
+def test_each_config_is_exported_by_its_name(small_run, tmp_path, config, number):
+    merge(small_run, "undecided")
+    out = tmp_path / "out"
+    assert export_dataset(small_run / "augmented", out, layout="csv", config=config) == number
+    listed = pd.read_csv(out / "labels.csv")
+    assert (listed["source"] == "synthetic").sum() == number - 20
+    other = "real" if config == "augmented" else "augmented"
+    with pytest.raises(DatasetError, match="holds no part of this export"):
+        export_dataset(small_run / "augmented", out, layout="csv", config=other)
+
+
+def test_a_config_that_is_not_there_is_told_before_anything_is_written(small_run, tmp_path):
+    merge(small_run, "undecided", on_reject="real_only")
+    out = tmp_path / "out"
+    match = "no config 'augmented' in this dataset; there are default, real"
+    with pytest.raises(DatasetError, match=match):
+        export_dataset(small_run / "augmented", out, layout="csv", config="augmented")
+    assert not out.exists()
+
+
+def test_an_old_dataset_is_exported_as_ever(augmented, tmp_path):
+    make_old(augmented)
+    for config, number in (("default", 26), ("real", 20), ("augmented", 26)):
+        out = tmp_path / config
+        assert export_dataset(augmented, out, layout="imagefolder", config=config) == number
 
 
 def test_tars_hold_image_label_and_provenance_side_by_side(augmented, rows, tmp_path, monkeypatch):

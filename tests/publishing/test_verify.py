@@ -9,6 +9,7 @@ from PIL import Image
 from ganaug.errors import DatasetError
 from ganaug.fileio import read_json, sha256_file, write_json
 from ganaug.publishing.verify import verify_dataset
+from tests.publishing.small_run import make_old, merge
 
 
 def change_rows(folder, name, change):
@@ -25,6 +26,44 @@ def change_rows(folder, name, change):
 def test_merged_dataset_is_as_stated(augmented):
     manifest = verify_dataset(augmented)
     assert len(manifest["files"]) == 4
+
+
+APART = "synthetic/synthetic-00000.parquet"
+
+
+def test_rows_that_are_kept_apart_are_checked_like_the_others(small_run):
+    merge(small_run, "undecided")
+    folder = small_run / "augmented"
+    change_rows(folder, APART, lambda row: row | {"image_id": "0" * 32})
+    with pytest.raises(DatasetError, match=rf"{APART} row 0 \(0{{32}}\): the pixels are not those"):
+        verify_dataset(folder)
+    (folder / APART).unlink()
+    with pytest.raises(DatasetError, match=rf"{APART} is missing"):
+        verify_dataset(folder)
+
+
+def test_synthetic_shard_beside_the_real_ones_of_a_no_is_named(small_run):
+    merge(small_run, "undecided")
+    folder, name = small_run / "augmented", "train-synthetic-00000.parquet"
+    (folder / APART).rename(folder / name)
+    manifest = read_json(folder / "manifest.json")
+    manifest["files"][name] = manifest["files"].pop(APART)
+    write_json(manifest, folder / "manifest.json")
+    with pytest.raises(DatasetError, match=f"{name} is synthetic and lies outside synthetic"):
+        verify_dataset(folder)
+
+
+def test_old_dataset_is_as_stated(augmented):
+    make_old(augmented)
+    assert verify_dataset(augmented)["schema_version"] == 2
+
+
+def test_synthetic_row_in_a_shard_of_real_ones_is_named(augmented):
+    manifest = read_json(augmented / "manifest.json")
+    manifest["files"]["train-synthetic-00000.parquet"]["source"] = "real"
+    write_json(manifest, augmented / "manifest.json")
+    with pytest.raises(DatasetError, match="synthetic, in a shard of real rows"):
+        verify_dataset(augmented)
 
 
 def test_changed_missing_and_added_files_are_named(augmented):

@@ -22,5 +22,5 @@ def small_run(tmp_path: Path) -> Path:
 def no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tiny image in place of every figure: drawing takes seconds."""
     png = encode_png(toy_images(1, 0)[0])
-    for name in ("mosaic", "learning_curve", "reject_chart", "training_curves", "uplift_chart"):
+    for name in ("mosaic", "reject_chart", "training_curves", "uplift_chart"):
         monkeypatch.setattr(illustrations, name, lambda *_, **__: png)

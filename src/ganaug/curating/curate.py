@@ -1,6 +1,7 @@
 """Draw, score, accept or reject, until every class has its images; and write the accepted ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class Curated:
 
 @dataclass(frozen=True)
 class Rules:
-    """How images are drawn, and from where on they are accepted.
+    """How images are drawn, and what an accepted one must reach.
 
     Args:
         law: distribution of the latents.
@@ -80,14 +81,18 @@ def curate(
         real_ids: image_id of the real training images, in the order that `judge` knows them.
         wanted: images per class, keyed as in the snapshot's classes.
         first_seed: seeds count up from here, in each class.
-        rules: see there.
+        rules: how images are drawn and judged.
         max_draws_per_image: a class is given up after this many draws per wanted image.
     """
     taken = set(real_ids)
     tallies = {name: ClassTally(count) for name, count in wanted.items()}
     parts: list[pd.DataFrame] = [pd.DataFrame(columns=METADATA_COLUMNS)]
-    images: list[bytes] = []
-    with ProgressReport("generate", total=sum(wanted.values())) as progress:
+    encoding: list[Future[list[bytes]]] = []
+    # zlib lets go of Python's lock, so the next images are drawn meanwhile.
+    with (
+        ProgressReport("generate", total=sum(wanted.values())) as progress,
+        ThreadPoolExecutor(max_workers=1) as encoder,
+    ):
         for name, tally in tallies.items():
             apart = Apart(rules.min_distance[name])
             for seeds in _rounds(tally, first_seed, max_draws_per_image):
@@ -96,12 +101,18 @@ def curate(
                 repeats[repeats] = ~apart.admit(pixels[repeats])
                 kept = _settle(tally, np.where(repeats, NEAR_DUPLICATE, reasons))
                 parts.append(rows.iloc[kept])
-                images += [encode_png(pixels[i], synthetic=True) for i in kept]
+                encoding.append(encoder.submit(encode_pngs, pixels[kept]))
                 progress.advance(len(kept))
             if tally.accepted < tally.wanted:
                 progress.note(_describe_shortfall(name, tally))
+    images = [png for part in encoding for png in part.result()]
     filled = [part for part in parts if len(part)] or parts
     return Curated(pd.concat(filled).reset_index(drop=True), images, tallies)
+
+
+def encode_pngs(images: Pixels) -> list[bytes]:
+    """PNGs of [N, H, W, C], marked as synthetic."""
+    return [encode_png(image, synthetic=True) for image in images]
 
 
 def _draw(
@@ -131,7 +142,7 @@ def _draw(
         "group_id": None,
         "generator_id": snapshot.generator_id,
         "seed": seeds,
-        "parent_id": None,
+        "parent_id": snapshot.parent_ids([label] * len(seeds), seeds, law=rules.law),
         "label_confidence": scores.label_confidence,
         "realism": scores.realism,
         "nearest_id": [real_ids[i] for i in scores.nearest],

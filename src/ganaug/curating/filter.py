@@ -14,17 +14,19 @@ from numpy.typing import NDArray
 
 from ganaug.config import ClassicalParams
 from ganaug.curating.neighbours import K, RealNeighbours
-from ganaug.errors import DatasetError
-from ganaug.evaluation.classical import ClassicalAugmentation
-from ganaug.evaluation.classifier import (
+from ganaug.downstream.batches import Pool, draw_batches, one_hot
+from ganaug.downstream.classical import ClassicalAugmentation
+from ganaug.downstream.classifier import (
     Classifier,
     embed,
     predict,
     small_cnn,
     train_classifier,
 )
-from ganaug.evaluation.neighbours import near_duplicate_distance
+from ganaug.downstream.recipes import Recipe
+from ganaug.errors import DatasetError
 from ganaug.images import Pixels
+from ganaug.quality.neighbours import near_duplicate_distance
 from ganaug.rng import derive_seed, numpy_rng
 from ganaug.thumbnails import thumbnails
 
@@ -92,19 +94,23 @@ class SyntheticFilter:
         self._rows: list[list[Labels]] = []  # per half and class: rows held out of its classifier
         self._models: list[Classifier] = []
         self._spaces: list[list[RealNeighbours]] = []
+        targets = one_hot(labels, self._num_classes)
         for half in (0, 1):
-            seen = halves == half
+            seen, own_seed = halves == half, derive_seed(seed, "filter", half)
+            pool = Pool(images, labels, targets, np.flatnonzero(seen))
             model = train_classifier(
-                images,
-                labels,
-                rows=np.flatnonzero(seen),
+                draw_batches(
+                    pool,
+                    None,
+                    recipe=Recipe(),
+                    batch_size=BATCH_SIZE,
+                    num_steps=num_steps,
+                    seed=derive_seed(own_seed, "classifier", "batches"),
+                ),
                 network=small_cnn,
-                num_classes=self._num_classes,
                 num_steps=num_steps,
-                batch_size=BATCH_SIZE,
                 lr=LR,
-                seed=derive_seed(seed, "filter", half),
-                class_balanced=True,
+                seed=own_seed,
                 augment=ClassicalAugmentation(
                     symmetries, classical, seed=derive_seed(seed, "filter", "classical", half)
                 ),

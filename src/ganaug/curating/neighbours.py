@@ -4,11 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
-from ganaug.evaluation.distances import Floats
-from ganaug.evaluation.neighbours import TINY, copy_ratios, nearest_others
 from ganaug.images import Pixels
+from ganaug.quality.neighbours import TINY, Floats, copy_ratios, distances_between, nearest_others
 from ganaug.thumbnails import thumbnails
 
 K = 3  # neighbours that span a real image's ball, as in the paper of the realism score
@@ -58,7 +56,7 @@ class RealNeighbours:
         nearest neighbour as in Alaa et al. 2022, arXiv:2102.08921, its threshold being calibrated
         on real images.
         """
-        distances = cdist(features.astype(np.float64), self._features)  # [M, N]
+        distances = distances_between(features, self._features)  # [M, N]
         nearest = distances.argmin(axis=1)
         closest = distances[np.arange(len(nearest)), nearest]
         balls = self._radius[self._trusted] / np.maximum(distances[:, self._trusted], TINY)
@@ -83,8 +81,8 @@ class Apart:
         own = thumbnails(images)
         admitted = np.ones(len(own), bool)
         for earlier in self._admitted:
-            admitted &= (cdist(own, earlier) >= self._distance).all(axis=1)
-        near = cdist(own, own) < self._distance
+            admitted &= (distances_between(own, earlier) >= self._distance).all(axis=1)
+        near = distances_between(own, own) < self._distance
         for i in np.flatnonzero(admitted):
             admitted[i] = not near[i, :i][admitted[:i]].any()
         self._admitted.append(own[admitted])

@@ -2,14 +2,14 @@
 
 A generator that only has to please D may forget its latent: every cell of a class then looks
 alike, and D, which sees one image at a time, does not mind. Here half of each batch is generated
-from the code of the real image beside it, and G's loss includes the distance between the two, on
-coarse images, so that D alone decides about detail. The code is linear and fixed: the principal
-components of the class, scaled to unit variance, hence as good as the standard normal latents that
-the other half and all later samples are made from. The pull fades in the first half of training:
-held longer, it makes G a linear decoder, whose varied images D can't correct.
+from the code of the real image beside it. G's loss includes the distance between the two, on coarse
+images only: D alone decides about detail. The code is linear and fixed. It holds the principal
+components of the class, scaled to unit variance, and so looks like the standard normal latents that
+the other half and all later samples are made from. The pull fades in the first half of training.
+Held longer, it makes G a linear decoder, whose varied images D can't correct.
 
-What holds to the end is that D sees the code beside the image, the real image's own or the part of
-the latent that stands for it, and so notices images that do not show what their latent says.
+D sees the code beside the image, to the end of training: the real image's own code, or the part of
+the latent that stands for it. It notices images that do not show what their latent says.
 
 Sources: the mode regulariser of Che et al. 2017, arXiv:1612.02136, section 2.2; the joint game of
 Donahue et al. 2017, arXiv:1605.09782; both with principal components in place of a trained encoder.
@@ -64,8 +64,8 @@ class Anchors(nn.Module):
         _, vectors = torch.linalg.eigh((residual.T @ residual / len(residual)).double())
         self.components.copy_(vectors.flip(1)[:, : self.code_dim])  # eigenvalues ascend
         squares = (residual @ self.components).square()
-        # A class with few images has no spread of its own to speak of: it leans on all classes', as
-        # if `code_dim` further images had that one.
+        # Few images tell little about the spread of their class. Mix it with that of all classes,
+        # as if the class had `code_dim` more images of the common spread.
         own = torch.zeros_like(self.stds).index_add_(0, label, squares)
         shared = squares.mean(dim=0) * self.code_dim
         self.stds.copy_(((own + shared) / (num_images[:, None] + self.code_dim)).sqrt())

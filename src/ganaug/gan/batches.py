@@ -61,15 +61,26 @@ class RealBatches:
         weights = np.where(weights > 0, weights**class_exponent, 0)
         self._class_probability = weights / weights.sum()
         self._batch_size = batch_size
-        self.flips = tuple(flips)
+        self.flips: tuple[str, ...] = tuple(flips)
         self._seed = seed
 
     def look(self, per_class: int) -> Iterator[Batch]:
-        """At most `per_class` images of a class at a time, evenly spread over it, none flipped."""
-        for rows in self._rows_of:
-            chosen = rows[:: max(1, -(-len(rows) // per_class))]
+        """At most `per_class` images of each class, evenly spread over it, none flipped.
+
+        They come in batches of one class each.
+        """
+        for chosen in self._spread(per_class):
             for start in range(0, len(chosen), LOOKED_AT_ONCE):
                 yield self._gather(chosen[start : start + LOOKED_AT_ONCE])
+
+    def looked_at(self, per_class: int) -> NDArray[np.int64]:
+        """The rows of the images that `look` gives, in its order."""
+        return np.concatenate(list(self._spread(per_class)))
+
+    def _spread(self, per_class: int) -> Iterator[NDArray[np.int64]]:
+        """Rows of each class, at most `per_class` of them."""
+        for rows in self._rows_of:
+            yield rows[:: max(1, -(-len(rows) // per_class))]
 
     def _make(self, step: int) -> Batch:
         rng = numpy_rng(self._seed, "train", "batch", step)

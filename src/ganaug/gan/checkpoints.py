@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ganaug.errors import TrainingError
+from ganaug.errors import TrainingError, one_line
 from ganaug.fileio import atomic_file
 
 KEPT = 2
@@ -66,15 +66,28 @@ class Checkpoints:
         _write(self._best_path, tensors, facts)
 
     def load_best(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What `save_best` wrote last."""
-        return _read(self._best_path)
+        """What `save_best` wrote last.
+
+        Raises:
+            TrainingError: it can't be read.
+        """
+        try:
+            return _read(self._best_path)
+        except _DamagedError as error:
+            raise TrainingError(
+                f"{self._best_path}: damaged ({error}); remove {self.folder} and train again"
+            ) from None
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The newest checkpoint that is whole; None when there is none. A torn one is removed."""
+        """The newest checkpoint that is whole; None when there is none. A torn one is removed.
+
+        Raises:
+            TrainingError: the disk does not give a checkpoint's content; nothing is removed.
+        """
         for path in self._newest_first():
             try:
                 return _read(path)
-            except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+            except _DamagedError:
                 path.unlink()
         return None
 
@@ -96,7 +109,19 @@ def _write(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> Non
         save_file(contiguous, temporary, metadata={"facts": json.dumps(facts)})
 
 
+class _DamagedError(Exception):
+    """A checkpoint was read, and its content is bad."""
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return tensors, json.loads(file.metadata()["facts"])
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, json.loads(file.metadata()["facts"])
+    except OSError as error:
+        raise TrainingError(
+            f"{path}: can't be read ({one_line(error)}); nothing was removed. Mend the disk or the "
+            "permissions and start again"
+        ) from None
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise _DamagedError(one_line(error)) from None

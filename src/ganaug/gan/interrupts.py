@@ -8,7 +8,7 @@ from types import FrameType
 
 import psutil
 
-LAUNCHERS = ("make", "dvc", "sh", "dash")  # whose death leaves a trainer without a purpose
+LAUNCHERS = ("make", "dvc", "sh", "dash")  # when one of them dies, nobody waits for the result
 POLL_SEC = 1.0
 
 

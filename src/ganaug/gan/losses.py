@@ -13,10 +13,11 @@ from torch.nn.functional import relu, softplus
 
 @dataclass(frozen=True)
 class AdversarialLoss:
-    """discriminator(real_logits, synthetic_logits) and generator(real_logits, synthetic_logits)."""
+    """What D and what G minimises, each a function (real_logits, synthetic_logits)."""
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]
+    is_relative: bool = False  # whether G's depends on the reals' logits
 
 
 def _log_likelihood_loss(real: Tensor, synthetic: Tensor) -> Tensor:
@@ -30,6 +31,7 @@ LOSSES: dict[str, AdversarialLoss] = {
     "relativistic": AdversarialLoss(
         discriminator=lambda real, synthetic: softplus(synthetic - real).mean(),
         generator=lambda real, synthetic: softplus(real - synthetic).mean(),
+        is_relative=True,
     ),
     # Goodfellow et al. 2014, arXiv:1406.2661, section 3: G maximises log D(G(z)).
     "non_saturating": AdversarialLoss(

@@ -1,14 +1,15 @@
 """What every family of networks provides."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 STATISTICS_GROUP = 8  # images of one class in a row, whose spread one minibatch statistic describes
-FITTED_IMAGES = 512  # of all classes together that networks look at before training, but
-FITTED_NUMBERS = 2**25  # in all of them at most
 COARSE = 16  # pixels per side of the images that a code describes, at most half the resolution
 
 
@@ -29,11 +30,19 @@ class Architecture:
         """Length of a real image's code, which stands in for as many numbers of the latent."""
         return min(self.z_dim // 2, self.channels * min(COARSE, self.resolution // 2) ** 2)
 
+
+class Reals(Protocol):
+    """The training images, as networks may look at them before training."""
+
     @property
-    def num_fitted(self) -> int:
-        """Images of each class that networks look at before training, at most."""
-        images = min(FITTED_IMAGES, FITTED_NUMBERS // (self.channels * self.resolution**2))
-        return max(1, images // self.num_classes)
+    def flips(self) -> tuple[str, ...]:
+        """Those that training applies to real images: "hflip", "vflip"."""
+
+    def look(self, per_class: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images [N, C, H, W] in [-1, 1] and labels [N] int64, at most `per_class` of a class."""
+
+    def looked_at(self, per_class: int) -> NDArray[np.int64]:
+        """The rows, among all training images, that `look` gives, in its order."""
 
 
 class Generator(nn.Module, ABC):
@@ -47,15 +56,23 @@ class Generator(nn.Module, ABC):
         super().__init__()
         self.latent_dim = latent_dim
 
-    def fit(self, images: Tensor) -> None:
-        """Look once at training images, [N, C, H, W] in [-1, 1], before training."""
+    def prepare_from(self, reals: Reals, *, is_trained: bool) -> None:
+        """Take from the training images what the family needs of them; by default nothing.
 
-    def take_marks(self, images: Tensor, label: Tensor, *, flips: Sequence[str]) -> None:
-        """Keep what new images are built on of images [N, C, H, W] in [-1, 1], labels [N] int64.
-
-        Unlike what `fit` measures, it is taken anew when training goes on from other weights.
-        `flips` names those that training applies to real images.
+        Called once before training. `is_trained` says that the weights come from an earlier
+        training, perhaps on other images.
         """
+
+    def sources(self) -> Tensor | None:
+        """[K, M] int64: rows of the training images that images of each class are built on.
+
+        A row of -1 stands for none. None for a family that builds images on nothing.
+        """
+        return None
+
+    def parents(self, z: Tensor, label: Tensor) -> Tensor | None:
+        """[N] int64: the row of `sources` that each image of (z, label) is built on, or None."""
+        return None
 
     @abstractmethod
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
@@ -73,8 +90,8 @@ class Discriminator(nn.Module, ABC):
     # images then pass one after the other, and no gradient penalty per image is defined.
     normalises_batch = False
 
-    def fit(self, images: Tensor) -> None:
-        """Look once at training images, [N, C, H, W] in [-1, 1], before training."""
+    def prepare_from(self, reals: Reals) -> None:
+        """Take from the training images what the family needs of them; by default nothing."""
 
     def encode(self, images: Tensor) -> Tensor:
         """[N, C, H, W] -> the coordinates in which D looks and gradient penalties are taken."""

@@ -8,15 +8,14 @@ Axes: N batch, C channels, H height, W width, Z latent, K classes.
 """
 
 import math
-from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganaug.gan.marks import Marks
-from ganaug.gan.networks import STATISTICS_GROUP, Architecture, Discriminator, Generator
+from ganaug.gan.marks import Marks, marks_per_class
+from ganaug.gan.networks import STATISTICS_GROUP, Architecture, Discriminator, Generator, Reals
 from ganaug.gan.patches import WhitenedPatches
 
 LEAK = 0.2
@@ -78,6 +77,7 @@ class R3Generator(Generator):
         sides = [BASE * 2**stage for stage in range(1, len(widths))]
         self.split = (z_dim, *(NOISE_CHANNELS * side * side for side in sides), 1)
         super().__init__(latent_dim=sum(self.split))
+        self._looks_at = marks_per_class(architecture)
         self.patches = WhitenedPatches(channels=architecture.channels, patch=architecture.patch)
         self.embedding = nn.Embedding(architecture.num_classes, EMBEDDING_DIM)
         self.project = nn.Linear(z_dim + EMBEDDING_DIM, widths[0] * BASE * BASE)
@@ -100,13 +100,21 @@ class R3Generator(Generator):
         _init(self.project, 1.0)
         _init(self.to_coefficients, 1.0)
 
-    def fit(self, images: Tensor) -> None:
-        """Take the patch coordinates of training images, [N, C, H, W] in [-1, 1]."""
-        self.patches.fit(images)
+    def prepare_from(self, reals: Reals, *, is_trained: bool) -> None:
+        """Take marks, and the patch coordinates unless the weights have learned others."""
+        images, label = _join(reals, self._looks_at)
+        if not is_trained:
+            self.patches.fit(images)
+        rows = torch.from_numpy(reals.looked_at(self._looks_at)).to(label.device)
+        self.marks.fit(images, label, rows, flips=reals.flips)
 
-    def take_marks(self, images: Tensor, label: Tensor, *, flips: Sequence[str]) -> None:
-        """Take the marks of training images, as `Marks.fit` does."""
-        self.marks.fit(images, label, flips=flips)
+    def sources(self) -> Tensor:
+        """[K, M] int64: rows of the training images that the marks were taken from."""
+        return self.marks.rows
+
+    def parents(self, z: Tensor, label: Tensor) -> Tensor:
+        """[N] int64: the row of the training image whose mark each image is built on, or -1."""
+        return self.marks.parents(z[:, -1], label)
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
         """[N, Z] standard normal, [N] int64 -> [N, C, H, W], real images being in [-1, 1]."""
@@ -138,6 +146,7 @@ class R3Discriminator(Discriminator):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
+        self._looks_at = marks_per_class(architecture)
         self.patches = WhitenedPatches(channels=architecture.channels, patch=architecture.patch)
         down = architecture.widths[::-1]
         num_blocks = len(down)
@@ -154,8 +163,9 @@ class R3Discriminator(Discriminator):
         _init(self.head, math.sqrt(2 / (1 + LEAK**2)))
         _init(self.psi, 1.0)
 
-    def fit(self, images: Tensor) -> None:
-        """Take the patch coordinates of training images, [N, C, H, W] in [-1, 1]."""
+    def prepare_from(self, reals: Reals) -> None:
+        """Take the patch coordinates of training images, the same as G does."""
+        images, _ = _join(reals, self._looks_at)
         self.patches.fit(images)
 
     def encode(self, images: Tensor) -> Tensor:
@@ -176,6 +186,12 @@ class R3Discriminator(Discriminator):
         match = (h * wanted).sum(dim=1) / math.sqrt(HEAD_DIM)
         logits: Tensor = self.psi(h).squeeze(1).float() + match
         return logits
+
+
+def _join(reals: Reals, per_class: int) -> tuple[Tensor, Tensor]:
+    """Images and labels of all batches that `look` gives."""
+    batches = list(reals.look(per_class))
+    return torch.cat([images for images, _ in batches]), torch.cat([label for _, label in batches])
 
 
 def _transition(width_in: int, width_out: int) -> nn.Module:

@@ -1,6 +1,11 @@
-"""Generator snapshot: `generator.safetensors` + `generator.json`, all that sampling needs."""
+"""Generator snapshot: `generator.safetensors` + `generator.json`, all that sampling needs.
 
-from dataclasses import asdict, dataclass
+A family may build its images on training images. The weights then hold their rows, and the
+description their image_ids, under "parents": a list for each class, null where there is none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +16,9 @@ from ganaug.errors import SnapshotError
 from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json
 from ganaug.gan.architecture import build_generator, read_architecture
 from ganaug.gan.networks import Architecture, Generator
+from ganaug.gan.sampling import AS_TRAINED, LatentLaw, parent_rows
 
-FORMAT = 3
+FORMAT = 4
 WEIGHTS = "generator.safetensors"
 DESCRIPTION = "generator.json"
 
@@ -25,6 +31,16 @@ class Snapshot:
     architecture: Architecture
     classes: tuple[str, ...]  # names, in label order
     generator_id: str  # sha256 of the weights file
+    image_ids: dict[int, str] = field(default_factory=dict)  # of the rows of its sources
+
+    def parent_ids(
+        self, labels: Sequence[int], seeds: Sequence[int], *, law: LatentLaw = AS_TRAINED
+    ) -> list[str | None]:
+        """image_id of the training image that each sampled image is built on, or None."""
+        rows = parent_rows(self.generator, labels, seeds, law=law)
+        if rows is None:
+            return [None] * len(labels)
+        return [self.image_ids.get(row) for row in rows]
 
 
 def save_snapshot(
@@ -34,6 +50,7 @@ def save_snapshot(
     architecture: Architecture,
     classes: tuple[str, ...],
     training: dict[str, Any],
+    image_ids: Sequence[str] = (),
 ) -> None:
     """Write a snapshot folder, whole or not at all.
 
@@ -42,7 +59,12 @@ def save_snapshot(
         folder: replaced when it exists.
         classes: names, in label order.
         training: what made it: fingerprint, images seen, val metrics; JSON types.
+        image_ids: of all training images, in their order; not needed for a generator that builds
+            its images on none of them.
     """
+    generator = build_generator(architecture)
+    generator.load_state_dict(weights)
+    sources = generator.sources()
     with atomic_folder(folder) as temporary:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         (temporary / WEIGHTS).write_bytes(save(contiguous))  # not `save_file`: it hides the file
@@ -53,6 +75,7 @@ def save_snapshot(
             "value_range": [-1, 1],
             "weights_sha256": sha256_file(temporary / WEIGHTS),
             "training": training,
+            "parents": None if sources is None else _name(sources, classes, image_ids),
         }
         write_json(description, temporary / DESCRIPTION)
 
@@ -80,4 +103,25 @@ def load_snapshot(folder: Path) -> Snapshot:
     generator = build_generator(architecture)
     generator.load_state_dict(load_file(weights_path))
     generator.eval().requires_grad_(False)
-    return Snapshot(generator, architecture, tuple(description["classes"]), generator_id)
+    image_ids = _read_ids(generator.sources(), description)
+    classes = tuple(description["classes"])
+    return Snapshot(generator, architecture, classes, generator_id, image_ids)
+
+
+def _name(
+    sources: Tensor, classes: Sequence[str], image_ids: Sequence[str]
+) -> dict[str, list[str | None]]:
+    """The image_ids of each class's sources, None where there is none."""
+    return {
+        name: [image_ids[row] if row >= 0 else None for row in rows]
+        for name, rows in zip(classes, sources.tolist(), strict=True)
+    }
+
+
+def _read_ids(sources: Tensor | None, description: dict[str, Any]) -> dict[int, str]:
+    """The image_id of each row among the sources."""
+    if sources is None:
+        return {}
+    named = [image_id for ids in description["parents"].values() for image_id in ids]
+    pairs = zip(sources.flatten().tolist(), named, strict=True)
+    return {row: image_id for row, image_id in pairs if image_id is not None}

@@ -23,11 +23,12 @@ from ganaug.gan.checkpoints import Checkpoints
 from ganaug.gan.compute import Compute
 from ganaug.gan.guards import collapsed_classes, lost_ground, not_finite
 from ganaug.gan.interrupts import StopRequest, stop_requests
+from ganaug.gan.losses import LOSSES
 from ganaug.gan.networks import Architecture
 from ganaug.gan.sampling import sample
 from ganaug.gan.schedules import cosine, ema_decay, fading, penalty_scale, update_ema
 from ganaug.gan.state import TrainingState, below
-from ganaug.gan.step import Networks, Step
+from ganaug.gan.step import Networks, Objective, Step
 from ganaug.progress import ProgressReport
 from ganaug.rng import derive_seed, torch_generator
 
@@ -86,6 +87,7 @@ class Trainer:
         self._log_interval = max(1, self._num_steps // LOG_LINES)
         parts = range(1, params.num_evaluations + 1)
         self._evaluation_steps = {round(self._num_steps * i / len(parts)) for i in parts}
+        self._objective = make_objective(params)
         self._state = make_state(
             self.architecture,
             params,
@@ -170,7 +172,7 @@ class Trainer:
         z = torch.randn(len(label), state.networks.G.latent_dim, device=device, generator=latent)
         update = Step(
             state.networks,
-            params,
+            self._objective,
             compute,
             torch_generator(self.seed, "train", "step", step, compute.rank, device=device),
             penalty_scale=penalty_scale(step, interval=params.penalty_interval),
@@ -289,6 +291,18 @@ class Trainer:
         return seen
 
 
+def make_objective(params: TrainParams) -> Objective:
+    """Loss, penalties and augmentation as params ask for them."""
+    return Objective(
+        loss=LOSSES[params.loss],
+        r1_gamma=params.r1_gamma,
+        r2_gamma=params.r2_gamma,
+        gradient_penalty=params.gradient_penalty,
+        operations=params.augment,
+        augment_probability=params.augment_probability,
+    )
+
+
 def make_state(
     architecture: Architecture,
     params: TrainParams,
@@ -303,16 +317,14 @@ def make_state(
         torch.manual_seed(derive_seed(seed, "train", "weights"))
         G = build_generator(architecture)
         D = build_discriminator(architecture)
-    looked = zip(*batches.look(architecture.num_fitted), strict=True)
-    images, label = (torch.cat(parts) for parts in looked)
     for network in (G, D):
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        network.fit(images)
-    anchors = Anchors(architecture).to(device)
-    anchors.fit(batches.look(ANCHORED_IMAGES), flips=batches.flips)
     if initial is not None:
         G.load_state_dict(initial)
-    G.take_marks(images, label, flips=batches.flips)
+    G.prepare_from(batches, is_trained=initial is not None)
+    D.prepare_from(batches)
+    anchors = Anchors(architecture).to(device)
+    anchors.fit(batches.look(ANCHORED_IMAGES), flips=batches.flips)
     betas = FAMILIES[architecture.family].betas
     G_optimiser, D_optimiser = (
         torch.optim.Adam(network.parameters(), lr=lr, betas=betas, fused=True)

@@ -1,6 +1,6 @@
-"""Checks of decoded images as a set: each names the ones that must not be used, with the reason.
+"""Checks of all decoded images together: each names those that must not be used, and says why.
 
-A further check is one function from candidates to rejections, listed in `CHECKS`.
+To add a check, write a function from candidates to rejections and list it in `CHECKS`.
 """
 
 from collections import defaultdict
@@ -36,7 +36,7 @@ Check = Callable[[Sequence[Candidate]], list[Rejection]]
 
 
 def label_conflicts(candidates: Sequence[Candidate]) -> list[Rejection]:
-    """The same pixels in two classes: no telling which label is right, so all of them go."""
+    """The same pixels in two classes: nobody knows which label is right, so all are rejected."""
     rejections = []
     for twins in _by_pixels(candidates):
         classes = sorted({twin.class_name for twin in twins})
@@ -57,13 +57,16 @@ def duplicates(candidates: Sequence[Candidate]) -> list[Rejection]:
     ]
 
 
-CHECKS: tuple[Check, ...] = (label_conflicts, duplicates)  # each sees what those before it left
+CHECKS: tuple[Check, ...] = (
+    label_conflicts,
+    duplicates,
+)  # each gets what the last one passed
 
 
 def run_checks(
     candidates: Sequence[Candidate], checks: Sequence[Check] = CHECKS
 ) -> tuple[list[Candidate], list[Rejection]]:
-    """The candidates that pass every check, and the rejections; together they are all of them."""
+    """The candidates that pass every check, and the rejections of all others."""
     left, rejections = list(candidates), list[Rejection]()
     for check in checks:
         found = check(left)

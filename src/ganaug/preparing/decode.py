@@ -7,13 +7,18 @@ grey by 0.299 R + 0.587 G + 0.114 B; sides are scaled without keeping their rati
 which gives the same bytes on every machine.
 """
 
+import ctypes
 import io
+import logging
+import warnings
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError, _imaging
 
 from ganaug.errors import one_line
 from ganaug.images import Pixels, is_marked_synthetic
@@ -24,6 +29,7 @@ MOST_ELONGATED = 8  # longer to shorter side; a strip squeezed into a square sho
 LARGEST_16_BIT = 65535
 WIDE_MODES = ("I", "F")  # and I;16 in its byte orders: more than 8 bits a pixel
 GREY_MODES = ("1", "L")
+GREY_SPREAD = 2  # between the channels of a pixel: what JPEG makes of a grey picture
 
 
 @dataclass(frozen=True)
@@ -31,13 +37,13 @@ class Form:
     """What every image becomes, and how large its file's image may be."""
 
     resolution: int  # pixels per side
-    channels: int  # 1 grey | 3 RGB
+    channels: int | None  # 1 grey | 3 RGB | None: grey where the image shows no colour, else RGB
     max_pixels: int  # of the file; a broken or hostile header may claim more than memory holds
 
     @property
-    def mode(self) -> str:
-        """Pillow's name of it."""
-        return "L" if self.channels == 1 else "RGB"
+    def mode(self) -> str | None:
+        """Pillow's name for the channels."""
+        return {1: "L", 3: "RGB", None: None}[self.channels]
 
 
 class UnusableImage(Exception):
@@ -61,13 +67,17 @@ def decode_image(content: bytes | Path, form: Form) -> Pixels:
         UnusableImage: the content is no image, is cut short, is marked as synthetic, has several
             frames, too many pixels or values out of range.
     """
+    silence_pillow()
     try:
         raw = _read(content) if isinstance(content, Path) else content
         if is_marked_synthetic(raw):
             raise UnusableImage("synthetic", "its metadata says that a trained generator made it")
         image = _flatten_alpha(_to_eight_bits(_open(raw, form)))
-        image = image.convert(form.mode) if image.mode != form.mode else image
+        mode = form.mode or ("L" if image.mode in GREY_MODES else "RGB")
+        image = image.convert(mode) if image.mode != mode else image
         image = _resize(image, form.resolution)
+        if form.mode is None and _shows_no_colour(image):
+            image = image.convert("L")
     except UnusableImage:
         raise
     except Image.DecompressionBombError as error:  # of many times what Pillow takes for sane
@@ -78,7 +88,27 @@ def decode_image(content: bytes | Path, form: Form) -> Pixels:
     except Exception as error:
         raise UnusableImage("unreadable", one_line(error)) from error
     pixels = np.asarray(image)
-    return pixels[:, :, None] if form.channels == 1 else pixels
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def silence_pillow() -> None:
+    """Keep off the screen what Pillow and libtiff say about a damaged file: its rejection tells.
+
+    The filter holds for the whole process and is set anew for each image, since other libraries put
+    theirs before it. `warnings.catch_warnings` would undo the filters of another thread (Dask).
+    """
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    _silence_handlers()
+
+
+@cache
+def _silence_handlers() -> None:
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    # libtiff writes to stderr from C. It can be reached unless it is linked into Pillow.
+    with suppress(OSError, AttributeError):
+        libtiff = ctypes.CDLL(_imaging.__file__)
+        libtiff.TIFFSetErrorHandler(None)
+        libtiff.TIFFSetWarningHandler(None)
 
 
 def _read(path: Path) -> bytes:
@@ -131,6 +161,14 @@ def _flatten_alpha(image: Image.Image) -> Image.Image:
         black = Image.new("RGBA", overlay.size, "black")
         return Image.alpha_composite(black, overlay).convert("RGB")
     return image if image.mode in (*GREY_MODES, "RGB") else image.convert("RGB")
+
+
+def _shows_no_colour(image: Image.Image) -> bool:
+    if image.mode == "L":
+        return True
+    red, green, blue = image.split()
+    pairs = ((red, green), (green, blue), (blue, red))
+    return all(np.asarray(ImageChops.difference(*pair)).max() <= GREY_SPREAD for pair in pairs)
 
 
 def _resize(image: Image.Image, resolution: int) -> Image.Image:

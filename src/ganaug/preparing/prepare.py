@@ -77,7 +77,9 @@ def prepare(
             rejections, num_read=len(candidates) + len(rejections), most=params.max_reject_fraction
         )
         notes = require_enough(candidates, source.facts)
-        images, kept, salts, more = split_candidates(candidates, params, seed=seed)
+        images, kept, salts, more = split_candidates(
+            candidates, params, seed=seed, symmetries=source.facts.symmetries
+        )
         left_out = dict(sorted(Counter(images.loc[~kept, "class_name"].tolist()).items()))
         notes += [*more, *_note_left_out(left_out)]
         images = images[kept].sort_values("image_id", ignore_index=True)
@@ -139,7 +141,11 @@ def _rows_of(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
 
 
 def split_candidates(
-    candidates: Sequence[Candidate], params: PrepareParams, *, seed: int
+    candidates: Sequence[Candidate],
+    params: PrepareParams,
+    *,
+    seed: int,
+    symmetries: Sequence[str] = (),
 ) -> tuple[pd.DataFrame, "pd.Series[bool]", dict[str, int], list[str]]:
     """Keep splits of an earlier version, near-duplicates together, split the rest, thin train.
 
@@ -152,7 +158,9 @@ def split_candidates(
     """
     if params.keep_splits is not None:
         candidates = _keep_splits(candidates, Path(params.keep_splits))
-    groups, notes = join_near_duplicates(candidates, distance=params.near_duplicate_distance)
+    groups, notes = join_near_duplicates(
+        candidates, distance=params.near_duplicate_distance, symmetries=symmetries
+    )
     images = pd.DataFrame(
         {
             "class_name": [c.class_name for c in candidates],

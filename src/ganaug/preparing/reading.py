@@ -1,13 +1,12 @@
 """Read every image of a source, on all cores, in the source's order; nothing is dropped silently.
 
-Workers take images by the shard and leave the PNGs in a scratch folder, so that memory holds what
-is known of each image and not the image. A run that was killed goes on behind its last whole shard.
+Workers take the images in batches and write the PNGs to a scratch folder. Memory holds what is
+known of each image, not the image. A run that was killed reads only the batches that are not whole.
 """
 
 import hashlib
 import json
 import shutil
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
@@ -17,8 +16,6 @@ from typing import Any
 
 import numpy as np
 import PIL
-from rich.console import Console
-from rich.progress import track
 
 from ganaug.errors import DatasetError, GanaugError, SourceError
 from ganaug.fileio import Span, atomic_file, read_json, sha256_file, write_json
@@ -27,15 +24,16 @@ from ganaug.parallel import Backend, map_unordered
 from ganaug.preparing import decode
 from ganaug.preparing.checks import Candidate, Rejection
 from ganaug.preparing.decode import Form, UnusableImage, decode_image
+from ganaug.progress import ProgressReport
 from ganaug.sources.base import Refused, SourceImage
 from ganaug.thumbnails import shrink
 
-IMAGES_PER_SHARD = 64  # few, so that all workers end at about the same time
-BYTES_PER_SHARD = 2**24  # of encoded images that lie in memory, and then go to a worker
+IMAGES_PER_BATCH = 64  # few, so that all workers end at about the same time
+BYTES_PER_BATCH = 2**24  # of encoded images that lie in memory, and then go to a worker
 
 
 @dataclass(frozen=True)
-class _Shard:
+class _Batch:
     images: list[SourceImage]
     number: int
     path: Path  # of the PNGs, one after the other; the facts lie beside it in a .json
@@ -50,42 +48,40 @@ def read_candidates(
     num_workers: int = -1,
     backend: Backend = "loky",
 ) -> tuple[list[Candidate], list[Rejection]]:
-    """Decode every image, in the source's order; a bar shows on a terminal.
+    """Decode every image and keep the source's order; show how far it is.
 
     Args:
         images: of the source.
         form: what they become.
-        scratch: folder for the PNGs, which the candidates point into; what another run left there
-            is used as far as it read the same.
-        num_workers: processes; -1 one a core. The result does not depend on it.
-        backend: where they run, see `map_unordered`; nor on this.
+        scratch: folder for the PNGs; the candidates point into its files. What a stopped run left
+            there is used where it read the same images in the same way.
+        num_workers: processes, -1 for one on each core. It does not change the result.
+        backend: where they run, see `map_unordered`. It does not change the result.
     Raises:
         SourceError: two images of the source have one name.
         WorkerError: see `map_unordered`.
     """
-    shards = _cut(images, scratch, form)
-    first = list(islice(shards, 2))
+    batches = _cut(images, scratch, form)
+    first = list(islice(batches, 2))
     results = map_unordered(
-        _read_shard,
-        chain(first, shards),
+        _read_batch,
+        chain(first, batches),
         num_workers=num_workers if len(first) == 2 else 1,
         backend=backend,
     )
-    shown = track(
-        results,
-        description="prepare: shards of images",
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
-    outcomes = [outcome for _, part in sorted(shown, key=lambda r: r[0]) for outcome in part]
+    parts = dict[int, list[Candidate | Rejection]]()
+    with ProgressReport("read", total=None) as progress:
+        for number, part in results:
+            parts[number] = part
+            progress.advance(len(part))
+    outcomes = [outcome for number in sorted(parts) for outcome in parts[number]]
     candidates = [outcome for outcome in outcomes if isinstance(outcome, Candidate)]
     return candidates, [outcome for outcome in outcomes if isinstance(outcome, Rejection)]
 
 
 @contextmanager
 def scratch_folder(path: Path) -> Iterator[Path]:
-    """A folder that goes when the work is done or refused; a run that was stopped leaves it."""
+    """A folder for the work: removed once that is done or refused, kept when the run is stopped."""
     try:
         yield path
     except GanaugError:
@@ -94,7 +90,7 @@ def scratch_folder(path: Path) -> Iterator[Path]:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def _cut(images: Iterable[SourceImage], scratch: Path, form: Form) -> Iterator[_Shard]:
+def _cut(images: Iterable[SourceImage], scratch: Path, form: Form) -> Iterator[_Batch]:
     scratch.mkdir(parents=True, exist_ok=True)
     seen = set[str]()
     part, size, number = list[SourceImage](), 0, 0
@@ -104,36 +100,37 @@ def _cut(images: Iterable[SourceImage], scratch: Path, form: Form) -> Iterator[_
         seen.add(image.name)
         part.append(image)
         size += len(image.content) if isinstance(image.content, bytes) else 0
-        if len(part) == IMAGES_PER_SHARD or size >= BYTES_PER_SHARD:
-            yield _Shard(part, number, scratch / f"{number:06d}.png", form)
+        if len(part) == IMAGES_PER_BATCH or size >= BYTES_PER_BATCH:
+            yield _Batch(part, number, scratch / f"{number:06d}.png", form)
             part, size, number = [], 0, number + 1
     if part:
-        yield _Shard(part, number, scratch / f"{number:06d}.png", form)
+        yield _Batch(part, number, scratch / f"{number:06d}.png", form)
 
 
-def _read_shard(shard: _Shard) -> tuple[int, list[Candidate | Rejection]]:
-    key, facts = _key(shard), shard.path.with_suffix(".json")
+def _read_batch(batch: _Batch) -> tuple[int, list[Candidate | Rejection]]:
+    key, facts = _key(batch), batch.path.with_suffix(".json")
     with suppress(DatasetError):
         known = read_json(facts)
         if known["key"] == key:
-            return shard.number, list(_outcomes(shard, known["images"]))
+            return batch.number, list(_outcomes(batch, known["images"]))
     facts.unlink(missing_ok=True)
-    with atomic_file(shard.path) as temporary, temporary.open("wb") as file:
-        found = [_read_one(image, shard.form) for image in shard.images]
+    with atomic_file(batch.path) as temporary, temporary.open("wb") as file:
+        found = [_read_one(image, batch.form) for image in batch.images]
         file.writelines(png for _, _, png in found)
     rows = [(first, second, len(png)) for first, second, png in found]
     write_json({"key": key, "images": rows}, facts)
-    return shard.number, list(_outcomes(shard, rows))
+    return batch.number, list(_outcomes(batch, rows))
 
 
-def _key(shard: _Shard) -> str:
-    """Changes with the images, with the form and with the code.
+def _key(batch: _Batch) -> str:
+    """Hash of the images, the form and the code.
 
-    Files are told by path, size and time; unpacked ones by name and what they were unpacked from.
+    It takes a file's path, size and time; for one from an archive, the archive's version and the
+    file's name.
     """
     code = [PIL.__version__, *(sha256_file(Path(file)) for file in (decode.__file__, __file__))]
-    digest = hashlib.sha256(json.dumps([code, astuple(shard.form)]).encode())
-    for image in shard.images:
+    digest = hashlib.sha256(json.dumps([code, astuple(batch.form)]).encode())
+    for image in batch.images:
         content: Any = image.content
         if image.version is not None and isinstance(content, Path):
             content = image.version
@@ -168,10 +165,10 @@ def thumbnail(pixels: Pixels) -> bytes:
 
 
 def _outcomes(
-    shard: _Shard, rows: Iterable[tuple[str, str, int]]
+    batch: _Batch, rows: Iterable[tuple[str, str, int]]
 ) -> Iterator[Candidate | Rejection]:
     start = 0
-    for image, (first, second, length) in zip(shard.images, rows, strict=True):
+    for image, (first, second, length) in zip(batch.images, rows, strict=True):
         if not length:
             yield Rejection(image.name, first, second)
             continue
@@ -182,6 +179,6 @@ def _outcomes(
             split=image.split,
             image_id=first,
             thumbnail=bytes.fromhex(second),
-            png=Span(shard.path, start, length),
+            png=Span(batch.path, start, length),
         )
         start += length

@@ -3,12 +3,14 @@
 import base64
 import html
 import io
+import math
 import statistics
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +18,21 @@ from PIL import Image
 
 from ganaug.config import PrepareParams
 from ganaug.errors import DatasetError
-from ganaug.images import decode_png, encode_png, tile
+from ganaug.images import Pixels, decode_png, encode_png, tile
 from ganaug.preparing.checks import Candidate, Rejection, run_checks
-from ganaug.preparing.decode import Form
+from ganaug.preparing.decode import Form, silence_pillow
 from ganaug.preparing.prepare import split_candidates
 from ganaug.preparing.reading import read_candidates
 from ganaug.preparing.rules import require_enough, require_few_rejected
+from ganaug.records import SPLITS
 from ganaug.sources.base import Source, SourceImage
 from ganaug.sources.registry import load_source
+from ganaug.thumbnails import SIDE
 
 RESOLUTIONS = (16, 32, 64, 128, 256)
 LARGEST_SUGGESTED = 64  # what two CPU cores train in minutes; more is a decision
-LOOK = 64  # pixels per side of the images on the contact sheet
+LOOK = 64  # pixels per side of the images on the contact sheet, at most
+LOOKED_AT = 32  # the first images, whose sizes decide how small the survey reads
 SHEET_COLUMNS = 12
 
 
@@ -38,6 +43,7 @@ class Survey:
     source: str  # name of the source that read it
     path: str  # where it was read from
     counts: dict[str, int]  # distinct usable images by class
+    splits: dict[str, dict[str, int]]  # the same by class and split; empty if the source has none
     num_groups: int  # distinct ones, 0 when the source names none
     sizes: list[tuple[tuple[int, int], int]]  # (width, height) and how many have it, from the most
     modes: list[tuple[str, int]]  # the same for Pillow's modes, say L or RGB
@@ -55,16 +61,21 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
     Raises:
         SourceError: the source can't be read or could be misread.
     """
-    # An earlier version tells nothing of images that are read at another size.
+    # An earlier version's splits are found by pixels, which are others at the survey's size.
     params = params.model_copy(update={"keep_splits": None})
     source = load_source(params)
     sizes, modes = Counter[tuple[int, int]](), Counter[str]()
     images = _noting_headers(source.images, sizes, modes)
+    first = list(islice(images, LOOKED_AT))
+    look = next((r for r in RESOLUTIONS if r >= _usual_side(sizes)), LOOK)
+    form = Form(min(look, LOOK), None, params.max_pixels)
     with tempfile.TemporaryDirectory() as scratch:
-        form = Form(LOOK, 3, params.max_pixels)
-        candidates, rejections = read_candidates(images, form, scratch=Path(scratch))
+        candidates, rejections = read_candidates(chain(first, images), form, scratch=Path(scratch))
         candidates, found = run_checks(candidates)
         rejections += found
+        channels = 1 if all(_is_grey(candidate) for candidate in candidates) else 3
+        if channels == 3:
+            candidates = [_in_colour(candidate) for candidate in candidates]
         problems, notes = _hold_against_rules(candidates, rejections, source, params, seed=seed)
         counts = Counter(candidate.class_name for candidate in candidates)
         groups = {candidate.group for candidate in candidates} - {None}
@@ -73,14 +84,15 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
             source=params.source,
             path=params.files.path,
             counts={name: counts[name] for name in source.facts.classes},
+            splits=_count_splits(candidates, source.facts.classes),
             num_groups=len(groups),
             sizes=sizes.most_common(),
             modes=modes.most_common(),
             rejections=rejections,
             problems=problems,
-            notes=[*notes, *_notes(source, len(groups), resolution, sizes)],
+            notes=[*notes, *_notes(source, len(groups)), *_costs(_usual_side(sizes), resolution)],
             resolution=resolution,
-            channels=1 if all(_is_grey(bytes(c.png)) for c in candidates) else 3,
+            channels=channels,
             sheets={name: _sheet(candidates, name) for name in counts},
         )
 
@@ -88,7 +100,8 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
 def _noting_headers(
     images: Iterable[SourceImage], sizes: Counter[tuple[int, int]], modes: Counter[str]
 ) -> Iterator[SourceImage]:
-    """The images, whose sizes and modes are counted from their first bytes as they pass by."""
+    """The images; counts their sizes and modes, as their first bytes state them, on the way."""
+    silence_pillow()
     for image in images:
         content = image.content
         file = io.BytesIO(content) if isinstance(content, bytes) else content
@@ -137,19 +150,45 @@ def _usual_side(sizes: Mapping[tuple[int, int], int]) -> int:
 
 
 def _suggest_resolution(sizes: Mapping[tuple[int, int], int]) -> int:
-    """The largest that does not enlarge a usual image, and at most `LARGEST_SUGGESTED`."""
-    side = max(_usual_side(sizes), RESOLUTIONS[0])
-    return [r for r in RESOLUTIONS if r <= min(side, LARGEST_SUGGESTED)][-1]
+    """The one nearest to a usual image by ratio, and at most `LARGEST_SUGGESTED`."""
+    side = _usual_side(sizes)
+    suggested = (r for r in RESOLUTIONS if r <= LARGEST_SUGGESTED)
+    return min(suggested, key=lambda r: abs(math.log(r / side)))
 
 
-def _is_grey(png: bytes) -> bool:
-    pixels = decode_png(png).astype(np.int16)
-    return bool(np.ptp(pixels, axis=2).max() <= 2)  # what JPEG makes of a grey picture
+def _costs(side: int, resolution: int) -> list[str]:
+    """What the suggested resolution does to a usual image, unless nothing."""
+    if side < resolution:
+        return [f"{side} px images are enlarged to {resolution} px, which adds time but no detail"]
+    if side == resolution:
+        return []
+    kept = (resolution / side) ** 2
+    note = f"{side} px images are reduced to {resolution} px, which keeps {kept:.0%} of the pixels"
+    larger = min((r for r in RESOLUTIONS if r > resolution), default=None)
+    if larger is None:
+        return [note]
+    return [f"{note}; {larger} px would take about {(larger / resolution) ** 2:.0f} x the time"]
 
 
-def _notes(
-    source: Source, num_groups: int, resolution: int, sizes: Mapping[tuple[int, int], int]
-) -> list[str]:
+def _is_grey(candidate: Candidate) -> bool:
+    return len(candidate.thumbnail) == SIDE**2
+
+
+def _in_colour(candidate: Candidate) -> Candidate:
+    """The same with a thumbnail in RGB, to be held against others."""
+    if not _is_grey(candidate):
+        return candidate
+    return replace(candidate, thumbnail=bytes(v for v in candidate.thumbnail for _ in range(3)))
+
+
+def _count_splits(
+    candidates: Sequence[Candidate], classes: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    counts = Counter((c.class_name, c.split) for c in candidates if c.split is not None)
+    return {name: {s: counts[name, s] for s in SPLITS} for name in classes} if counts else {}
+
+
+def _notes(source: Source, num_groups: int) -> list[str]:
     notes = []
     if num_groups == 0:
         notes.append(
@@ -161,8 +200,6 @@ def _notes(
             "no flips: if a mirrored image keeps its label, say so in prepare.files.flips; it "
             "doubles what the GAN learns from"
         )
-    if _usual_side(sizes) < resolution:
-        notes.append(f"most images are smaller than {resolution} pixels and would be enlarged")
     return notes
 
 
@@ -170,27 +207,28 @@ def _sheet(candidates: Sequence[Candidate], name: str) -> bytes:
     """Images of a class, evenly spread."""
     own = [candidate for candidate in candidates if candidate.class_name == name]
     shown = own[:: max(1, len(own) // (2 * SHEET_COLUMNS))][: 2 * SHEET_COLUMNS]
-    images = np.stack([decode_png(bytes(candidate.png)) for candidate in shown])
+    found = [decode_png(bytes(candidate.png)) for candidate in shown]
+    channels = max(image.shape[2] for image in found)
+    images: Pixels = np.stack([np.broadcast_to(i, (*i.shape[:2], channels)) for i in found])
     return encode_png(tile(images, columns=min(SHEET_COLUMNS, len(shown))))
 
 
 def as_text(found: Survey) -> str:
     """The survey for a terminal."""
     total = sum(found.counts.values())
-    shares = [(name, str(n), f"{n / max(1, total):.0%}") for name, n in found.counts.items()]
     reasons = Counter(rejection.reason for rejection in found.rejections)
     lines = [
         f"{found.path}: source {found.source}, {total} usable images, "
         f"{len(found.rejections)} rejected, {found.num_groups} groups",
         "",
-        *_table(("class", "images", "share"), shares),
+        *_table(*_counted(found)),
         "",
         "sizes: " + ", ".join(f"{w} x {h} ({n})" for (w, h), n in found.sizes[:5]),
         "modes: " + ", ".join(f"{mode} ({n})" for mode, n in found.modes[:5]),
     ]
     if reasons:
-        by_reason = [(reason, str(n), "") for reason, n in reasons.most_common()]
-        lines += ["", *_table(("rejected as", "images", ""), by_reason)]
+        by_reason = [(reason, str(n)) for reason, n in reasons.most_common()]
+        lines += ["", *_table(("rejected as", "images"), by_reason)]
         lines += [f"  {r.file}: {r.detail}" for r in found.rejections[:10]]
         if len(found.rejections) > 10:
             lines.append(f"  ... and {len(found.rejections) - 10} more")
@@ -218,6 +256,23 @@ def as_html(found: Survey) -> str:
     )
 
 
-def _table(header: tuple[str, str, str], rows: list[tuple[str, str, str]]) -> list[str]:
+def _counted(found: Survey) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and rows: images of each class; by split, with the shares of train, where given."""
+    if not found.splits:
+        total = max(1, sum(found.counts.values()))
+        rows = [(name, str(n), f"{n / total:.0%}") for name, n in found.counts.items()]
+        return ("class", "images", "share"), [*rows]
+    train = max(1, sum(own["train"] for own in found.splits.values()))
+    by_split = [
+        (name, *(str(own[split]) for split in SPLITS), f"{own['train'] / train:.0%}")
+        for name, own in found.splits.items()
+    ]
+    return ("class", *SPLITS, "of train"), [*by_split]
+
+
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     width = max(len(row[0]) for row in [header, *rows])
-    return [f"  {a:<{width}}  {b:>7}  {c:>5}".rstrip() for a, b, c in [header, *rows]]
+    return [
+        f"  {first:<{width}}" + "".join(f"  {cell:>8}" for cell in rest)
+        for first, *rest in [header, *rows]
+    ]

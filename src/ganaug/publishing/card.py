@@ -11,13 +11,15 @@ from typing import Any
 
 import pandas as pd
 
-from ganaug.publishing.wording import points, template_environment, uplift_rows
+from ganaug.publishing.manifest import APART
+from ganaug.publishing.wording import HEADLINES, answers, interval, points, template_environment
 from ganaug.records import FIELDS
 
 # Splits as `datasets` names them.
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
 TYPED = ("image", "label")  # features with a type of their own
 
+_PART = re.compile(r"-\d+\.parquet$")  # number of a shard
 _LICENCES = re.compile(
     r"apache-2\.0|bsd-[23]-clause|cc0-1\.0|cc-by(-nc)?(-sa|-nd)?-[34]\.0|mit|odbl|odc-by|pddl"
 )
@@ -48,27 +50,43 @@ def render_card(
 ) -> str:
     """The text of README.md, from the contents of manifest, verdict and synthetic.json."""
     environment = template_environment(Path(__file__).parent, escape=False)
-    environment.filters |= {"points": points, "text": markdown_text}
+    environment.filters |= {"points": points, "interval": interval, "text": markdown_text}
+    source = manifest["real_images"]
     counts = {
         split: pd.DataFrame(by_class).sum(axis=1).to_dict()  # by source
         for split, by_class in manifest["counts"].items()
     }
-    num_rows = {split: sum(by_source.values()) for split, by_source in counts.items()}
-    source = manifest["real_images"]
     return environment.get_template("card.md.jinja").render(
         manifest=manifest,
         verdict=verdict,
         made=made,
         source=source,
         licence=hub_licence(source["license"]),
-        size=size_category(sum(num_rows.values())),
-        uplift=uplift_rows(verdict),
+        size=size_category(sum(sum(by_source.values()) for by_source in counts.values())),
+        headline=HEADLINES[verdict["decision"]],
+        answers=answers(verdict),
+        apart=APART,
         hub_splits=HUB_SPLITS,
         counts=counts,
-        num_rows=num_rows,
-        num_bytes={
-            split: sum(f["bytes"] for f in manifest["files"].values() if f["split"] == split)
-            for split in HUB_SPLITS
-        },
+        configs={name: _splits_of(manifest, name) for name in manifest["configs"]},
         value_columns={name: str(kind) for name, kind in FIELDS.items() if name not in TYPED},
     )
+
+
+def _splits_of(manifest: Mapping[str, Any], config: str) -> dict[str, dict[str, Any]]:
+    """{split as the hub names it: patterns of its shards, rows, bytes} of a config."""
+    splits = {}
+    for split, hub in HUB_SPLITS.items():
+        shards = {
+            name: facts
+            for name, facts in manifest["files"].items()  # real ones first
+            if facts["split"] == split and facts["source"] in manifest["configs"][config]
+        }
+        if not shards:
+            continue
+        splits[hub] = {
+            "patterns": list(dict.fromkeys(_PART.sub("-*.parquet", name) for name in shards)),
+            "rows": sum(facts["rows"] for facts in shards.values()),
+            "bytes": sum(facts["bytes"] for facts in shards.values()),
+        }
+    return splits

@@ -37,24 +37,26 @@ Row = dict[str, Any]
 Rows = Iterable[tuple[Row, bytes]]  # with the PNG
 
 
-def export_dataset(folder: Path, out: Path, *, layout: str) -> int:
+def export_dataset(folder: Path, out: Path, *, layout: str, config: str = "default") -> int:
     """Write a merged dataset in another format.
 
     Args:
         folder: data/augmented.
         out: folder to write to.
         layout: one of `LAYOUTS`.
+        config: default (what the verdict recommends), real or augmented.
     Returns:
         Number of images.
     Raises:
-        DatasetError: the dataset can't be read, there is no such layout, or `out` holds
+        DatasetError: the dataset can't be read, there is no such layout or config, or `out` holds
             something else.
     """
     if layout not in LAYOUTS:
         raise DatasetError(f"no format {layout!r}; there are {', '.join(LAYOUTS)}")
     manifest = read_manifest(folder)
-    _claim(out, {"dataset": sha256_file(folder / MANIFEST), "layout": layout})
-    rows = {split: _rows(folder, manifest, split) for split in SPLITS}
+    shards = {split: shards_of(folder, manifest, split, config=config) for split in SPLITS}
+    _claim(out, {"dataset": sha256_file(folder / MANIFEST), "layout": layout, "config": config})
+    rows = {split: _rows(paths, manifest["classes"]) for split, paths in shards.items()}
     if layout in FILES:
         return _write_files(chain(*rows.values()), out, *FILES[layout])
     return sum(_write_tars(own, out, split) for split, own in rows.items())
@@ -74,11 +76,11 @@ def _claim(out: Path, content: Row) -> None:
     write_json(content, marker)
 
 
-def _rows(folder: Path, manifest: Row, split: str) -> Iterator[tuple[Row, bytes]]:
-    """Rows of a split with their class by name."""
-    for path in shards_of(folder, manifest, split):
+def _rows(shards: Iterable[Path], classes: list[str]) -> Iterator[tuple[Row, bytes]]:
+    """Rows with their class by name."""
+    for path in shards:
         for row, png in iter_rows(path):
-            yield {"class": manifest["classes"][row["label"]], **row}, png
+            yield {"class": classes[row["label"]], **row}, png
 
 
 def _write_files(rows: Rows, out: Path, place: str, table: str) -> int:

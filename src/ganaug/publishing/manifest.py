@@ -1,5 +1,6 @@
-"""The manifest of a merged dataset, and the names of what lies beside the shards."""
+"""The manifest of a merged dataset: its shards, its configs, and what did best with them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from ganaug.records import SPLITS
 MANIFEST = "manifest.json"
 CARD = "README.md"
 CLASSICAL = "classical.json"  # policy of classical augmentation, as albumentations writes it
+APART = "synthetic"  # folder of the synthetic shards that are not recommended
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -25,18 +27,54 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def configs_of(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The sources of the rows in each config: `default` is what the verdict recommends.
+
+    Without a synthetic image there is no `augmented`. Before schema version 3 a manifest named no
+    configs; what lay in the folder was recommended.
+    """
+    if "configs" in manifest:
+        named: dict[str, list[str]] = manifest["configs"]
+        return named
+    sources = sorted({facts["source"] for facts in manifest["files"].values()})
+    both = {"augmented": sources} if "synthetic" in sources else {}
+    return {"default": sources, "real": ["real"], **both}
+
+
 def shards_of(
-    folder: Path, manifest: dict[str, Any], split: str, *, real_only: bool = False
+    folder: Path, manifest: Mapping[str, Any], split: str, *, config: str = "default"
 ) -> list[Path]:
-    """The shards of train, val or test, in order.
+    """The shards of train, val or test in a config, in order: real ones first.
 
     Raises:
-        DatasetError: there is no such split.
+        DatasetError: there is no such split or no such config.
     """
     if split not in SPLITS:
         raise DatasetError(f"no split {split!r}; there are {', '.join(SPLITS)}")
-    return [
-        folder / name
-        for name, facts in sorted(manifest["files"].items())
-        if facts["split"] == split and not (real_only and facts["source"] == "synthetic")
+    sources = _known(configs_of(manifest), config, "config")
+    found = [
+        (facts["source"], name)
+        for name, facts in manifest["files"].items()
+        if facts["split"] == split and facts["source"] in sources
     ]
+    return [folder / name for _, name in sorted(found)]
+
+
+def recipe_of(manifest: Mapping[str, Any], config: str, *, network: str) -> dict[str, Any]:
+    """The recipe that did best on val with this network and the images of this config.
+
+    Raises:
+        DatasetError: there is no such config, or the verdict knew no such network.
+    """
+    sources = _known(configs_of(manifest), config, "config")
+    if "recipes" not in manifest:  # before schema version 3
+        ratio = (manifest.get("ratio") or 0) if "synthetic" in sources else 0
+        return {"balanced": False, "classical": True, "share": ratio / (1 + ratio)}
+    recipe: dict[str, Any] = _known(manifest["recipes"], network, "network")[config]["recipe"]
+    return recipe
+
+
+def _known(named: Mapping[str, Any], name: str, what: str) -> Any:
+    if name not in named:
+        raise DatasetError(f"no {what} {name!r} in this dataset; there are {', '.join(named)}")
+    return named[name]

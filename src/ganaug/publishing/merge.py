@@ -1,4 +1,6 @@
-"""The dataset that leaves: real shards byte for byte, synthetic ones if the verdict says so.
+"""The dataset that leaves: real shards byte for byte, synthetic ones where the verdict puts them.
+
+Accepted synthetic images are never lost: on a no they lie in a folder of their own.
 
 DVC stores whole files once, so a shard that is copied unchanged costs nothing: a new generator
 version stores and pushes synthetic shards only. Memory does not grow with the number of rows, and
@@ -17,15 +19,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ganaug.config import ClassicalParams
+from ganaug.config import ClassicalParams, MergeParams
+from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.errors import DatasetError, GanaugError
-from ganaug.evaluation.classical import ClassicalAugmentation
 from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json, write_text
+from ganaug.images import is_marked_synthetic
 from ganaug.preparing.prepared import REJECTED, Prepared, read_prepared
 from ganaug.publishing.card import render_card
 from ganaug.publishing.croissant import CROISSANT, describe_dataset
-from ganaug.publishing.manifest import CARD, CLASSICAL, MANIFEST
-from ganaug.publishing.wording import points, uplift_rows
+from ganaug.publishing.judged import name_apart, require_judged
+from ganaug.publishing.manifest import APART, CARD, CLASSICAL, MANIFEST
+from ganaug.publishing.wording import HEADLINES, answers, interval, points
 from ganaug.records import (
     METADATA_COLUMNS,
     SOURCES,
@@ -36,9 +40,20 @@ from ganaug.records import (
 )
 from ganaug.shards import iter_images
 
-SCHEMA_VERSION = 2  # of the manifest and of the columns in the shards
-ORIGIN = ("generator_id", "latent", "ratio")  # of the synthetic images, None without them
+SCHEMA_VERSION = 3  # of the manifest and of the columns in the shards
+ORIGIN = ("generator_id", "latent")  # of the synthetic images, None without them
 ROWS_AT_A_TIME = 65536  # metadata rows in memory, about 20 MB
+IMAGES_AT_A_TIME = 1024
+# Where the synthetic images are.
+SHIPPED, KEPT_APART, LEFT_OUT = "shipped", "kept apart", "left out"
+REFUSED, NONE = "refused: copies", "none"
+_PLACES = {
+    SHIPPED: "beside the real ones, part of the config `default`",
+    KEPT_APART: f"in the folder {APART}, part of the config `augmented` alone",
+    LEFT_OUT: "left out, as merge.on_reject says",
+    REFUSED: "left out: some copy training images",
+    NONE: "none was made",
+}
 
 Files = dict[str, dict[str, Any]]  # entries of the manifest by file name
 
@@ -49,11 +64,10 @@ def merge_dataset(
     synthetic: Path,
     verdict: Mapping[str, Any],
     out: Path,
-    name: str,
-    on_reject: str,
+    params: MergeParams,
     classical: ClassicalParams,
 ) -> dict[str, Any]:
-    """Write the augmented dataset, or the real images alone when the verdict is no.
+    """Write the augmented dataset: what the verdict recommends is its config `default`.
 
     Beside the shards and the manifest lie the card, croissant.json, and the policy of classical
     augmentation that the verdict compared with.
@@ -63,42 +77,98 @@ def merge_dataset(
         synthetic: folder of `generate`: shards, perhaps none, and synthetic.json.
         verdict: content of verdict.json.
         out: folder that is replaced as a whole; untouched when anything fails.
-        name: of the dataset.
-        on_reject: "real_only" ships the real images unchanged, "fail" stops.
+        params: section `merge`.
         classical: section `evaluate.classical`, as the verdict had it.
     Returns:
         The content of manifest.json.
     Raises:
-        GanaugError: the verdict is no and `on_reject` is "fail".
-        DatasetError: a shard is missing, was changed after its stage wrote it, or breaks a rule.
+        GanaugError: the verdict does not ship and `on_reject` is "fail".
+        DatasetError: the verdict judged other images, or a shard is missing, was changed after its
+            stage wrote it, or breaks a rule.
     """
-    ships = _ships_synthetic(verdict, on_reject)
     real, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
+    files, offered = _list_real(real), _list_synthetic(made)
+    require_judged(verdict, generator_id=made["generator_id"], files=files | offered)
+    place = _place(verdict, offered, params.on_reject)
+    travels = place in (SHIPPED, KEPT_APART)
+    names = {name: name_apart(name) if place == KEPT_APART else name for name in offered}
     with atomic_folder(out) as folder:
-        files = _list_real(real)
         _copy_shards(prepared, files, folder, real=real, stage="prepare")
-        added = _list_synthetic(made) if ships else {}
         num_made = Counter[int]()
-        if ships:
-            _copy_shards(synthetic, added, folder, real=real, stage="generate")
-        for file in added:
-            num_made += _count_synthetic(
-                folder / file, made["generator_id"], real.classes, where=f"{synthetic / file}"
-            )
+        if travels:
+            _copy_shards(synthetic, offered, folder, real=real, stage="generate", names=names)
+            for name, target in names.items():
+                where = f"{synthetic / name}"
+                _require_marks(folder / target, where=where)
+                num_made += _count_synthetic(
+                    folder / target, made["generator_id"], real.classes, where=where
+                )
         manifest = {
-            "name": name,
+            "name": params.name,
+            "published": params.published,
             "schema_version": SCHEMA_VERSION,
             "classes": list(real.classes),
             "image_shape": [real.resolution, real.resolution, real.channels],
             "real_images": real.source,
-            **(_origin(made, verdict) if ships else dict.fromkeys(ORIGIN)),
+            **(_origin(made) if travels else dict.fromkeys(ORIGIN)),
             "decision": verdict["decision"],
+            "synthetic": place,
+            "configs": _configs(place),
+            "recipes": _recipes(verdict, place),
             "counts": _by_split(real, num_made),
-            "files": files | added,
+            "files": files | ({names[n]: facts for n, facts in offered.items()} if travels else {}),
         }
         policy = ClassicalAugmentation(real.symmetries, classical, seed=0)
         _write_documents(folder, manifest, verdict=verdict, made=made, policy=policy)
     return manifest
+
+
+def _place(verdict: Mapping[str, Any], offered: Files, on_reject: str) -> str:
+    """Where the synthetic images go.
+
+    Raises:
+        DatasetError: the verdict decided nothing that is known.
+        GanaugError: it does not ship them, and `on_reject` is "fail".
+    """
+    decision = verdict["decision"]
+    if decision not in HEADLINES:
+        expected = ", ".join(HEADLINES)
+        raise DatasetError(
+            f"verdict: decision is {decision!r}, expected one of {expected}; run the stage evaluate"
+        )
+    if decision != "ship" and on_reject == "fail":
+        raise GanaugError(
+            f"the verdict does not ship: {verdict['sentence']} Nothing was written. Set "
+            "merge.on_reject to keep_apart to ship the real images, the synthetic ones beside them"
+        )
+    if not offered:
+        return NONE
+    if verdict["memorisation"].get("passed") is not True:
+        return REFUSED
+    if decision == "ship":
+        return SHIPPED
+    return KEPT_APART if on_reject == "keep_apart" else LEFT_OUT
+
+
+def _configs(place: str) -> dict[str, list[str]]:
+    """The sources of the rows in each config."""
+    real, both = ["real"], ["real", "synthetic"]
+    if place == SHIPPED:
+        return {"default": both, "real": real, "augmented": both}
+    return {"default": real, "real": real, **({"augmented": both} if place == KEPT_APART else {})}
+
+
+def _recipes(verdict: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """{network: {config: the recipe that did best with its images}}, and the network in words."""
+    recipes = {}
+    for network, facts in verdict["networks"].items():
+        best = {"real": facts["without"]}
+        if place in (SHIPPED, KEPT_APART):
+            best["augmented"] = facts["with"] or facts["without"]
+        recommended = place == SHIPPED and facts["chosen_share"] > 0
+        default = best["augmented" if recommended else "real"]
+        recipes[network] = {"words": facts["words"], "default": default, **best}
+    return recipes
 
 
 def _list_real(real: Prepared) -> Files:
@@ -116,13 +186,11 @@ def _list_synthetic(made: Mapping[str, Any]) -> Files:
     }
 
 
-def _origin(made: Mapping[str, Any], verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """Image = f(generator, law of the latent, class, seed); and how many to use."""
+def _origin(made: Mapping[str, Any]) -> dict[str, Any]:
+    """Image = f(generator, law of the latent, class, seed)."""
     return {
         "generator_id": made["generator_id"],
         "latent": {"std": made["latent_std"], "truncation": made["truncation"]},
-        # Synthetic images per real one in a batch, as the verdict measured them.
-        "ratio": verdict["ratio"]["measured"],
     }
 
 
@@ -144,33 +212,36 @@ def _write_documents(
     write_json(manifest, folder / MANIFEST)
 
 
-def _ships_synthetic(verdict: Mapping[str, Any], on_reject: str) -> bool:
-    """Whether synthetic shards go out; stops when they don't and the params want that to fail."""
-    decision = verdict["decision"]
-    if decision not in ("ship", "ship_real_only"):
-        raise DatasetError(
-            f"verdict: decision is {decision!r}, expected 'ship' or 'ship_real_only'; "
-            "rerun the stage evaluate"
-        )
-    if decision == "ship_real_only" and on_reject == "fail":
-        raise GanaugError(
-            f"the verdict is no: {verdict['sentence']} Nothing was written. Set merge.on_reject "
-            "to real_only to ship the real images unchanged"
-        )
-    return bool(decision == "ship")
+def _copy_shards(
+    source: Path,
+    files: Files,
+    folder: Path,
+    *,
+    real: Prepared,
+    stage: str,
+    names: Mapping[str, str] | None = None,
+) -> None:
+    """Copy what a stage wrote: all that it listed and no more, unchanged, and fit for `real`.
 
-
-def _copy_shards(source: Path, files: Files, folder: Path, *, real: Prepared, stage: str) -> None:
-    """Copy what a stage wrote: all that it listed and no more, unchanged, and fit for `real`."""
+    Args:
+        source: folder of the stage.
+        files: what it listed.
+        folder: to copy to.
+        real: whose classes and image shape a shard must have.
+        stage: that can write them again.
+        names: of the copies; without them, those of the shards.
+    """
     found = {path.name for path in source.glob("*.parquet")} - {REJECTED}
     if found != set(files):
-        names = ", ".join(sorted(found ^ set(files)))
+        disagree = ", ".join(sorted(found ^ set(files)))
         raise DatasetError(
-            f"{source}: shards and their list disagree on {names}; rerun the stage {stage}"
+            f"{source}: shards and their list disagree on {disagree}; rerun the stage {stage}"
         )
     for name, facts in files.items():
-        _copy(source / name, folder / name, sha256=facts["sha256"], stage=stage)
-        _check_columns(folder / name, where=source / name, real=real)
+        target = folder / (names or {}).get(name, name)
+        target.parent.mkdir(exist_ok=True)
+        _copy(source / name, target, sha256=facts["sha256"], stage=stage)
+        _check_columns(target, where=source / name, real=real)
 
 
 def _copy(path: Path, target: Path, *, sha256: str, stage: str) -> None:
@@ -180,8 +251,7 @@ def _copy(path: Path, target: Path, *, sha256: str, stage: str) -> None:
         with target.open("rb") as copied:
             os.fsync(copied.fileno())
     except OSError as error:
-        where = target.parent.parent
-        raise DatasetError(f"{path}: can't be copied to {where} ({error})") from None
+        raise DatasetError(f"{path}: can't be copied to {target} ({error})") from None
     if sha256_file(target) != sha256:
         raise DatasetError(
             f"{path}: changed after the stage {stage} wrote it (its sha256 differs from the one "
@@ -202,6 +272,19 @@ def _check_columns(path: Path, *, where: Path, real: Prepared) -> None:
         raise DatasetError(f"{where}: columns differ from this version's; rerun its stage")
     if found != (expected := (real.resolution, real.resolution, real.channels)):
         raise DatasetError(f"{where}: images are {found}, those of prepare {expected} (H, W, C)")
+
+
+def _require_marks(path: Path, *, where: str) -> None:
+    """Every image says in its file that a generator made it: one that does not never travels."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(IMAGES_AT_A_TIME, columns=["image.bytes", "image_id"]):
+            pngs = batch.column("image").field("bytes")
+            for number, png in enumerate(pngs):
+                if not is_marked_synthetic(png.as_py()):
+                    raise DatasetError(
+                        f"{where}: image {batch.column('image_id')[number]} is not marked as "
+                        "synthetic inside the file; rerun the stage generate"
+                    )
 
 
 def _count_synthetic(
@@ -242,6 +325,7 @@ def merge_metrics(manifest: Mapping[str, Any]) -> dict[str, Any]:
     by_class = [counts for split in manifest["counts"].values() for counts in split.values()]
     return {
         "decision": manifest["decision"],
+        "synthetic": manifest.get("synthetic"),
         **{f"num_{source}": sum(counts[source] for counts in by_class) for source in SOURCES},
         "train": manifest["counts"]["train"],
     }
@@ -250,7 +334,14 @@ def merge_metrics(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def merge_summary(manifest: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     """Images per class of train, and what the verdict says, as a few lines for a terminal."""
     lines = [pd.DataFrame(manifest["counts"]["train"]).T.to_string()]
-    for row in uplift_rows(verdict):
-        interval = f"[{points(row['low_pp'])}, {points(row['high_pp'])}]"
-        lines.append(f"{row['arms']}: {points(row['mean_pp'])} pp {interval}, {row['words']}")
-    return "\n".join([*lines, f"{verdict['decision']}: {verdict['sentence']}"])
+    lines += [f"synthetic images: {_PLACES[manifest['synthetic']]}"]
+    for row in answers(verdict):
+        added = "there are no synthetic images"
+        if row["uplift"]:
+            change = f"{points(row['uplift']['mean_pp'])} pp {interval(row['uplift'])}"
+            added = f"the synthetic images add {change}"
+        lines.append(
+            f"{row['network']}: best without synthetic images: {row['without']}, "
+            f"{points(row['plain_gain']['mean_pp'])} pp over plain training; {added}"
+        )
+    return "\n".join([*lines, f"{HEADLINES[verdict['decision']]}. {verdict['sentence']}"])

@@ -8,7 +8,7 @@ from typing import Any
 from ganaug.errors import DatasetError
 from ganaug.fileio import sha256_file
 from ganaug.images import decode_png, is_marked_synthetic, pixel_id
-from ganaug.publishing.manifest import MANIFEST, read_manifest
+from ganaug.publishing.manifest import APART, MANIFEST, configs_of, read_manifest
 from ganaug.records import PROVENANCE
 from ganaug.shards import iter_rows
 
@@ -16,7 +16,7 @@ SHOWN = 5  # problems in the error; the rest are counted
 
 
 def verify_dataset(folder: Path) -> dict[str, Any]:
-    """Check files against the manifest and every row against the rules.
+    """Check files against the manifest and every row against the rules, in all configs.
 
     Every file has its sha256 and there is no other; every image decodes to the pixels that its
     `image_id` names; synthetic rows lie in train, name their generator, and carry the mark of
@@ -32,9 +32,10 @@ def verify_dataset(folder: Path) -> dict[str, Any]:
     manifest = read_manifest(folder)
     by_file = _file_problems(folder, manifest)
     problems = [f"{name} {problem}" for name, problem in sorted(by_file.items())]
+    problems += _place_problems(manifest)
     counts = Counter[tuple[str, int, str]]()
     for name in sorted(set(manifest["files"]) - set(by_file)):
-        problems += _row_problems(folder / name, manifest, counts)
+        problems += _row_problems(folder, name, manifest, counts)
     if not problems:
         problems += _count_problems(manifest, counts)
     if problems:
@@ -58,17 +59,28 @@ def _file_problems(folder: Path, manifest: dict[str, Any]) -> dict[str, str]:
     return problems
 
 
+def _place_problems(manifest: dict[str, Any]) -> Iterator[str]:
+    """Synthetic shards where a reader of the default would meet them, though it is real."""
+    if "synthetic" in configs_of(manifest)["default"]:
+        return
+    for name, facts in sorted(manifest["files"].items()):
+        if facts["source"] == "synthetic" and not name.startswith(f"{APART}/"):
+            yield f"{name} is synthetic and lies outside {APART}, though the default is real"
+
+
 def _row_problems(
-    path: Path, manifest: dict[str, Any], counts: Counter[tuple[str, int, str]]
+    folder: Path, name: str, manifest: dict[str, Any], counts: Counter[tuple[str, int, str]]
 ) -> Iterator[str]:
     """What is wrong with the rows of a shard, which are added to `counts`."""
-    for number, (row, png) in enumerate(iter_rows(path)):
+    for number, (row, png) in enumerate(iter_rows(folder / name)):
         counts[row["split"], row["label"], row["source"]] += 1
-        for problem in _problems_of(row, png, manifest):
-            yield f"{path.name} row {number} ({row['image_id']}): {problem}"
+        for problem in _problems_of(row, png, manifest, manifest["files"][name]):
+            yield f"{name} row {number} ({row['image_id']}): {problem}"
 
 
-def _problems_of(row: dict[str, Any], png: bytes, manifest: dict[str, Any]) -> list[str]:
+def _problems_of(
+    row: dict[str, Any], png: bytes, manifest: dict[str, Any], shard: dict[str, Any]
+) -> list[str]:
     try:
         found = pixel_id(decode_png(png))
     except ValueError as error:
@@ -83,6 +95,7 @@ def _problems_of(row: dict[str, Any], png: bytes, manifest: dict[str, Any]) -> l
         "marked as synthetic, but the row says real": marked and not synthetic,
         f"synthetic, but in split {row['split']}": synthetic and row["split"] != "train",
         "synthetic, but without provenance": synthetic and not whole,
+        f"{row['source']}, in a shard of {shard['source']} rows": row["source"] != shard["source"],
         f"made by generator {row['generator_id']}, which is not the manifest's": synthetic
         and whole
         and other,

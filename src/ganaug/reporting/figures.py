@@ -1,4 +1,4 @@
-"""Figures of the report as PNG bytes, in a light and a dark theme; the same input, the same bytes.
+"""Figures of the report as PNG bytes; the same input, the same bytes.
 
 Drawn on matplotlib's objects, without pyplot, so that nothing global is kept.
 """
@@ -23,34 +23,9 @@ CHART_DPI = 160
 TILE_PIXELS = 128  # images are magnified, or reduced, by whole factors to about this side
 
 
-class Theme(NamedTuple):
-    """Colours of a figure; they follow those of report.css."""
-
-    name: str
-    ink: str
-    muted: str
-    line: str
-    paper: str
-    series: tuple[str, ...]  # told apart by people with any colour vision
-
-
-LIGHT = Theme(
-    "light",
-    "#1d232a",
-    "#57606a",
-    "#e3e7eb",
-    "#ffffff",
-    ("#1f5f99", "#c2570c", "#5b6670", "#9a7d0a", "#7b4a9e", "#2a8577"),
-)
-DARK = Theme(
-    "dark",
-    "#e4e8ec",
-    "#9aa5b1",
-    "#2c343d",
-    "#161b21",
-    ("#74b3ea", "#f0995a", "#a9b4be", "#d9bd4b", "#bd96dc", "#6cc9ba"),
-)
-THEMES = (LIGHT, DARK)
+# Colours, as in report.css; the series are told apart by people with any colour vision.
+INK, MUTED, LINE, PAPER = "#1d232a", "#57606a", "#e3e7eb", "#ffffff"
+SERIES = ("#1f5f99", "#c2570c", "#5b6670", "#9a7d0a", "#7b4a9e", "#2a8577")
 
 
 class Interval(NamedTuple):
@@ -62,24 +37,21 @@ class Interval(NamedTuple):
     high: float
 
 
-def mosaic(
-    blocks: Mapping[str, Sequence[Pixels]], *, columns: int, title: str, theme: Theme
-) -> bytes:
+def mosaic(blocks: Mapping[str, Sequence[Pixels]], *, columns: int, title: str) -> bytes:
     """Blocks of images side by side under a title, magnified without blurring a pixel.
 
     Args:
         blocks: images [H, W, C] uint8 of one shape by the block's heading.
         columns: images a row in each block.
         title: above all.
-        theme: colours.
     """
-    background = np.array(ImageColor.getrgb(theme.paper), np.uint8)
+    background = np.array(ImageColor.getrgb(PAPER), np.uint8)
     parts = [_tiles(images, columns, background) for images in blocks.values()]
     height, widths = max(part.shape[0] for part in parts), [part.shape[1] for part in parts]
     margin, head, between = 8, 84, 40
     width = sum(widths) + between * (len(parts) - 1) + 2 * margin
     total, left = height + head + margin, margin
-    with _look(theme):
+    with _look():
         figure = Figure(figsize=(width / MOSAIC_DPI, total / MOSAIC_DPI), dpi=MOSAIC_DPI)
         place: dict[str, Any] = {"fontfamily": "DejaVu Sans", "va": "top"}
         figure.text(left / width, 1 - 6 / total, title, fontsize=20, fontweight="bold", **place)
@@ -110,77 +82,61 @@ def _magnified(image: Pixels) -> Pixels:
     return np.asarray(picture).repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def training_curves(losses: pd.DataFrame, kid: pd.Series, *, theme: Theme) -> bytes:
+def training_curves(
+    losses: pd.DataFrame,
+    kid: pd.Series,
+) -> bytes:
     """Losses and, below, KID on val, over real images shown to the discriminator.
 
     Args:
         losses: a column each, indexed by images seen.
         kid: the same for KID; lower is better, 0 is perfect.
-        theme: colours.
     """
-    with _look(theme):
+    with _look():
         figure = Figure((4.6, 4.8))
         above, below = figure.subplots(2, 1, sharex=True)
         above.plot(losses.index / 1000, losses, label=losses.columns, linewidth=1.2)
         above.set_title("Loss")
         _legend_above(above)
         below.plot(kid.index / 1000, kid, marker="o")
-        below.axhline(0, color=theme.muted, linewidth=0.8)
+        below.axhline(0, color=MUTED, linewidth=0.8)
         below.set_title("KID on val, lower is better")
         below.set_xlabel("thousands of real images seen")
         return _png(figure)
 
 
-def uplift_chart(intervals: Sequence[Interval], *, margin_pp: float, theme: Theme) -> bytes:
+def uplift_chart(intervals: Sequence[Interval], *, margin_pp: float) -> bytes:
     """Paired differences of macro-F1 with their intervals, the zero line and the harm margin."""
     names, means, lows, highs = zip(*intervals, strict=True)
     rows = range(len(intervals))
-    with _look(theme):
+    with _look():
         figure = Figure((4.6, 0.8 + 0.4 * len(intervals)))
         axes = figure.subplots()
-        axes.axvline(0, color=theme.ink, linewidth=1)
-        axes.axvline(-margin_pp, color=theme.series[1], linewidth=1, linestyle=(0, (4, 3)))
-        axes.hlines(rows, lows, highs, color=theme.series[0], linewidth=3, alpha=0.55)
-        axes.plot(means, rows, "o", color=theme.series[0], markersize=8)
+        axes.axvline(0, color=INK, linewidth=1)
+        axes.axvline(-margin_pp, color=SERIES[1], linewidth=1, linestyle=(0, (4, 3)))
+        axes.hlines(rows, lows, highs, color=SERIES[0], linewidth=3, alpha=0.55)
+        axes.plot(means, rows, "o", color=SERIES[0], markersize=8)
         for row, mean in enumerate(means):  # beside the axes, where no line can cross it
             place = axes.get_yaxis_transform()
             axes.text(1.02, row, f"{mean:+.1f}", transform=place, fontsize=9, va="center")
         axes.set_yticks(rows, names)
         axes.set_ylim(len(intervals) - 0.5, -0.5)
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel("percentage points of macro-F1; dashed: the margin of harm")
+        axes.set_xlabel("points of macro-F1; dashed: margin of harm")
         return _png(figure)
 
 
-def learning_curve(scores: pd.DataFrame, *, theme: Theme) -> bytes:
-    """Lines over the number of real training images.
-
-    Args:
-        scores: macro-F1 in percent, a column a line, indexed by real images.
-        theme: colours.
-    """
-    with _look(theme):
-        figure = Figure((4.6, 3.4))
-        axes = figure.subplots()
-        axes.plot(scores.index, scores, label=scores.columns, marker="o")
-        axes.set_xscale("log")
-        axes.set_xticks(scores.index, [f"{number:,}" for number in scores.index])
-        axes.minorticks_off()
-        axes.set_xlabel("real training images")
-        _legend_above(axes)
-        return _png(figure)
-
-
-def reject_chart(drawn: Mapping[str, Mapping[str, int]], *, theme: Theme) -> bytes:
+def reject_chart(
+    drawn: Mapping[str, Mapping[str, int]],
+) -> bytes:
     """Bars of the drawn images per class: kept, and dropped by reason.
 
     Args:
         drawn: {class: {"kept" or reason: images}}, every class with the same keys.
-        theme: colours.
     """
     table = pd.DataFrame.from_dict(dict(drawn), orient="index")
     lefts = table.cumsum(axis=1) - table
-    with _look(theme):
+    with _look():
         figure = Figure((4.6, 1.1 + 0.42 * len(drawn)))
         axes = figure.subplots()
         for reason in table.columns:
@@ -197,31 +153,31 @@ def _legend_above(axes: Axes, *, left: bool = False) -> None:
     axes.legend(ncols=3, loc=loc, bbox_to_anchor=(0 if left else 1, 1), borderaxespad=0.2)
 
 
-def _look(theme: Theme) -> AbstractContextManager[None]:
-    """Quiet axes in the theme's colours, as long as the context lasts."""
-    ticks = {"color": theme.muted, "labelsize": 8, "major.size": 0, "minor.size": 0}
+def _look() -> AbstractContextManager[None]:
+    """Quiet axes as long as the context lasts."""
+    ticks = {"color": MUTED, "labelsize": 8, "major.size": 0, "minor.size": 0}
     settings: dict[Any, Any] = {
         "axes.axisbelow": True,
-        "axes.edgecolor": theme.line,
-        "axes.facecolor": theme.paper,
+        "axes.edgecolor": LINE,
+        "axes.facecolor": PAPER,
         "axes.grid": True,
-        "axes.labelcolor": theme.muted,
+        "axes.labelcolor": MUTED,
         "axes.labelsize": 9,
-        "axes.prop_cycle": cycler(color=theme.series),
+        "axes.prop_cycle": cycler(color=SERIES),
         **{f"axes.spines.{side}": False for side in ("left", "right", "top")},
         "axes.titlelocation": "left",
         "axes.titlesize": 10,
         "figure.constrained_layout.use": True,
         "figure.dpi": CHART_DPI,
-        "figure.facecolor": theme.paper,
-        "grid.color": theme.line,
+        "figure.facecolor": PAPER,
+        "grid.color": LINE,
         "grid.linewidth": 0.6,
         "legend.columnspacing": 1.2,
         "legend.fontsize": 8,
         "legend.frameon": False,
         "legend.handlelength": 1.2,
         "lines.markersize": 4,
-        "text.color": theme.ink,
+        "text.color": INK,
         "text.parse_math": False,  # names of classes are no formulas
         **{f"{axis}tick.{name}": value for axis in "xy" for name, value in ticks.items()},
     }

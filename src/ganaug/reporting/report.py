@@ -13,6 +13,7 @@ import pandas as pd
 from ganaug.errors import DatasetError
 from ganaug.fileio import atomic_folder, read_json, write_text
 from ganaug.preparing.prepared import read_prepared
+from ganaug.publishing import wording
 from ganaug.publishing.wording import template_environment
 from ganaug.reporting import illustrations, sections
 from ganaug.reporting.pictures import read_pairs
@@ -26,32 +27,32 @@ def write_report(
     prepared: Path,
     synthetic: Path,
     train: Path,
-    metrics: Mapping[str, Any],
-    verdict: Mapping[str, Any],
+    evaluated: Path,
     params: Mapping[str, Any],
 ) -> None:
     """Write report.html and figures/*.png into `out`, each whole or not at all.
 
     Args:
-        out: results folder of `evaluate`, which has written closest_pairs.json there.
+        out: results folder of `report`.
         prepared: folder of `prepare`.
         synthetic: folder of `generate`, perhaps without a shard.
         train: results folder of `train`, with DVCLive's curves.
-        metrics: content of metrics.json of `evaluate`.
-        verdict: content of verdict.json.
+        evaluated: results folder of `evaluate`.
         params: of the run.
     Raises:
         DatasetError: a file of an earlier stage is missing.
     """
     dataset, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
+    metrics, verdict, closest = (
+        read_json(evaluated / f"{name}.json") for name in ("metrics", "verdict", "closest_pairs")
+    )
     shards = sorted(synthetic / name for name in made["files"])
-    pairs = read_pairs(read_json(out / "closest_pairs.json"), shards, dataset.shards("train"))
+    pairs = read_pairs(closest, shards, dataset.shards("train"))
     losses, kid = read_curves(train)
     drawn = sections.drawn_images(dataset.classes, made)
     with atomic_folder(out / "figures") as folder:
         figures = {
             "uplift": illustrations.uplift_picture(folder, verdict),
-            "curve": illustrations.curve_picture(folder, metrics["learning_curve"]),
             "training": illustrations.training_picture(folder, losses, kid),
             "pairs": illustrations.pairs_picture(folder, pairs),
             "rejects": illustrations.reject_picture(folder, drawn),
@@ -61,14 +62,17 @@ def write_report(
         "dataset": dataset.source["name"],
         "num_classes": len(dataset.classes),
         "verdict": verdict,
-        "headline": sections.HEADLINES[verdict["decision"]],
+        "headline": wording.HEADLINES[verdict["decision"]],
+        "answers": sections.answer_rows(verdict),
         "facts": sections.main_facts(verdict, made),
-        "uplift": sections.uplift_rows(metrics),
         "arms": sections.arms_rows(metrics),
-        "curve": sections.curve_rows(metrics),
+        "choices": sections.choice_rows(metrics, verdict),
+        "edges": sections.edge_notes(verdict),
+        "recall_heads": sections.recall_heads(verdict),
         "classes": sections.classes_rows(dataset, made, metrics, verdict),
         "means": sections.means_rows(metrics),
         "memorisation": sections.memorisation_rows(metrics),
+        "fragments": sections.fragment_sentence(metrics),
         "training": sections.training_sentence(losses, kid),
         "rejects": sections.rejects_table(drawn, made),
         "provenance": sections.provenance_facts(dataset, made, metrics, verdict),

@@ -13,16 +13,14 @@ from typing import Any
 
 import pandas as pd
 
-from ganaug.evaluation.verdict import WORDS
 from ganaug.preparing.prepared import Prepared
 from ganaug.publishing import wording
-from ganaug.publishing.wording import COMPARISONS, points
+from ganaug.publishing.wording import points
 
 Facts = list[tuple[str, str]]
 Rows = list[list[str]]  # of a table, the first cell names the row
 Json = Mapping[str, Any]
 
-HEADLINES = {"ship": "Ship", "ship_real_only": "Ship the real images only"}
 ARMS = {
     "A": "real images",
     "B": "real, classical augmentation",
@@ -34,50 +32,73 @@ ARMS = {
 PACKAGES = ("ganaug", "torch", "numpy", "pandas", "pyarrow", "scikit-learn", "albumentations")
 CODE = ("*.py", "*.yaml", "constraints.txt")  # what decides a result, as Git's pathspecs
 PROVENANCE = "provenance.json"  # which commit's code ran: the report itself must not depend on it
+FRAGMENTS = "fragments"  # the space of the gate that looks at pieces of images
 MISSING = "\N{EN DASH}"
 
 
 def main_facts(verdict: Json, made: Json) -> Facts:
-    """The three figures that matter."""
-    first = wording.uplift_rows(verdict)[0]
+    """The figures that matter."""
+    repetitions, groups = next(
+        (facts["plain_gain"]["num_repetitions"], facts["plain_gain"]["num_groups"])
+        for facts in verdict["networks"].values()
+    )
     return [
-        ("Change of macro-F1 over classical augmentation", f"{points(first['mean_pp'])} pp"),
-        ("Interval", f"{points(first['low_pp'])} to {points(first['high_pp'])} pp"),
         ("Synthetic images kept", f"{sum(made['accepted'].values()):,}"),
+        ("Test groups", f"{groups:,}"),
+        ("Repetitions", f"{repetitions}"),
     ]
 
 
-def uplift_rows(metrics: Json) -> dict[str, Rows]:
-    """Rows of the uplift table of each classifier: all comparisons, those that decide first."""
-    deltas = (metrics["deltas"], metrics["linear"]["deltas"])
-    return {
-        words: [
-            [f"{arms}: {COMPARISONS[arms]}", *_delta_cells(by_split["test"])]
-            for arms, by_split in own.items()
+def answer_rows(verdict: Json) -> Rows:
+    """Both answers of each classifier: the best without synthetic images, and what they add."""
+    return [
+        [
+            row["network"],
+            row["without"],
+            _delta_cell(row["plain_gain"]),
+            row["with"] or MISSING,
+            _delta_cell(row["uplift"]) if row["uplift"] else MISSING,
         ]
-        for words, own in zip(WORDS.values(), deltas, strict=True)
+        for row in wording.answers(verdict)
+    ]
+
+
+def arms_rows(metrics: Json) -> dict[str, Rows]:
+    """Macro-F1 in percent of the textbooks' arms, by network."""
+    return {
+        net: [
+            [f"{arm}: {ARMS[arm]}", *(f"{100 * own[key]:.1f}" for key in ("mean", "std"))]
+            for arm, own in facts["arms"].items()
+        ]
+        for net, facts in metrics["networks"].items()
     }
 
 
-def arms_rows(metrics: Json) -> Rows:
-    """Macro-F1 in percent by arm, of the small CNN and of the linear one."""
-    second = metrics["linear"]["arms"]
-    return [
-        [f"{arm}: {ARMS[arm]}"]
-        + [f"{100 * own[key]:.1f}" for own in (facts, second[arm]) for key in ("mean", "std")]
-        for arm, facts in metrics["arms"].items()
-    ]
-
-
-def curve_rows(metrics: Json) -> Rows:
-    """What the synthetic images add to so many real ones."""
-    return [
-        [
-            f"{point['num_real']:,} real images, {WORDS[network]}",
-            *_delta_cells(own["deltas"]["D-B"]),
+def choice_rows(metrics: Json, verdict: Json) -> dict[str, Rows]:
+    """What val chose from, by network, best first; the chosen ones are marked."""
+    found = {}
+    for net, facts in metrics["networks"].items():
+        own = verdict["networks"][net]
+        taken = {own[kind]["name"]: f" ({kind})" for kind in ("without", "with") if own[kind]}
+        found[net] = [
+            [
+                row["recipe"].replace("_", " ") + taken.get(row["recipe"], ""),
+                f"{100 * row['mean']:.1f}",
+                f"{100 * row['se']:.1f}",
+                str(row["repetitions"]),
+            ]
+            for row in facts["choice"]["candidates"]
         ]
-        for point in metrics["learning_curve"]
-        for network, own in point["networks"].items()
+    return found
+
+
+def edge_notes(verdict: Json) -> list[str]:
+    """A warning for each network whose winner lies at the edge of what was tried."""
+    return [
+        f"With {facts['words']} val took the largest share that was tried, "
+        f"{facts['chosen_share']:.0%}: add larger ones to evaluate.shares."
+        for facts in verdict["networks"].values()
+        if facts["at_edge"]
     ]
 
 
@@ -89,11 +110,21 @@ def classes_rows(prepared: Prepared, made: Json, metrics: Json, verdict: Json) -
             name,
             f"{prepared.counts['train'][name]:,}",
             f"{made['accepted'][name]:,}",
-            points(verdict["recall_change_pp"][name]),
+            *_recall_cells(verdict, name),
             *_beside_floor(synthetic[name], floor[name], ("kid", "coverage")),
         ]
         for name in prepared.classes
     ]
+
+
+def recall_heads(verdict: Json) -> list[str]:
+    """Heads of the columns of `_recall_cells`."""
+    return [f"Recall change, {net}, pp" for net in verdict["networks"]]
+
+
+def _recall_cells(verdict: Json, name: str) -> list[str]:
+    changes = (facts["recall_change_pp"] for facts in verdict["networks"].values())
+    return [_delta_cell(change[name]) if change else MISSING for change in changes]
 
 
 def means_rows(metrics: Json) -> Rows:
@@ -123,8 +154,21 @@ def memorisation_rows(metrics: Json) -> Rows:
             "passed" if gate["passed"] else "failed",
         ]
         for space, gate in metrics["memorisation"].items()
-        if isinstance(gate, Mapping)
+        if isinstance(gate, Mapping) and space != FRAGMENTS
     ]
+
+
+def fragment_sentence(metrics: Json) -> str | None:
+    """Pieces of training images; None without synthetic images."""
+    gate = metrics["memorisation"].get(FRAGMENTS)
+    if gate is None:
+        return None
+    shares = [f"{gate[key]:.1%}" for key in ("with_fragment", "with_fragment_real")]
+    verdict = "passed" if gate["passed"] else "failed"
+    return (
+        f"{shares[0]} of the synthetic images hold a fragment of a training image, against "
+        f"{shares[1]} of the real ones: {verdict}."
+    )
 
 
 def training_sentence(losses: pd.DataFrame, kid: pd.Series) -> str:
@@ -191,8 +235,7 @@ def provenance_facts(prepared: Prepared, made: Json, metrics: Json, verdict: Jso
         ("Format", f"{side} x {side} px, {colours}"),
         ("Generator, sha256", made["generator_id"]),
         ("Amount of synthetic images", f"{made['strategy']}, {made['amount']:g}"),
-        *_ratios(verdict["ratio"]),
-        ("Paired seeds", str(verdict["num_seeds"])),
+        ("Paired repetitions", str(verdict["num_repetitions"])),
         ("Confidence of the intervals", f"{verdict['rule']['confidence']:g}"),
         *((f"Weights of {net['name']}, sha256", net["weights_sha256"]) for net in networks),
         ("Git revision", f"in {PROVENANCE}, beside this report"),
@@ -201,24 +244,13 @@ def provenance_facts(prepared: Prepared, made: Json, metrics: Json, verdict: Jso
     ]
 
 
-def _ratios(choice: Json | None) -> Facts:
-    """What val chose from; nothing without synthetic images."""
-    if choice is None:
-        return []
-    scores = (f"{float(ratio):g}: {100 * f1:.1f}" for ratio, f1 in choice["val"].items())
-    return [
-        ("Synthetic images per real one, measured", f"{choice['measured']:g}"),
-        ("Macro-F1 on val by that ratio", ", ".join(scores)),
-    ]
-
-
-def _delta_cells(delta: Json) -> list[str]:
-    """Mean, low, high, p, p over both classifiers, seeds."""
-    return [
-        *(points(delta[key]) for key in ("mean_pp", "low_pp", "high_pp")),
-        *(f"{delta[key]:.3f}" for key in ("p_value", "p_holm")),
-        str(delta["n"]),
-    ]
+def _delta_cell(delta: Json) -> str:
+    """Mean and interval; a dash for what can't be measured."""
+    if delta["mean_pp"] is None:
+        return MISSING
+    if delta["low_pp"] is None:
+        return points(delta["mean_pp"])
+    return f"{points(delta['mean_pp'])} {wording.interval(delta)}"
 
 
 def _beside_floor(synthetic: Json, floor: Json, names: Sequence[str]) -> list[str]:

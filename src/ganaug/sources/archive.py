@@ -1,4 +1,4 @@
-"""A zip or tar of any other layout: class folders, a table with its images, Parquet, WebDataset.
+"""A zip or tar that holds any other layout: class folders, a table, Parquet, WebDataset.
 
 It is unpacked to a temporary folder. Members that would land outside, links and devices are not
 unpacked but rejected by name.
@@ -25,7 +25,7 @@ from ganaug.sources.recognise import find_layout, is_webdataset
 from ganaug.sources.table import load_table
 from ganaug.sources.webdataset import load_webdataset
 
-# What else reads files, by the name that `prepare.source` takes.
+# Sources of files, by their names in `prepare.source`.
 LAYOUTS: dict[str, Callable[[PrepareParams], Source]] = {
     "folder": load_folder,
     "table": load_table,
@@ -49,7 +49,7 @@ class _Member:
 
 
 def load_archive(params: PrepareParams) -> Source:
-    """The images of what the archive holds, and its refused members.
+    """Unpack the archive; give the images of its layout, and its refused members.
 
     Raises:
         SourceError: the archive is missing, broken, larger than the disk, is not the one whose
@@ -96,7 +96,7 @@ def _images(
 
 
 def _unpack(archive: Path, folder: Path) -> Iterator[tuple[str, Refused]]:
-    """Unpack what is safe; names of the other members, with the reason."""
+    """Unpack what is safe; yield the names of the other members, with the reason."""
     with (
         zipfile.ZipFile(archive) if zipfile.is_zipfile(archive) else tarfile.open(archive) as whole
     ):

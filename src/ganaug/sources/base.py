@@ -1,4 +1,4 @@
-"""What every way in gives: facts about a dataset, and its images one by one, still encoded."""
+"""What every source gives: facts about a dataset, and its images one by one, still encoded."""
 
 import importlib.metadata
 import importlib.util
@@ -24,7 +24,7 @@ class SourceFacts:
 
 @dataclass(frozen=True)
 class Refused:
-    """Why a source does not give an image that is listed."""
+    """Why an image that the source lists can't be read."""
 
     reason: str  # a fixed word
     detail: str  # for people
@@ -36,10 +36,10 @@ class SourceImage:
 
     name: str  # unique in the source and stable; named when the image is rejected
     class_name: str
-    group: str | None  # images of a group never part; None: the image stands alone
-    split: str | None  # train | val | test when the source decides; None: we decide
+    group: str | None  # one group, one split; None: the image is a group of its own
+    split: str | None  # train | val | test where the source gives it; None: `prepare` draws it
     content: bytes | Path | Refused  # an encoded image file, or where it lies
-    version: str | None = None  # of what a path was unpacked from, whose own path and time are new
+    version: str | None = None  # of the archive that held the file; its path and time are new
 
 
 @dataclass(frozen=True)

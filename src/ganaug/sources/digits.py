@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from ganaug.config import PrepareParams
-from ganaug.errors import SourceError
 from ganaug.images import encode_png
 from ganaug.sources.base import Source, SourceFacts, SourceImage, package_version
 
@@ -35,12 +34,8 @@ def load_digits(params: PrepareParams) -> Source:
 
 
 def _images() -> Iterator[SourceImage]:
-    try:
-        from sklearn.datasets import load_digits as load_bunch
-    except ImportError as error:
-        raise SourceError(
-            f"scikit-learn can't be used ({error}): pip install scikit-learn"
-        ) from None
+    from sklearn.datasets import load_digits as load_bunch
+
     bunch = load_bunch()
     pixels = np.rint(bunch.images * (255 / LARGEST)).astype(np.uint8)[..., None]  # [N, 8, 8, 1]
     for index, (image, digit) in enumerate(zip(pixels, bunch.target, strict=True)):

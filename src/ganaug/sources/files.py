@@ -1,6 +1,6 @@
-"""What the sources of your own files share: where files lie, facts, groups, names of splits.
+"""What the sources of your own files share: finding files, facts, groups, names of splits.
 
-What lies at a URL, say s3://bucket/photos, is copied to a temporary folder that goes at exit.
+Files at a URL, say s3://bucket/photos, are copied to a temporary folder, removed at exit.
 """
 
 import atexit
@@ -22,7 +22,7 @@ from ganaug.sources.base import SourceFacts
 FOREIGN_SUFFIXES = {".heic", ".heif", ".avif"}  # of images that Pillow may be unable to read
 # Documents, films and tables that Pillow knows too; such a file beside images is no image.
 OTHER_SUFFIXES = {".pdf", ".ps", ".eps", ".mpg", ".mpeg", ".h5", ".hdf", ".grib", ".bufr"}
-# As others call them; a source may speak of any.
+# Names of splits that datasets use, and ours.
 SPLIT_NAMES = {
     "train": "train",
     "training": "train",
@@ -36,7 +36,7 @@ SPLIT_NAMES = {
 
 
 def fetch(path: str, *, what: str, sha256: str | None = None) -> Path:
-    """Where a file or folder lies on this machine; what is elsewhere is copied here first.
+    """Local path of a file or folder; copy it here first if it is at a URL.
 
     Args:
         path: a local path, or a URL of any scheme that fsspec knows.
@@ -79,15 +79,15 @@ def _copy(url: str) -> Path:
 
 @cache  # Pillow loads all its readers to answer
 def image_suffixes() -> frozenset[str]:
-    """Endings that speak of an image, in lower case, whether or not it can be decoded."""
+    """Suffixes of image files in lower case, also of those that can't be decoded here."""
     return frozenset((Image.registered_extensions().keys() | FOREIGN_SUFFIXES) - OTHER_SUFFIXES)
 
 
 def iter_tar(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """The members; `tarfile` alone takes a header that is cut or broken for the end.
+    """Yield the members; refuse a tar that is cut short, where `tarfile` alone just stops.
 
     Raises:
-        tarfile.ReadError: the tar does not end as one does.
+        tarfile.ReadError: the mark of a tar's end is missing.
     """
     yield from tar
     assert tar.fileobj is not None  # open for reading
@@ -126,7 +126,7 @@ def describe(params: FilesParams, classes: Iterable[str]) -> SourceFacts:
 
 
 def group_of(name: str, pattern: str | None) -> str | None:
-    """The group that a name tells, folders of its path with it; None without a pattern.
+    """Find the group in a name, which may be a path; None without a pattern.
 
     Raises:
         SourceError: the pattern finds nothing in the name.
@@ -143,12 +143,12 @@ def group_of(name: str, pattern: str | None) -> str | None:
 
 
 def split_of_shard(path: Path) -> str | None:
-    """Split that a shard's name, as in train-00000.tar, or its folder's name speaks of."""
+    """Split by the name of a shard, as in train-00000.tar, else by that of its folder."""
     return split_named(path.stem.split("-")[0]) or split_named(path.parent.name)
 
 
 def split_named(value: str) -> str | None:
-    """Train | val | test for the names in use, else None."""
+    """Train | val | test for any name in `SPLIT_NAMES`, else None."""
     return SPLIT_NAMES.get(value.strip().lower())
 
 
@@ -156,7 +156,7 @@ def require_split(value: str, name: str) -> str:
     """`split_named`, of an image.
 
     Raises:
-        SourceError: no split is called so; drawing another could train on what was held out.
+        SourceError: no split has that name; a guess could train on what was held out.
     """
     split = split_named(value)
     if split is None:

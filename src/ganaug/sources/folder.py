@@ -1,8 +1,8 @@
 """Class folders: ROOT/cat/*.png, or split folders with class folders: ROOT/train/cat/*.png.
 
 Every file below a class folder counts, also in folders of its own; hidden ones do not. A file that
-is no image is rejected by name later, not skipped here. Beside the class folders notes may lie, but
-nothing that is called as an image is.
+is no image is rejected by name later, not skipped here. Other files may lie beside the class
+folders, but no images.
 """
 
 import os

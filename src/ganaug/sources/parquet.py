@@ -1,6 +1,6 @@
 """Images inside Parquet or Arrow as Hugging Face `datasets` writes them: a file, or a folder.
 
-Arrow is what `save_to_disk` leaves; state.json lists the files that count, others there are stale.
+`save_to_disk` writes Arrow. Only the files that its state.json lists are read.
 
 The image column holds {bytes, path}; a label column of numbers gets its names from the schema.
 A split is taken from a column, else from the file's name, as in train-00000-of-00001.parquet, or
@@ -56,10 +56,10 @@ def load_parquet(params: PrepareParams) -> Source:
 
 
 def find_tables(folder: Path) -> list[Path]:
-    """The .parquet files below a folder, and the .arrow files that a saved dataset consists of.
+    """Find the .parquet files below a folder, and the .arrow files of saved datasets.
 
     Raises:
-        SourceError: what a dataset consists of can't be told.
+        SourceError: a state.json does not list the files.
     """
     found = list(folder.rglob("*.parquet"))
     for info in folder.rglob("dataset_info.json"):
@@ -75,7 +75,7 @@ def find_tables(folder: Path) -> list[Path]:
 
 
 def read_schema(path: Path) -> pa.Schema:
-    """Of a .parquet or .arrow file.
+    """Read the schema of a .parquet or .arrow file.
 
     Raises:
         SourceError: it can't be read.

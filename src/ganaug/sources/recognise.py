@@ -1,7 +1,7 @@
-"""Which source reads a path, told by what lies there.
+"""Find the source that reads a path, from the files there.
 
-Parquet and Arrow that hold images are read as such; images in folders are class folders, whatever
-table or list lies beside them. Only an archive is looked into for a table of its images, by its
+Parquet and Arrow files that hold images come first. Folders with images are class folders, even
+where a table lies beside them. Only in an archive is a table of its images looked for, by its
 columns.
 """
 
@@ -46,7 +46,7 @@ def recognise(path: str) -> str:
 
 
 def find_layout(folder: Path, columns: TableParams) -> tuple[str, Path]:
-    """Source and path of what an archive held, perhaps below folders that hold nothing else."""
+    """Source and path for an unpacked archive; steps into folders that stand alone."""
     shown = _shown(folder)
     while len(shown) == 1 and shown[0].is_dir():
         folder, shown = shown[0], _shown(shown[0])

@@ -1,6 +1,7 @@
-"""The ways in, by the name that `prepare.source` takes; a new one is a file and an entry.
+"""All sources, by their names in `prepare.source`.
 
-One that reads files gets its entry in `archive.LAYOUTS`: archives may hold it then, too.
+To add one, write its file and list it here. If it reads files, list it in `archive.LAYOUTS`
+instead, so that archives may hold it too.
 """
 
 from ganaug.config import PrepareParams
@@ -17,7 +18,7 @@ def load_source(params: PrepareParams) -> Source:
     """The source that `params.source` names.
 
     Raises:
-        SourceError: there is none of that name, or it can't be read.
+        SourceError: no source has that name, or it can't be read.
     """
     if params.source not in LOADERS:
         raise SourceError(f"no source {params.source!r}; there are {', '.join(sorted(LOADERS))}")

@@ -1,6 +1,6 @@
 """A table of paths and labels: .csv or .parquet, a row an image, paths relative to the table.
 
-Of a table at a URL the whole folder is copied, since the images lie in it.
+For a table at a URL its whole folder is copied, because it holds the images.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """WebDataset: tars in which the files of a sample share their name up to the first dot.
 
 0001.png is the image, 0001.cls or a key of 0001.json the label; 0001.jpg beside it is a second
-image of that label, in the same group. Parts with two dots, as 0001.seg.png, are no images. Group
-and split are keys of the .json, else the split is taken from the tar's name, as in train-00000.tar.
+image of that label, in the same group. Files with two dots, as 0001.seg.png, are no images. Group
+and split are keys of the .json; without a split there, the tar's name gives it: train-00000.tar.
 """
 
 import json
@@ -63,7 +63,7 @@ def halves(name: str) -> tuple[str, str]:
 
 def _read(tar: tarfile.TarFile, member: tarfile.TarInfo, images: bool) -> bytes | Refused | None:
     if not member.isfile():
-        return Refused("link", "no file of its own in the tar")
+        return Refused("link", "a link or device in the tar; pack files only")
     suffix = halves(member.name)[1]
     if suffix not in LABELS and not (images and suffix in image_suffixes()):
         return None

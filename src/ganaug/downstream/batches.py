@@ -1,0 +1,139 @@
+"""Which images share a batch of a classifier: shuffled rounds, balanced classes, a synthetic share.
+
+Real and synthetic images follow one law of classes. Otherwise an arm with synthetic images could
+win by its classes alone, which class-balanced sampling does for nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganaug.downstream.recipes import SYNTHETIC_UNTIL, Recipe
+from ganaug.rng import numpy_rng
+
+Labels = NDArray[np.int64]
+Indices = NDArray[np.int64]
+Images = NDArray[Any]  # [N, H, W, C] uint8
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Images to draw from.
+
+    Args:
+        images: [N, H, W, C] uint8; may be a memory map.
+        labels: [N] in 0..K-1.
+        targets: [N, K] float32, what the classifier should say: one-hot or soft.
+        rows: indices of the images that are used.
+    """
+
+    images: Images
+    labels: Labels
+    targets: NDArray[np.float32]
+    rows: Indices
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images of one optimiser step."""
+
+    images: Images  # [B, H, W, C]
+    targets: NDArray[np.float32]  # [B, K]
+    weights: NDArray[np.float32]  # [B], in the loss
+
+
+def one_hot(labels: Labels, num_classes: int) -> NDArray[np.float32]:
+    """[N] -> [N, K]."""
+    return np.eye(num_classes, dtype=np.float32)[labels]
+
+
+def draw_batches(
+    real: Pool,
+    synthetic: Pool | None,
+    *,
+    recipe: Recipe,
+    batch_size: int,
+    num_steps: int,
+    seed: int,
+) -> Iterator[Batch]:
+    """One batch a step; every image is used once before any of its class is used again.
+
+    A synthetic image takes the place of a real one of the same class, drawn by the same law; a
+    class without synthetic images keeps the real ones.
+
+    Args:
+        real: the real training images.
+        synthetic: needed where the recipe has a share of them.
+        recipe: share, schedule, weight and law of classes.
+        batch_size: B, real and synthetic together.
+        num_steps: of the whole training.
+        seed: real and synthetic rows come from streams of their own, so that recipes meet the real
+            images in the same order as long as their batches hold the same number of them.
+    """
+    own = real
+    if not recipe.real:
+        assert synthetic is not None
+        made = np.isin(real.labels[real.rows], synthetic.labels[synthetic.rows])
+        own = Pool(real.images, real.labels, real.targets, real.rows[made])
+    assert len(own.rows), "nothing to draw from"
+    streams = [_ordered(own, recipe.balanced, numpy_rng(seed, name)) for name in ("real", "stand")]
+    made_of = {}
+    if synthetic is not None:
+        made_of = _by_class(synthetic, numpy_rng(seed, "synthetic"))
+    for step in range(num_steps):
+        num_synthetic = _num_synthetic(recipe, batch_size, step / num_steps)
+        rows = _take(streams[0], batch_size - num_synthetic)
+        stand_ins = _take(streams[1], num_synthetic)
+        is_made = np.array([real.labels[row] in made_of for row in stand_ins], bool)
+        rows = np.concatenate([rows, stand_ins[~is_made]])
+        parts = [(real, rows, 1.0)]
+        if synthetic is not None and is_made.any():
+            chosen = [next(made_of[real.labels[row]]) for row in stand_ins[is_made]]
+            parts.append((synthetic, np.array(chosen, np.int64), recipe.weight))
+        yield Batch(
+            np.concatenate([pool.images[own] for pool, own, _ in parts]),
+            np.concatenate([pool.targets[own] for pool, own, _ in parts]),
+            np.concatenate([np.full(len(own), weight, np.float32) for _, own, weight in parts]),
+        )
+
+
+def _num_synthetic(recipe: Recipe, batch_size: int, progress: float) -> int:
+    """How many images of a batch are synthetic; a mix holds both, however small the share."""
+    if recipe.share in (0, 1):
+        return round(batch_size * recipe.share)
+    if recipe.schedule == "first" and progress >= SYNTHETIC_UNTIL:
+        return 0
+    return min(max(1, round(batch_size * recipe.share)), batch_size - 1)
+
+
+def _take(stream: Iterator[int], number: int) -> Indices:
+    return np.fromiter((next(stream) for _ in range(number)), np.int64, number)
+
+
+def _ordered(pool: Pool, balanced: bool, rng: np.random.Generator) -> Iterator[int]:
+    """Rows of a pool without end: all once per round, or every class once per round."""
+    if not balanced:
+        yield from _rounds(pool.rows, rng)
+    of_class = _by_class(pool, rng)
+    for label in _rounds(np.array(sorted(of_class)), rng):
+        yield next(of_class[label])
+
+
+def _by_class(pool: Pool, rng: np.random.Generator) -> dict[int, Iterator[int]]:
+    """Rows of each class without end."""
+    own = pool.labels[pool.rows]
+    present = np.unique(own).tolist()
+    children = rng.spawn(len(present))
+    return {
+        label: _rounds(pool.rows[own == label], child)
+        for label, child in zip(present, children, strict=True)
+    }
+
+
+def _rounds(values: NDArray[np.int64], rng: np.random.Generator) -> Iterator[int]:
+    """Every value once per round, in a new random order each round."""
+    while True:
+        yield from rng.permutation(values).tolist()

@@ -1,0 +1,207 @@
+"""The choice of recipes on val: the best without synthetic images, then the best with them.
+
+Each candidate is trained twice; the better half twice more, on the same repetitions, so that their
+differences are paired (successive halving: Jamieson and Talwalkar 2016, arXiv:1502.07943). Of the
+recipes with synthetic images, the one that leans on them least is taken among those within one
+standard error of the best (Breiman et al. 1984); none at all is always among them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ganaug.downstream.recipes import TEACHER, Recipe, with_synthetic, without_synthetic
+from ganaug.downstream.runs import NETWORKS, Probabilities, Run, Sets, Setting, score_runs
+from ganaug.rng import derive_seed
+
+ROUNDS = ((0, 1), (2, 3))  # repetitions of all candidates, then of the better half
+TAUGHT = ("train", "synthetic")  # what the teachers label
+TEACHING = "cnn"  # the network of the teachers
+FEWEST = 2  # candidates that reach the second round
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The recipes of one network.
+
+    Args:
+        without: the best one without synthetic images.
+        measured: the best one with them, on which the figures are taken; None without any.
+        chosen: `measured`, a leaner one or, where none does better, `without`.
+        val: macro-F1 on val, 0..1, a row a candidate, best first: recipe (its name), mean, se (of
+            its difference from the best of the last round), repetitions.
+        at_edge: whether the winner has the largest share that was tried.
+    """
+
+    without: Recipe
+    measured: Recipe | None
+    chosen: Recipe
+    val: pd.DataFrame
+    at_edge: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Candidates with their scores, for metrics.json."""
+        return {"candidates": self.val.to_dict("records"), "at_edge": self.at_edge}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the choice comes to.
+
+    Args:
+        networks: by network.
+        soft: what the teachers say of "train" and "synthetic", [N, K]; empty without the CNN.
+        runs: as `score_runs` gives them, without probabilities.
+    """
+
+    networks: Mapping[str, Choice]
+    soft: Mapping[str, Probabilities]
+    runs: pd.DataFrame
+
+
+def choose_recipes(
+    networks: Sequence[str],
+    shares: Sequence[float],
+    sets: Mapping[str, Sets],
+    *,
+    setting: Setting,
+    num_workers: int,
+) -> Chosen:
+    """Choose on val for each network; "test" is not looked at.
+
+    Args:
+        networks: of `NETWORKS`.
+        shares: synthetic parts of a batch to try, 0 < share < 1; not used without such images.
+        sets: by network.
+        setting: of all runs; the repetitions here are others than those of the verdict.
+        num_workers: processes.
+    """
+    search = _Search(sets, replace(setting, seed=derive_seed(setting.seed, "choice")), num_workers)
+    first, second = ROUNDS
+    plain = {net: without_synthetic(mixes=NETWORKS[net].in_steps) for net in networks}
+    search.run(plain, first)
+    soft = search.teach()
+    search.soft = soft
+    plain = {net: search.better_half(net, own) for net, own in plain.items()}
+    if soft:
+        plain |= {
+            net: [*own, replace(own[0], soft_labels=True)]
+            for net, own in plain.items()
+            if NETWORKS[net].in_steps
+        }
+    search.run(plain, first)  # of the soft labels, which come late
+    search.run(plain, second)
+    without = {net: search.best(net, own) for net, own in plain.items()}
+
+    mixed: dict[str, list[Recipe]] = {net: [] for net in networks}
+    if len(sets[networks[0]]["synthetic"].labels):
+        mixed = {
+            net: with_synthetic(
+                recipe, shares, in_steps=NETWORKS[net].in_steps, soft_labels=bool(soft)
+            )
+            for net, recipe in without.items()
+        }
+        search.run(mixed, first)
+        mixed = {net: search.better_half(net, own) for net, own in mixed.items()}
+        search.run(mixed, second)
+    found = {net: search.settle(net, without[net], mixed[net], shares) for net in networks}
+    return Chosen(found, soft, search.runs.drop(columns="probabilities"))
+
+
+class _Search:
+    """The runs so far, and what they say."""
+
+    def __init__(self, sets: Mapping[str, Sets], setting: Setting, num_workers: int) -> None:
+        self._sets, self._setting, self._num_workers = sets, setting, num_workers
+        self.soft: Mapping[str, Probabilities] = {}
+        self.runs = pd.DataFrame()
+
+    def run(self, candidates: Mapping[str, Sequence[Recipe]], repetitions: Sequence[int]) -> None:
+        """Train what has not been trained yet."""
+        done = set()
+        if len(self.runs):
+            done = set(self.runs[["network", "recipe", "repetition"]].itertuples(index=False))
+        runs = [
+            Run(net, recipe, number)
+            for net, own in candidates.items()
+            for recipe in own
+            for number in repetitions
+            if (net, recipe.name, number) not in done
+        ]
+        if runs:
+            found = score_runs(
+                runs,
+                self._sets,
+                ("val", *TAUGHT),
+                setting=self._setting,
+                num_workers=self._num_workers,
+                soft=self.soft,
+            )
+            self.runs = pd.concat([self.runs, found], ignore_index=True)
+
+    def teach(self) -> dict[str, Probabilities]:
+        """Mean probabilities of the teachers for the images that they label; empty without any."""
+        taught = self.runs[
+            (self.runs["network"] == TEACHING) & (self.runs["recipe"] == TEACHER.name)
+        ]
+        by_split = taught.groupby("split")["probabilities"]
+        return {
+            split: np.mean(by_split.get_group(split).tolist(), axis=0)
+            for split in TAUGHT
+            if len(taught)
+        }
+
+    def scores(self, net: str, name: str) -> "pd.Series[float]":
+        """Macro-F1 on val by repetition."""
+        runs = self.runs
+        own = runs[(runs["network"] == net) & (runs["recipe"] == name) & (runs["split"] == "val")]
+        return own.set_index("repetition")["macro_f1"]
+
+    def better_half(self, net: str, candidates: Sequence[Recipe]) -> list[Recipe]:
+        """The better half so far, best first."""
+        ranked = sorted(candidates, key=lambda recipe: -self.scores(net, recipe.name).mean())
+        return ranked[: max(FEWEST, len(candidates) // 2)]
+
+    def best(self, net: str, candidates: Sequence[Recipe]) -> Recipe:
+        """The best mean; of equals the first."""
+        return max(candidates, key=lambda recipe: self.scores(net, recipe.name).mean())
+
+    def settle(
+        self, net: str, without: Recipe, mixed: Sequence[Recipe], shares: Sequence[float]
+    ) -> Choice:
+        """The choice among the recipes that reached the last round, and none."""
+        best = self.scores(net, self.best(net, [without, *mixed]).name)
+
+        def is_close(recipe: Recipe) -> bool:
+            own = self.scores(net, recipe.name)
+            return bool(best.mean() - own.mean() <= _paired_error(best, own))
+
+        chosen = min((r for r in [without, *mixed] if is_close(r)), key=lambda r: r.amount)
+        measured = chosen if chosen.share else (self.best(net, mixed) if mixed else None)
+        tried = self.runs.loc[self.runs["network"] == net, "recipe"].unique()
+        val = pd.DataFrame([self._describe(net, name, best) for name in tried])
+        return Choice(
+            without=without,
+            measured=measured,
+            chosen=chosen,
+            val=val.sort_values("mean", ascending=False, ignore_index=True),
+            at_edge=chosen.share == max(shares),
+        )
+
+    def _describe(self, net: str, name: str, best: "pd.Series[float]") -> dict[str, Any]:
+        own = self.scores(net, name)
+        return {
+            "recipe": name,
+            "mean": own.mean(),
+            "se": _paired_error(best, own),
+            "repetitions": len(own),
+        }
+
+
+def _paired_error(best: "pd.Series[float]", other: "pd.Series[float]") -> float:
+    """Standard error of the mean difference over the repetitions that both have; 0 of itself."""
+    both = (best - other).dropna()
+    return float(both.std() / np.sqrt(len(both)))

@@ -1,0 +1,48 @@
+"""The third kind of classifier: EfficientNet-Lite0, fine-tuned from its ImageNet weights.
+
+What teams really start from. All layers are trained; the statistics of batch normalisation stay
+those of ImageNet, so that synthetic images in a batch can't shift how real ones are normalised.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganaug.quality.features import imagenet_network
+
+NUM_STEPS = 150
+LR = 1e-3
+SMALLEST = 64  # px: smaller images are enlarged to this side
+
+
+class FineTuned(nn.Module):
+    """Images [N, H, W, C] in 0..255 to logits [N, K]."""
+
+    def __init__(self, num_classes: int, resolution: int) -> None:
+        super().__init__()
+        self._side = max(SMALLEST, resolution)
+        self.network, _ = imagenet_network(self._side)
+        self.head = nn.Linear(self.network._fc.in_features, num_classes)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def train(self, mode: bool = True) -> "FineTuned":
+        """As of any module, but batch normalisation keeps its statistics."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = images.permute(0, 3, 1, 2) / 127.5 - 1  # [N, C, H, W]
+        if x.shape[2] != self._side:
+            x = F.interpolate(x, size=(self._side,) * 2, mode="bilinear", align_corners=False)
+        x = x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.head(self.network.extract_features(x).mean(dim=(2, 3)))
+        return logits
+
+
+def efficientnet(shape: tuple[int, ...], num_classes: int) -> FineTuned:
+    """A new classifier for images [H, W, C]."""
+    return FineTuned(num_classes, shape[0])

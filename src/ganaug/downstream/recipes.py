@@ -1,0 +1,124 @@
+"""Recipes: on what a classifier trains, and how. All that is compared is a recipe.
+
+Without synthetic images: classes as they come or drawn equally often, classical augmentation,
+mixup, soft labels. With them: the same, and a share of each batch, a schedule, a weight in the
+loss. The arms of the textbooks (A to E) are recipes too.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+Schedule = Literal["mix", "first"]
+SYNTHETIC_UNTIL = 0.7  # share of the steps that the schedule "first" mixes in; then real ones alone
+LOWER_WEIGHT = 0.3  # in the loss, of a synthetic image, where a candidate lowers it
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train a classifier.
+
+    Args:
+        real: whether real images are used; without them, share is 1.
+        classical: whether images are changed by classical augmentation.
+        balanced: whether classes are drawn equally often, synthetic images included; else as they
+            come among the real images.
+        mixup: whether pairs of images of a batch are mixed (Zhang et al. 2018, arXiv:1710.09412).
+        soft_labels: whether labels are half those of classifiers that were trained on the real
+            train split, on real and synthetic images alike.
+        share: of each batch that is synthetic, 0..1.
+        schedule: "mix" has this share in every batch; "first" in the first 70 % of the steps, then
+            real images alone (after Li et al. 2024, arXiv:2403.19866).
+        weight: of a synthetic image in the loss, a real one's being 1.
+    """
+
+    real: bool = True
+    classical: bool = True
+    balanced: bool = True
+    mixup: bool = False
+    soft_labels: bool = False
+    share: float = 0.0
+    schedule: Schedule = "mix"
+    weight: float = 1.0
+
+    @property
+    def amount(self) -> float:
+        """How much synthetic images count in it, 0..1: fewer are taken where two do as well."""
+        return self.share * self.weight * (SYNTHETIC_UNTIL if self.schedule == "first" else 1.0)
+
+    @property
+    def name(self) -> str:
+        """Short, for tables: "balanced+classical+20%"."""
+        parts = ["balanced" if self.balanced else "as-they-come"]
+        parts += [word for word in ("classical", "mixup", "soft_labels") if getattr(self, word)]
+        if self.share:
+            parts.append(f"{100 * self.share:g}%{'-first' if self.schedule == 'first' else ''}")
+        if self.weight != 1:
+            parts.append(f"weight-{self.weight:g}")
+        return "+".join(parts)
+
+    @property
+    def words(self) -> str:
+        """For sentences."""
+        parts = ["classes drawn equally often" if self.balanced else "classes as they come"]
+        if self.classical:
+            parts.append("classical augmentation")
+        if self.mixup:
+            parts.append("mixup")
+        if self.soft_labels:
+            parts.append("soft labels")
+        if self.share:
+            until = f" in the first {SYNTHETIC_UNTIL:.0%} of the steps"
+            part = f"{100 * self.share:g}% of each batch synthetic"
+            parts.append(part + (until if self.schedule == "first" else ""))
+        if self.weight != 1:
+            parts.append(f"synthetic images weighted {self.weight:g}")
+        return ", ".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its fields as plain values."""
+        return asdict(self)
+
+
+ARMS = {
+    "A": Recipe(classical=False, balanced=False),
+    "B": Recipe(balanced=False),
+    "B'": Recipe(),
+    "C": Recipe(classical=False, balanced=False, share=0.5),
+    "D": Recipe(balanced=False, share=0.5),
+    "E": Recipe(real=False, balanced=False, share=1.0),
+}
+PLAIN = ARMS["A"]
+TEACHER = ARMS["B'"]  # whose classifiers give the soft labels
+
+
+def without_synthetic(*, mixes: bool) -> list[Recipe]:
+    """The candidates without synthetic images.
+
+    Args:
+        mixes: whether the network can learn from mixed images; soft labels are tried later, on the
+            best of these.
+    """
+    candidates = [Recipe(balanced=balanced) for balanced in (False, True)]
+    return candidates + [replace(recipe, mixup=True) for recipe in candidates if mixes]
+
+
+def with_synthetic(
+    base: Recipe, shares: Sequence[float], *, in_steps: bool, soft_labels: bool
+) -> list[Recipe]:
+    """The candidates that add synthetic images to a recipe.
+
+    Args:
+        base: the best one without them.
+        shares: of a batch, 0 < share < 1.
+        in_steps: whether the network learns step by step, so that a schedule means something.
+        soft_labels: whether there are any; without synthetic images they have been tried before,
+            so what they bring is not taken for the images' work.
+    """
+    mixed = [replace(base, share=share) for share in shares]
+    if not in_steps:
+        return mixed
+    first = [replace(recipe, schedule="first") for recipe in mixed]
+    lowered = replace(mixed[-1], weight=LOWER_WEIGHT)
+    soft = [replace(mixed[0], soft_labels=True)] if soft_labels and not base.soft_labels else []
+    return [*mixed, *first, lowered, *soft]

@@ -1,0 +1,275 @@
+"""Runs: a network, a recipe and a repetition, trained and scored on stored predictions.
+
+A repetition draws its own nine tenths of the real and of the synthetic images of classes that have
+ten, its own first weights and batches; recipes share them, so their differences are paired. All
+recipes of a network take the same number of optimiser steps at the same batch size and keep the
+last weights, so none trains longer and none is picked by its test score. Runs are independent, one
+thread each, so any number of workers gives the same numbers.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score, recall_score
+from threadpoolctl import threadpool_limits
+from torch import nn
+
+from ganaug.config import ClassicalParams
+from ganaug.downstream import efficientnet
+from ganaug.downstream.batches import Pool, draw_batches, one_hot
+from ganaug.downstream.classical import ClassicalAugmentation
+from ganaug.downstream.classifier import predict, small_cnn, train_classifier
+from ganaug.downstream.linear import fit_linear
+from ganaug.downstream.recipes import Recipe
+from ganaug.parallel import map_unordered
+from ganaug.progress import ProgressReport
+from ganaug.quality.parts import LabelledImages
+from ganaug.rng import derive_seed, numpy_rng
+
+RECALL = "recall/"  # + class name: columns of the runs
+DRAWN = 0.9  # share of the real and of the synthetic images that each repetition draws for itself
+HARD = 0.5  # weight of the given label in a soft one
+
+Sets = Mapping[str, LabelledImages]  # "train" and "synthetic", and what is scored: "val", "test"
+Probabilities = NDArray[np.float64]
+Predictor = Callable[[NDArray[Any]], Probabilities]  # of [N, ...] images: [N, K]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A kind of classifier.
+
+    Args:
+        words: for sentences.
+        make: a new network of an image's shape and the number of classes; None for the linear one.
+        num_steps, lr: of its training; None where params have them.
+    """
+
+    words: str
+    make: Callable[[tuple[int, ...], int], nn.Module] | None = None
+    num_steps: int | None = None
+    lr: float | None = None
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether it learns from one batch after another."""
+        return self.make is not None
+
+
+NETWORKS = {
+    "cnn": Network("a small CNN", small_cnn),
+    "linear": Network("a linear classifier on ImageNet features"),
+    "efficientnet": Network(
+        "EfficientNet-Lite0 fine-tuned from ImageNet",
+        efficientnet.efficientnet,
+        efficientnet.NUM_STEPS,
+        efficientnet.LR,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all runs have in common."""
+
+    num_steps: int
+    batch_size: int
+    lr: float
+    class_names: tuple[str, ...]
+    symmetries: tuple[str, ...]  # flips that keep every label
+    classical: ClassicalParams
+    seed: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One classifier to train.
+
+    Args:
+        network: of `NETWORKS`.
+        recipe: how.
+        repetition: number; runs with equal numbers are paired.
+    """
+
+    network: str
+    recipe: Recipe
+    repetition: int
+
+
+def fit(
+    run: Run, sets: Sets, setting: Setting, soft: Mapping[str, Probabilities] | None = None
+) -> Predictor:
+    """Train the classifier of a run; all of its draws derive from the setting's seed and its own.
+
+    Args:
+        run: which.
+        sets: as its network takes them.
+        setting: of all runs.
+        soft: what teachers say of "train" and "synthetic", where the recipe has soft labels.
+    """
+    if NETWORKS[run.network].in_steps:
+        return partial(predict, fit_network(run, sets, setting, soft))
+    rows, made = _draw(run, sets, setting)
+    return fit_linear(sets, rows, made, recipe=run.recipe, num_classes=len(setting.class_names))
+
+
+def fit_network(
+    run: Run, sets: Sets, setting: Setting, soft: Mapping[str, Probabilities] | None = None
+) -> nn.Module:
+    """As `fit`, of a network that learns step by step."""
+    network, recipe = NETWORKS[run.network], run.recipe
+    assert network.make is not None
+    rows, made = _draw(run, sets, setting)
+    seed = _seed(run, setting)
+
+    def pool(name: str, chosen: NDArray[np.int64]) -> Pool:
+        own = sets[name]
+        targets = one_hot(own.labels, len(setting.class_names))
+        if recipe.soft_labels:
+            assert soft is not None
+            targets = (HARD * targets + (1 - HARD) * soft[name]).astype(np.float32)
+        return Pool(own.images, own.labels, targets, chosen)
+
+    num_steps = network.num_steps or setting.num_steps
+    augment = None
+    if recipe.classical:
+        augment = ClassicalAugmentation(setting.symmetries, setting.classical, seed=seed)
+    return train_classifier(
+        draw_batches(
+            pool("train", rows),
+            pool("synthetic", made) if recipe.share else None,
+            recipe=recipe,
+            batch_size=setting.batch_size,
+            num_steps=num_steps,
+            seed=derive_seed(seed, "batches"),
+        ),
+        network=network.make,
+        num_steps=num_steps,
+        lr=network.lr or setting.lr,
+        seed=seed,
+        augment=augment,
+        mixup=recipe.mixup,
+    )
+
+
+def _seed(run: Run, setting: Setting) -> int:
+    return derive_seed(setting.seed, "runs", run.repetition)
+
+
+def _draw(run: Run, sets: Sets, setting: Setting) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of the real and of the synthetic images that a repetition uses."""
+    seed = _seed(run, setting)
+    return (
+        draw_rows(sets["train"].labels, DRAWN, rng=numpy_rng(seed, "rows")),
+        draw_rows(sets["synthetic"].labels, DRAWN, rng=numpy_rng(seed, "synthetic")),
+    )
+
+
+def draw_rows(
+    labels: NDArray[np.int64], fraction: float, *, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Rows of a share of each class, rounded up, in rising order."""
+    exact = [math.ceil(round(n * fraction, 6)) for n in np.bincount(labels)]
+    rows = [rng.permutation(np.flatnonzero(labels == c))[:n] for c, n in enumerate(exact)]
+    return np.sort(np.concatenate([np.empty(0, np.int64), *rows]))
+
+
+def score_runs(
+    runs: Sequence[Run],
+    sets: Mapping[str, Sets],
+    splits: Sequence[str],
+    *,
+    setting: Setting,
+    num_workers: int,
+    soft: Mapping[str, Probabilities] | None = None,
+) -> pd.DataFrame:
+    """Train and score every run.
+
+    Args:
+        runs: in any order.
+        sets: by network.
+        splits: of which the classifiers' probabilities are wanted; nothing else of `sets` is
+            touched but train, synthetic and, by the linear classifier, val.
+        setting: of all runs.
+        num_workers: processes.
+        soft: see `fit`.
+    Returns:
+        A row per run and split, in the order of `runs` and `splits`: network, recipe (its name),
+        repetition, split, macro_f1, recall/<class>, probabilities ([N, K], in one cell), seconds.
+    """
+    results = map_unordered(
+        partial(_score, sets, tuple(splits), setting, soft),
+        list(enumerate(runs)),
+        num_workers=num_workers,
+    )
+    rows: dict[int, list[dict[str, Any]]] = {}
+    with ProgressReport("evaluate", total=len(runs), unit="classifiers") as progress:
+        for index, scored in results:
+            rows[index] = scored
+            progress.advance()
+    return pd.DataFrame([row for index in range(len(runs)) for row in rows[index]])
+
+
+def _score(
+    sets: Mapping[str, Sets],
+    splits: tuple[str, ...],
+    setting: Setting,
+    soft: Mapping[str, Probabilities] | None,
+    task: tuple[int, Run],
+) -> tuple[int, list[dict[str, Any]]]:
+    """Rows of one classifier, one per split."""
+    index, run = task
+    own = sets[run.network]
+    began, rows = time.thread_time(), []
+    with one_thread():
+        predictor = fit(run, own, setting, soft)
+        for split in splits:
+            probabilities = predictor(own[split].images)
+            measured = scores(own[split].labels, probabilities.argmax(1), setting.class_names)
+            rows.append(
+                {
+                    "network": run.network,
+                    "recipe": run.recipe.name,
+                    "repetition": run.repetition,
+                    "split": split,
+                    **measured,
+                    "probabilities": probabilities.astype(np.float32),
+                }
+            )
+    seconds = (time.thread_time() - began) / len(splits)
+    return index, [row | {"seconds": seconds} for row in rows]
+
+
+def scores(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], class_names: Sequence[str]
+) -> dict[str, float]:
+    """Macro-F1 and each class's recall, 0..1; a class without images counts as 0."""
+    if len(labels) == 0:
+        return {"macro_f1": 0.0, **{RECALL + name: 0.0 for name in class_names}}
+    how: dict[str, Any] = {"labels": range(len(class_names)), "zero_division": 0}
+    recalls = recall_score(labels, predicted, average=None, **how)
+    return {
+        "macro_f1": float(f1_score(labels, predicted, average="macro", **how)),
+        **{RECALL + name: float(r) for name, r in zip(class_names, recalls, strict=True)},
+    }
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: workers don't fight for cores, and sums don't depend on them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):  # BLAS, of the linear classifier
+            yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,64 @@
+"""Bound together: a verdict is about the very images that it judged, and about no others."""
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from ganaug.errors import DatasetError
+from ganaug.publishing.manifest import APART
+
+NEEDED = ("decision", "sentence", "networks", "judged", "memorisation")
+SYNTHETIC_STEM = "train-synthetic-"  # of the shards of the stage generate
+
+
+def require_judged(
+    verdict: Mapping[str, Any], *, generator_id: str | None, files: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """See that a verdict judged these shards and the images of this generator.
+
+    Args:
+        verdict: content of verdict.json.
+        generator_id: of the synthetic images; None where there are none, and theirs are not asked
+            for then.
+        files: facts by shard, `sha256` among them, named as the stages or the merged dataset do.
+    Raises:
+        DatasetError: it lacks a key, or judged something else; names the first file.
+    """
+    missing = [key for key in NEEDED if key not in verdict]
+    if missing:
+        raise DatasetError(f"verdict.json: lacks {', '.join(missing)}; run the stage evaluate")
+    judged = verdict["judged"]
+    if generator_id is not None and judged["generator_id"] != generator_id:
+        raise DatasetError(
+            f"verdict.json: judged generator {judged['generator_id']}, and these images are of "
+            f"{generator_id}; run the stage evaluate"
+        )
+    known = {
+        name: sha256
+        for name, sha256 in judged["files"].items()
+        if generator_id is not None or not name.startswith(SYNTHETIC_STEM)
+    }
+    found = {_name_in_stage(name): facts["sha256"] for name, facts in files.items()}
+    for name in sorted(known.keys() | found.keys()):
+        if known.get(name) != found.get(name):
+            raise DatasetError(
+                f"verdict.json: judged {_short(known.get(name))} as {name}, and here is "
+                f"{_short(found.get(name))}; run the stage evaluate"
+            )
+
+
+def name_apart(name: str) -> str:
+    """The place in the merged dataset of a synthetic shard that is kept apart.
+
+    No pattern for train finds it, not even one that looks into all folders.
+    """
+    return f"{APART}/{name.removeprefix('train-')}"
+
+
+def _name_in_stage(name: str) -> str:
+    path = PurePosixPath(name)
+    return f"train-{path.name}" if path.parent.name == APART else name
+
+
+def _short(sha256: str | None) -> str:
+    return f"sha256 {sha256[:12]}" if sha256 else "nothing"

@@ -1,0 +1,159 @@
+"""Measurements on features: distances beside their floor, copying, and the closest pairs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ganaug.images import Pixels
+from ganaug.quality.distances import FEWEST_IMAGES, Labels, draw_of_classes, per_class
+from ganaug.quality.features import Features
+from ganaug.quality.fragments import measure_fragments
+from ganaug.quality.memorisation import measure_memorisation
+from ganaug.quality.neighbours import FloatArray, as_they_stand, nearest
+from ganaug.quality.parts import Parts
+from ganaug.rng import numpy_rng
+from ganaug.thumbnails import AXES, combine, flip
+
+FLIPS = combine(AXES)  # a mirrored copy is a copy, whatever its label
+FLIPPED_SPACE = "thumbnails"  # where flips cost nothing; a network would have to see each of them
+FRAGMENTS = "fragments"
+NUM_PAIRS = 16  # closest ones that are shown
+
+
+def extract(extractor: Callable[[Pixels], Features], parts: Parts) -> dict[str, Features]:
+    """Features [N, D] of each part."""
+    return {name: extractor(part.data.images) for name, part in parts.items()}
+
+
+def measure_distances(
+    features: Mapping[str, Features],
+    parts: Parts,
+    classes: Sequence[str],
+    *,
+    seed: int,
+) -> dict[str, Any]:
+    """Synthetic against test, and as the floor real train against test, at equal n.
+
+    Returns:
+        {"synthetic", "floor"}, each what `per_class` gives and, of the same metrics, "overall": one
+        set a side, both with test's shares of the classes that have synthetic images enough.
+    """
+    labels = {name: part.data.labels for name, part in parts.items()}
+    counts = {name: np.bincount(own, minlength=len(classes)) for name, own in labels.items()}
+    # A class without synthetic images still gets its floor.
+    limit = np.where(counts["synthetic"] > 0, counts["synthetic"], counts["train"])
+    limit = np.minimum(limit, counts["train"])
+    made = counts["synthetic"] if counts["synthetic"].any() else counts["train"]
+    numbers = _keep_shares(counts["test"], np.minimum(made, counts["train"]))
+    found = {}
+    for name, other in (("synthetic", "synthetic"), ("floor", "train")):
+        found[name] = per_class(
+            features["test"],
+            labels["test"],
+            features[other],
+            labels[other],
+            class_names=classes,
+            seed=seed,
+            max_prdc_images=limit.tolist(),
+        )
+        pools = [
+            features[part][_draw(labels[part], numbers, numpy_rng(seed, "overall", side))]
+            for side, part in (("real", "test"), ("other", other))
+        ]
+        one = [np.zeros(len(pool), np.int64) for pool in pools]
+        overall = per_class(pools[0], one[0], pools[1], one[1], class_names=("overall",), seed=seed)
+        found[name] |= overall["classes"]
+    return found
+
+
+def _keep_shares(test: Labels, available: Labels) -> Labels:
+    """[K] images of each class, as many as can be had in test's shares; 0 of one too small."""
+    most = np.minimum(test, available)
+    enough = most >= FEWEST_IMAGES
+    scale = (most[enough] / test[enough]).min(initial=1)
+    return np.where(enough, (scale * test).round(), 0).astype(np.int64)
+
+
+def _draw(labels: Labels, numbers: Labels, rng: np.random.Generator) -> Labels:
+    """Rows with so many of each class, in random order: FID looks at the first of them."""
+    return rng.permutation(draw_of_classes(labels, dict(enumerate(numbers)), rng))
+
+
+def measure_copying(
+    spaces: Mapping[str, Mapping[str, Features]],
+    parts: Parts,
+    *,
+    confidence: float,
+    seed: int,
+) -> dict[str, dict[str, Any]]:
+    """The gate in each space, and for fragments of images; nothing without synthetic images.
+
+    Val and test are the hold-out. The flips of training images count in the space of thumbnails and
+    for fragments; in others only images as they stand.
+    """
+    if parts["synthetic"].rows.empty:
+        return {}
+    holdout_labels = np.concatenate([parts[s].data.labels for s in ("val", "test")])
+    groups = pd.factorize(parts["train"].rows["group_id"])[0].astype(np.int64)
+    found = {
+        space: measure_memorisation(
+            features["synthetic"],
+            features["train"],
+            parts["train"].data.labels,
+            np.concatenate([features["val"], features["test"]]),
+            holdout_labels,
+            confidence=confidence,
+            seed=seed,
+            groups=groups,
+            variants=flipped_ways if space == FLIPPED_SPACE else as_they_stand,
+        )
+        for space, features in spaces.items()
+    }
+    found[FRAGMENTS] = measure_fragments(
+        parts["synthetic"].data.images,
+        parts["train"].data.images,
+        groups,
+        confidence=confidence,
+        seed=seed,
+    )
+    return found
+
+
+def flipped_ways(small: FloatArray) -> list[FloatArray]:
+    """Thumbnails [N, 256 C] in each of `FLIPS`."""
+    return [flip(small, flips) for flips in FLIPS]
+
+
+def describe_pairs(
+    features: Mapping[str, Features],
+    train: pd.DataFrame,
+    made: pd.DataFrame,
+    *,
+    flips: bool = False,
+) -> list[dict[str, Any]]:
+    """The synthetic images nearest to a training image, by image_id, nearest first.
+
+    With `flips`, for which the features must be thumbnails, training images count in each flip, and
+    "flip" names that of each pair: "", "hflip", "vflip" or "hflip+vflip".
+    """
+    ways: Sequence[Sequence[str]] = FLIPS if flips else [()]
+    found = [
+        nearest(
+            flip(features["synthetic"], way) if way else features["synthetic"], features["train"]
+        )
+        for way in ways
+    ]
+    distances, rows = (np.stack(side) for side in zip(*found, strict=True))  # [ways, M]
+    best = distances.argmin(axis=0)
+    least = distances.min(axis=0)
+    return [
+        {
+            "synthetic_id": made["image_id"].iloc[i],
+            "train_id": train["image_id"].iloc[rows[best[i], i]],
+            "distance": float(least[i]),
+            "flip": "+".join(ways[best[i]]),
+        }
+        for i in np.argsort(least, kind="stable")[:NUM_PAIRS]
+    ]

@@ -1,0 +1,82 @@
+"""The rows and images that the stage reads: real ones by split, and the synthetic ones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ganaug.errors import DatasetError
+from ganaug.fileio import read_json
+from ganaug.preparing.prepared import Prepared
+from ganaug.records import METADATA_COLUMNS, SPLITS
+from ganaug.shards import read_images, read_rows
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images with labels; `images` may be a memory map, which workers open themselves."""
+
+    images: NDArray[Any]  # [N, H, W, C] uint8, or [N, V, D] features of V views
+    labels: NDArray[np.int64]  # [N]
+    weights: NDArray[np.float32]  # [N], in a training loss
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows and images of a split, or of the synthetic images."""
+
+    rows: pd.DataFrame
+    data: LabelledImages
+
+
+Parts = Mapping[str, Part]  # "train", "val", "test", "synthetic"
+
+
+def read_parts(prepared: Prepared, synthetic: Path, *, scratch: Path) -> dict[str, Part]:
+    """All rows and images, these decoded into memory-mapped files below `scratch`.
+
+    Raises:
+        DatasetError: a shard is missing, or classes or image shapes differ.
+    """
+    shards = {split: prepared.shards(split) for split in SPLITS}
+    shards["synthetic"] = _synthetic_shards(synthetic)
+    return {name: _read(paths, prepared, scratch / f"{name}.npy") for name, paths in shards.items()}
+
+
+def unfilled_classes(synthetic: Path) -> tuple[str, ...]:
+    """Classes for which `generate` was asked for images and kept none, by synthetic.json."""
+    made = read_json(synthetic / "synthetic.json")
+    return tuple(name for name, n in made["wanted"].items() if n and not made["accepted"][name])
+
+
+def _synthetic_shards(folder: Path) -> list[Path]:
+    """The shards that synthetic.json lists."""
+    paths = [folder / name for name in sorted(read_json(folder / "synthetic.json")["files"])]
+    for path in paths:
+        if not path.is_file():
+            raise DatasetError(f"{path}: listed in synthetic.json but missing; run generate again")
+    return paths
+
+
+def _read(paths: Sequence[Path], prepared: Prepared, file: Path) -> Part:
+    shape = (prepared.resolution, prepared.resolution, prepared.channels)
+    if not paths:
+        nothing = LabelledImages(
+            np.empty((0, *shape), np.uint8), np.empty(0, np.int64), np.empty(0, np.float32)
+        )
+        return Part(pd.DataFrame(columns=METADATA_COLUMNS), nothing)
+    rows, classes = read_rows(paths)
+    if classes != prepared.classes:
+        raise DatasetError(
+            f"{paths[0].parent}: made for classes {classes}, {prepared.folder} has "
+            f"{prepared.classes}; run the stage generate again"
+        )
+    images = read_images(paths, spill=file)
+    if images.shape[1:] != shape:
+        raise DatasetError(f"{paths[0].parent}: image of shape {images.shape[1:]}, not {shape}")
+    labels, weights = rows["label"].to_numpy(np.int64), rows["weight"].to_numpy(np.float32)
+    return Part(rows, LabelledImages(images, labels, weights))

@@ -1,0 +1,228 @@
+"""The stage `evaluate`: everything that is measured about the synthetic images, and the verdict."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pandas as pd
+
+from ganaug.config import EvaluateParams
+from ganaug.downstream.classical import ClassicalAugmentation
+from ganaug.downstream.classifier import Classifier, TrainedFeatures
+from ganaug.downstream.linear import FEATURE_RESOLUTION, view_sets
+from ganaug.downstream.recipes import TEACHER
+from ganaug.downstream.runs import Run, Sets, Setting, fit_network, one_thread
+from ganaug.fileio import read_json
+from ganaug.preparing.prepared import Prepared
+from ganaug.quality.features import CachedFeatures, FeatureExtractor, Features, ImageNetFeatures
+from ganaug.quality.leaks import check_no_leak, check_no_near_duplicates
+from ganaug.quality.measures import (
+    describe_pairs,
+    extract,
+    measure_copying,
+    measure_distances,
+)
+from ganaug.quality.parts import Parts, read_parts, unfilled_classes
+from ganaug.records import SPLITS
+from ganaug.rng import derive_seed
+from ganaug.thumbnails import NAME as THUMBNAILS
+from ganaug.thumbnails import thumbnails
+from ganaug.verdict.evidence import Trained, arm_facts, network_facts, train_all
+from ganaug.verdict.rule import Evidence, Margins, decide
+
+IMAGENET, LEARNED = "distances", "distances_trained"  # sections of metrics.json
+DIGITS = 6  # significant ones that are written, so that a rerun gives the same bytes
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the stage writes, as plain values."""
+
+    metrics: dict[str, Any]
+    verdict: dict[str, Any]
+    runs: pd.DataFrame  # a row per classifier and split
+    predictions: pd.DataFrame  # a row per classifier of the verdict and test image
+    pairs: list[dict[str, Any]]  # synthetic images nearest to a training image
+
+    @property
+    def fit_seconds(self) -> float:
+        """Spent in training classifiers, summed over processes."""
+        return float(self.runs["seconds"].sum())
+
+
+def evaluate(
+    prepared: Prepared,
+    synthetic: Path,
+    *,
+    params: EvaluateParams,
+    seed: int,
+    cache: Path,
+    num_workers: int | None = None,
+) -> Evaluation:
+    """Measure the synthetic images against real ones and decide whether to ship them.
+
+    Args:
+        prepared: the real dataset.
+        synthetic: folder of `generate`: synthetic.json, and shards unless no image was accepted.
+        params: section `evaluate`.
+        seed: every draw derives from it.
+        cache: folder of features that outlive the run; what this run does not need is deleted.
+        num_workers: processes that train classifiers; None takes all cores. Numbers don't change.
+    Raises:
+        DatasetError: a shard is missing, classes differ, or a test image has leaked.
+    """
+    classes = prepared.classes
+    setting = Setting(
+        num_steps=params.num_steps,
+        batch_size=params.batch_size,
+        lr=params.lr,
+        class_names=classes,
+        symmetries=prepared.symmetries,
+        classical=params.classical,
+        seed=derive_seed(seed, "evaluate"),
+    )
+    with tempfile.TemporaryDirectory(prefix="ganaug-") as scratch:
+        parts = read_parts(prepared, synthetic, scratch=Path(scratch))
+        spaces, extractor = _check_and_extract(parts, prepared.symmetries, cache)
+        sets = _sets(params.networks, parts, setting, cache=extractor)
+        extractor.drop_unused()
+        trained = train_all(
+            sets,
+            parts["test"],
+            shares=params.shares,
+            num_repetitions=params.num_repetitions,
+            setting=setting,
+            num_workers=num_workers or joblib.cpu_count(),
+        )
+        memorisation = measure_copying(spaces, parts, confidence=params.confidence, seed=seed)
+        pairs = describe_pairs(spaces["imagenet"], parts["train"].rows, parts["synthetic"].rows)
+        distances = _measure_spaces(extractor, spaces["imagenet"], parts, setting, seed=seed)
+    networks = network_facts(trained, classes, confidence=params.confidence, seed=seed)
+    evidence = Evidence(
+        networks=networks,
+        memorisation=memorisation,
+        precision=_precision(distances[IMAGENET], classes),
+        empty=unfilled_classes(synthetic),
+        num_synthetic=len(parts["synthetic"].rows),
+    )
+    margins = Margins(params.harm_margin_pp, params.recall_margin_pp, params.confidence)
+    verdict = {
+        **decide(evidence, margins),
+        "networks": networks,
+        "num_repetitions": params.num_repetitions,
+        "judged": _judged(prepared, synthetic),
+    }
+    metrics = {
+        "networks": _metrics_of(trained, networks, classes),
+        **distances,
+        "memorisation": memorisation | {"thumbnails_space": THUMBNAILS},
+        "classical_augmentation": ClassicalAugmentation(
+            prepared.symmetries, params.classical, seed=0
+        ).to_dict(),
+    }
+    return Evaluation(
+        rounded(metrics), rounded(verdict), trained.runs, trained.predictions, rounded(pairs)
+    )
+
+
+def _check_and_extract(
+    parts: Parts, symmetries: Sequence[str], cache: Path
+) -> tuple[dict[str, dict[str, Features]], CachedFeatures]:
+    """Features of each part by space, once no test image is found where it must not be.
+
+    Raises:
+        DatasetError: a test image has leaked.
+    """
+    real = {split: parts[split].rows for split in SPLITS}
+    check_no_leak(real, parts["synthetic"].rows)
+    spaces = {"thumbnails": extract(thumbnails, parts)}
+    check_no_near_duplicates(real, spaces["thumbnails"], symmetries=symmetries)
+    extractor = CachedFeatures(ImageNetFeatures(), cache)
+    spaces["imagenet"] = extract(extractor, parts)
+    return spaces, extractor
+
+
+def _sets(
+    networks: Sequence[str], parts: Parts, setting: Setting, *, cache: CachedFeatures
+) -> dict[str, Sets]:
+    """What each network trains on: images, or views of their features."""
+    images = {name: part.data for name, part in parts.items()}
+    sets: dict[str, Sets] = dict.fromkeys(networks, images)
+    if "linear" in networks:
+        seed = derive_seed(setting.seed, "views")
+        augment = ClassicalAugmentation(setting.symmetries, setting.classical, seed=seed)
+        extractor = ImageNetFeatures(resolution=FEATURE_RESOLUTION)
+        sets["linear"] = view_sets(parts, cache.beside(extractor), augment)
+    return sets
+
+
+def _measure_spaces(
+    extractor: FeatureExtractor,
+    features: Mapping[str, Features],
+    parts: Parts,
+    setting: Setting,
+    *,
+    seed: int,
+) -> dict[str, dict[str, Any]]:
+    """Distances in the ImageNet space, and in one that a CNN learned on the real train split."""
+    images = {name: part.data for name, part in parts.items()}
+    with one_thread():
+        model = fit_network(Run("cnn", TEACHER, 0), images, setting)
+    assert isinstance(model, Classifier)
+    learned = TrainedFeatures(model)
+    found = {}
+    for name, own, of_parts in (
+        (IMAGENET, extractor, features),
+        (LEARNED, learned, extract(learned, parts)),
+    ):
+        facts = {"name": own.name, "weights_sha256": own.weights_sha256}
+        measured = measure_distances(of_parts, parts, setting.class_names, seed=seed)
+        found[name] = {"extractor": facts} | measured
+    return found
+
+
+def _precision(
+    distances: Mapping[str, Any], classes: Sequence[str]
+) -> dict[str, tuple[float | None, float | None]]:
+    """By class, of the synthetic images and of other real ones."""
+    made, floor = (distances[side]["classes"] for side in ("synthetic", "floor"))
+    return {name: (made[name]["precision"], floor[name]["precision"]) for name in classes}
+
+
+def _judged(prepared: Prepared, synthetic: Path) -> dict[str, Any]:
+    """Which generator and which shards the verdict is about: merge takes no others."""
+    made = read_json(synthetic / "synthetic.json")
+    files = {**prepared.files, **made["files"]}
+    return {
+        "generator_id": made["generator_id"],
+        "files": {name: facts["sha256"] for name, facts in sorted(files.items())},
+    }
+
+
+def _metrics_of(
+    trained: Trained, networks: Mapping[str, Mapping[str, Any]], classes: Sequence[str]
+) -> dict[str, Any]:
+    arms = arm_facts(trained, classes)
+    return {
+        net: {
+            "uplift": networks[net]["uplift"],
+            "plain_gain": networks[net]["plain_gain"],
+            "arms": arms[net],
+            "choice": choice.to_dict(),
+        }
+        for net, choice in trained.choices.items()
+    }
+
+
+def rounded(content: Any) -> Any:
+    """Plain values with every float cut to `DIGITS` significant digits."""
+    if isinstance(content, Mapping):
+        return {str(key): rounded(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [rounded(value) for value in content]
+    if isinstance(content, float):
+        return float(f"{content:.{DIGITS}g}")
+    return content

@@ -1,0 +1,225 @@
+"""Ship the synthetic images or not: the rule with three answers, and one plain sentence about it.
+
+What the bounds of an interval must reach, and how often the rule then errs, is simulated in
+benchmarks/verdict.py; docs/verdict.md has the tables.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ganaug.downstream.intervals import groups_needed
+
+SHIP, REAL_ONLY, UNDECIDED = "ship", "ship_real_only", "undecided"
+# Of the real images' own precision. Noise has 0; a GAN that no one would ship had 0.9 of it.
+LEAST_PRECISION = 0.25
+
+Delta = Mapping[str, Any]  # of `joint_delta`
+
+
+@dataclass(frozen=True)
+class Margins:
+    """How much harm is tolerated."""
+
+    harm_pp: float  # percentage points of macro-F1 that a lower bound may lie below zero
+    recall_pp: float  # percentage points of recall that any class may be shown to lose
+    confidence: float  # level of the intervals, 0..1
+
+    def as_rule(self) -> dict[str, Any]:
+        """The rule in words, with its numbers."""
+        return {
+            "text": (
+                "Compared are, for each classifier, the best recipe with synthetic images and the "
+                "best without, both chosen on val, on the test images. Ship when for every "
+                "classifier that val gives synthetic images macro-F1 rises on average, the lower "
+                f"bound of its change lies above -{self.harm_pp:g} pp and no class is shown to "
+                f"lose more than {self.recall_pp:g} pp of recall; when val gives some to one at "
+                "least; when every class that was asked for has some; when they lie where real "
+                "images do; and when no copying of training images shows. The answer is no when "
+                f"the upper bound lies below +{self.harm_pp:g} pp, and that it is undecided "
+                "otherwise: the real images go out. An uplift is called one only when its lower "
+                "bound lies above zero."
+            ),
+            "harm_margin_pp": self.harm_pp,
+            "recall_margin_pp": self.recall_pp,
+            "confidence": self.confidence,
+        }
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known about the synthetic images.
+
+    Args:
+        networks: by network, what verdict.json says of it; see docs/verdict.md.
+        memorisation: results of `measure_memorisation` by space; empty without synthetic images.
+        precision: by class, 0..1 of the synthetic images and, as the floor, of other real ones;
+            None where a class is too small to tell.
+        empty: classes for which images were wanted and none was accepted.
+        num_synthetic: images offered.
+    """
+
+    networks: Mapping[str, Mapping[str, Any]]
+    memorisation: Mapping[str, Mapping[str, Any]]
+    precision: Mapping[str, tuple[float | None, float | None]]
+    empty: tuple[str, ...]
+    num_synthetic: int
+
+    @property
+    def used(self) -> dict[str, Mapping[str, Any]]:
+        """The networks to which val gives synthetic images."""
+        return {net: facts for net, facts in self.networks.items() if facts["chosen_share"]}
+
+
+def decide(evidence: Evidence, margins: Margins) -> dict[str, Any]:
+    """The decision with its sentence and reasons.
+
+    Returns:
+        decision, sentence, reasons, rule, too_small (classes that could not be measured),
+        classes_without_images, memorisation.
+    """
+    against, open_ = _against(evidence, margins), _open(evidence, margins)
+    if against:
+        decision, reasons = REAL_ONLY, against + open_
+    elif open_:
+        decision, reasons = UNDECIDED, open_
+    else:
+        decision, reasons = SHIP, _assurances(evidence)
+    too_small = [c for c, (made, floor) in evidence.precision.items() if None in (made, floor)]
+    return {
+        "decision": decision,
+        "sentence": _sentence(evidence, margins, decision),
+        "reasons": reasons,
+        "rule": margins.as_rule(),
+        "too_small": too_small if evidence.num_synthetic else [],
+        "classes_without_images": list(evidence.empty),
+        "memorisation": _summary(evidence.memorisation),
+    }
+
+
+def _against(evidence: Evidence, margins: Margins) -> list[str]:
+    """What speaks against shipping, whatever more test images would show."""
+    if not evidence.num_synthetic:
+        return ["There are no synthetic images: none was accepted by the filter."]
+    reasons = []
+    if not evidence.used:
+        reasons.append("On val, no classifier did better with synthetic images than without.")
+    for facts in evidence.used.values():
+        if _answer(facts["uplift"], margins) == REAL_ONLY:
+            reasons.append(
+                f"With {facts['words']} the change of macro-F1 is at best "
+                f"{facts['uplift']['high_pp']:+.1f} pp."
+            )
+        reasons += [
+            f"Class {name} with {facts['words']}: recall changes by {change['mean_pp']:+.1f} pp "
+            f"({change['low_pp']:+.1f} to {change['high_pp']:+.1f}); a loss of more than "
+            f"{margins.recall_pp:g} pp is shown."
+            for name, change in facts["recall_change_pp"].items()
+            if change["high_pp"] is not None and change["high_pp"] < -margins.recall_pp
+        ]
+    return [*reasons, *_copying(evidence), *_unreal(evidence), *_missing(evidence)]
+
+
+def _open(evidence: Evidence, margins: Margins) -> list[str]:
+    """What the test images are too few to tell."""
+    reasons = []
+    for facts in evidence.used.values():
+        delta = facts["uplift"]
+        if _answer(delta, margins) != UNDECIDED:
+            continue
+        needed = groups_needed(delta, half_width_pp=max(abs(delta["mean_pp"]), margins.harm_pp))
+        told = "more repetitions would tell more"
+        if needed:
+            told = f"about {needed:,} test groups would tell"
+        reasons.append(
+            f"With {facts['words']} the change of macro-F1 may be as low as "
+            f"{delta['low_pp']:+.1f} pp and as high as {delta['high_pp']:+.1f} pp; above "
+            f"-{margins.harm_pp:g} pp is demanded. {delta['num_groups']} test groups and "
+            f"{delta['num_repetitions']} repetitions are too few to tell; {told}."
+        )
+    return reasons
+
+
+def _answer(delta: Delta, margins: Margins) -> str:
+    """What one classifier says; why these bounds: docs/verdict.md."""
+    if delta["mean_pp"] > 0 and delta["low_pp"] > -margins.harm_pp:
+        return SHIP
+    return REAL_ONLY if delta["high_pp"] < margins.harm_pp else UNDECIDED
+
+
+def _copying(evidence: Evidence) -> list[str]:
+    return [
+        f"Copies of training images show, or can't be ruled out, in the space of {space}: "
+        + "; ".join(f"{key.replace('_', ' ')} {value:.1%}" for key, value in _shares(found))
+        + "."
+        for space, found in evidence.memorisation.items()
+        if not found["passed"]
+    ]
+
+
+def _shares(found: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """The shares of images that a space of the gate is judged by, each beside that of real ones."""
+    names = ("near_copies", "authentic", "with_fragment")
+    keys = [key for name in names for key in (name, f"{name}_real")]
+    return [(key, found[key]) for key in keys if key in found]
+
+
+def _unreal(evidence: Evidence) -> list[str]:
+    return [
+        f"Class {name} does not look like its real images: {made:.1%} lie where these do, against "
+        f"{floor:.1%} of other real images."
+        for name, (made, floor) in evidence.precision.items()
+        if made is not None and floor is not None and made < LEAST_PRECISION * floor
+    ]
+
+
+def _missing(evidence: Evidence) -> list[str]:
+    return [
+        f"Class {name}: images were asked for, and none was accepted." for name in evidence.empty
+    ]
+
+
+def _sentence(evidence: Evidence, margins: Margins, decision: str) -> str:
+    """What a busy reader should know."""
+    if not evidence.num_synthetic:
+        return "There are no synthetic images to ship; the real images go out unchanged."
+    changes = [
+        f"{delta['mean_pp']:+.1f} pp ({delta['low_pp']:+.1f} to {delta['high_pp']:+.1f}) with "
+        f"{facts['words']}"
+        for facts in evidence.networks.values()
+        if (delta := facts["uplift"])
+    ]
+    measured = (
+        f"{evidence.num_synthetic:,} synthetic images change macro-F1 on the test images by "
+        f"{', and by '.join(changes)}, best recipe with them against best without "
+        f"({margins.confidence:.0%} intervals over test groups and repeated trainings; another "
+        "split or another GAN may differ)"
+    )
+    if decision == UNDECIDED:
+        return f"Too few test images or groups to tell: {measured}."
+    if decision == REAL_ONLY:
+        return f"The rule for shipping is not met: {measured}."
+    if all(facts["uplift"]["low_pp"] > 0 for facts in evidence.used.values()):
+        return f"The synthetic images help: {measured}."
+    return f"No harm and no sure gain: {measured}."
+
+
+def _assurances(evidence: Evidence) -> list[str]:
+    """Why they may be shipped."""
+    return [
+        *(
+            f"With {facts['words']} the lower bound of the change of macro-F1 is "
+            f"{facts['uplift']['low_pp']:+.1f} pp."
+            for facts in evidence.used.values()
+        ),
+        "No class is shown to lose recall beyond the margin.",
+        "No copying of training images shows.",
+    ]
+
+
+def _summary(memorisation: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The gate's main figures, flat."""
+    flat = {
+        f"{key}_{space}": value for space, m in memorisation.items() for key, value in _shares(m)
+    }
+    return {"passed": all(m["passed"] for m in memorisation.values()), **flat}

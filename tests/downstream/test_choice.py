@@ -1,0 +1,197 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from ganaug.downstream import choice
+from ganaug.downstream.choice import ROUNDS, choose_recipes
+from ganaug.downstream.recipes import TEACHER
+from ganaug.downstream.runs import Setting
+from ganaug.quality.parts import LabelledImages
+from tests.publishing.small_run import CLASSICAL
+
+SETTING = Setting(3, 8, 0.01, ("a", "b"), (), CLASSICAL, seed=0)
+SHARES = (0.2, 0.5)
+ALL = (0, 1, 2, 3)
+
+
+def no_images(number):
+    nothing = np.zeros((number, 8, 8, 1), np.uint8)
+    return LabelledImages(nothing, np.arange(number) % 2, np.ones(number, np.float32))
+
+
+@pytest.fixture
+def choose(monkeypatch):
+    """Choose by made-up scores: `points(network, recipe)` may be one, or one a repetition."""
+
+    def run(points, *, networks=("cnn",), num_synthetic=6, shares=SHARES):
+        asked = []
+
+        def score_runs(runs, sets, splits, *, setting, num_workers, soft):
+            asked.extend((run, tuple(splits), setting, dict(soft)) for run in runs)
+            return pd.DataFrame([row for run in runs for row in rows_of(run, sets, splits)])
+
+        def rows_of(run, sets, splits):
+            paired = np.array([0.3, 0.5, 0.2, 0.6])  # the same for all recipes: no difference
+            score = (paired + points(run.network, run.recipe))[run.repetition]
+            for split in splits:
+                yield {
+                    "network": run.network,
+                    "recipe": run.recipe.name,
+                    "repetition": run.repetition,
+                    "split": split,
+                    "macro_f1": score if split == "val" else 1 - score,
+                    "probabilities": np.full((len(sets[run.network][split].labels), 2), score),
+                }
+
+        monkeypatch.setattr(choice, "score_runs", score_runs)
+        numbers = {"train": 8, "synthetic": num_synthetic, "val": 4, "test": 4}
+        sets = {net: {name: no_images(n) for name, n in numbers.items()} for net in networks}
+        found = choose_recipes(networks, shares, sets, setting=SETTING, num_workers=1)
+        return found, asked
+
+    return run
+
+
+def prefer(**wanted):
+    """More points for each field that is as wanted."""
+
+    def points(_, recipe):
+        return 0.01 * sum(getattr(recipe, name) == value for name, value in wanted.items())
+
+    return points
+
+
+def test_the_best_without_synthetic_images_is_found(choose):
+    for balanced in (False, True):
+        for mixup in (False, True):
+            for soft in (False, True):
+                wanted = {"balanced": balanced, "mixup": mixup, "soft_labels": soft, "share": 0}
+                found, _ = choose(prefer(**wanted))
+                best = found.networks["cnn"].without
+                assert {name: getattr(best, name) for name in wanted} == wanted
+                assert found.networks["cnn"].chosen == best
+
+
+def test_recipes_with_synthetic_images_build_on_the_best_without(choose):
+    found, asked = choose(prefer(balanced=False, mixup=True))
+    without = found.networks["cnn"].without
+    mixed = [run.recipe for run, *_ in asked if run.recipe.share]
+    assert {(recipe.balanced, recipe.mixup) for recipe in mixed} == {(False, True)}
+    assert (without.balanced, without.mixup) == (False, True)
+
+
+def test_a_clear_winner_is_chosen_and_measured(choose):
+    cases = (
+        ({"share": 0.2, "schedule": "mix"}, False),
+        ({"share": 0.2, "schedule": "first"}, False),
+        ({"share": 0.5, "schedule": "mix", "weight": 1}, True),
+        ({"share": 0.5, "weight": 0.3}, True),
+    )
+    for wanted, at_edge in cases:
+        own = choose(prefer(**wanted))[0].networks["cnn"]
+        assert {name: getattr(own.chosen, name) for name in wanted} == wanted
+        assert own.measured == own.chosen
+        assert own.at_edge is at_edge
+        assert own.val["recipe"].iloc[0] == own.chosen.name
+
+
+def noisy(share, differences):
+    return lambda _, recipe: np.array(differences) if recipe.share == share else np.zeros(4)
+
+
+def test_none_wins_within_one_standard_error_and_not_beyond(choose):
+    # Mean 0.01; the standard error of the first is 0.0115, that of the second 0.0058.
+    for differences, wins in (([0.03, -0.01, 0.03, -0.01], False), ([0.02, 0, 0.02, 0], True)):
+        assert (np.std(differences, ddof=1) / 2 < np.mean(differences)) is np.bool_(wins)
+        own = choose(noisy(0.5, differences))[0].networks["cnn"]
+        assert own.measured.share == 0.5
+        assert own.chosen == (own.measured if wins else own.without)
+        assert own.at_edge is wins
+
+
+def test_of_equals_the_one_that_leans_least_on_synthetic_images_is_taken(choose):
+    own = choose(lambda _, recipe: 0.01 * bool(recipe.share))[0].networks["cnn"]
+    reached = own.val[own.val["repetitions"] == len(ALL)]["recipe"]
+    assert own.chosen.amount == pytest.approx(0.2 * 0.7)
+    assert own.chosen.name in set(reached)
+    assert not own.at_edge
+
+
+def test_worse_ones_with_synthetic_images_are_measured_yet_not_chosen(choose):
+    own = choose(lambda _, recipe: -0.05 * recipe.share)[0].networks["cnn"]
+    assert own.chosen == own.without
+    assert own.measured.share == 0.2
+    assert own.val["recipe"].iloc[0] == own.without.name
+
+
+def test_only_the_better_half_is_trained_on_the_second_round(choose):
+    found, asked = choose(prefer(balanced=True, schedule="first"))
+    repetitions = {}
+    for run, *_ in asked:
+        repetitions.setdefault(run.recipe, []).append(run.repetition)
+    assert all(len(own) == len(set(own)) for own in repetitions.values())  # none is trained twice
+    assert {tuple(sorted(own)) for own in repetitions.values()} == {ROUNDS[0], ALL}
+    plain = [recipe for recipe in repetitions if not recipe.share and not recipe.soft_labels]
+    mixed = [recipe for recipe in repetitions if recipe.share]
+    for group, number in ((plain, 4), (mixed, 6)):
+        reached = [recipe for recipe in group if len(repetitions[recipe]) == 4]
+        assert (len(group), len(reached)) == (number, number // 2)
+    reached = [recipe for recipe in plain if len(repetitions[recipe]) == 4]
+    assert all(recipe.balanced for recipe in reached)
+    assert all(
+        len(repetitions[recipe]) == 4 for recipe in mixed if recipe.schedule == "first"
+    )  # the better ones
+
+    val = found.networks["cnn"].val.set_index("recipe")
+    assert val["repetitions"].to_dict() == {r.name: len(own) for r, own in repetitions.items()}
+    assert val["mean"].is_monotonic_decreasing
+    assert val["se"].iloc[0] == 0
+    assert len(found.networks["cnn"].to_dict()["candidates"]) == len(val)
+
+
+def test_without_synthetic_images_none_is_measured(choose):
+    found, asked = choose(prefer(balanced=True), num_synthetic=0)
+    own = found.networks["cnn"]
+    assert own.measured is None
+    assert own.chosen == own.without
+    assert not own.at_edge
+    assert not any(run.recipe.share for run, *_ in asked)
+    assert found.soft["synthetic"].shape == (0, 2)
+
+
+def test_the_test_split_is_never_asked_for_and_the_seed_is_its_own(choose):
+    found, asked = choose(prefer(), networks=("cnn", "linear"))
+    assert {splits for _, splits, *_ in asked} == {("val", "train", "synthetic")}
+    assert set(found.runs["split"]) == {"val", "train", "synthetic"}
+    assert {setting.seed for *_, setting, _ in asked}.isdisjoint({SETTING.seed})
+    assert "probabilities" not in found.runs
+    assert len(found.runs) == 3 * len(asked)
+
+
+def test_teachers_are_the_first_runs_of_the_cnn_and_teach_networks_that_learn_in_steps(choose):
+    found, asked = choose(prefer(balanced=True), networks=("linear", "cnn"))
+    assert {name: own.shape for name, own in found.soft.items()} == {
+        "train": (8, 2),
+        "synthetic": (6, 2),
+    }
+    expected = np.mean([0.3, 0.5]) + 0.01  # both repetitions of the teacher
+    assert all(np.allclose(own, expected) for own in found.soft.values())
+    assert TEACHER in {run.recipe for run, *_ in asked if run.network == "cnn"}
+    taught = [(run, soft) for run, _, _, soft in asked if run.recipe.soft_labels]
+    assert {run.network for run, _ in taught} == {"cnn"}
+    assert all(soft.keys() == found.soft.keys() for _, soft in taught)
+
+    found, asked = choose(prefer(soft_labels=True), networks=("linear",))
+    assert found.soft == {}
+    assert not any(run.recipe.soft_labels for run, *_ in asked)
+
+
+def test_each_network_chooses_for_itself(choose):
+    def points(net, recipe):
+        return 0.01 * (recipe.balanced is (net == "cnn")) + 0.02 * (
+            net == "linear" and recipe.share == 0.5
+        )
+
+    found = choose(points, networks=("cnn", "linear"))[0].networks
+    assert [found[net].without.balanced for net in ("cnn", "linear")] == [True, False]
+    assert [found[net].chosen.share for net in ("cnn", "linear")] == [0, 0.5]

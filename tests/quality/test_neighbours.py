@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from ganaug.quality.neighbours import copy_ratios, nearest, nearest_others
+from tests.reference import memorisation as reference
+
+
+@pytest.fixture
+def clouds():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(12, 4)).astype(np.float32), rng.normal(size=(18, 4)).astype(np.float32)
+
+
+def test_nearest_equals_the_loop(clouds):
+    queries, pool = clouds
+    distances, indices = nearest(queries, pool)
+    expected = [reference.nearest(query, pool) for query in queries]
+    assert indices.tolist() == [index for index, _ in expected]
+    np.testing.assert_allclose(distances, [d for _, d in expected], rtol=1e-5)
+
+
+def test_the_nearest_other_is_never_the_row_itself(clouds):
+    _, pool = clouds
+    distances, indices = nearest_others(pool, k=2)
+    assert (indices != np.arange(len(pool))[:, None]).all()
+    expected = [reference.nearest(x, reference.others(pool, i))[1] for i, x in enumerate(pool)]
+    np.testing.assert_allclose(distances[:, 0], expected, rtol=1e-5)
+    assert (distances[:, 0] < distances[:, 1]).all()
+
+
+def test_duplicates_are_at_distance_zero_and_their_ratio_is_finite(clouds):
+    _, pool = clouds
+    distances, indices = nearest_others(np.concatenate([pool, pool]), k=2)
+    assert distances[:, 0].max() < 1e-6
+    assert np.isfinite(copy_ratios(distances, indices)).all()
+
+
+def test_the_copy_ratio_leaves_the_image_itself_out():
+    # On a line: 0 and 1 are nearest to each other; without 0, the nearest to 1 is 5, at 4.
+    ratios = copy_ratios(*nearest_others(np.array([[0.0], [1.0], [5.0]]), k=2))
+    assert ratios == pytest.approx([1 / 4, 1 / 5, 4 / 1])
+
+
+def test_no_query_gives_nothing(clouds):
+    queries, pool = clouds
+    assert [len(part) for part in nearest(queries[:0], pool)] == [0, 0]

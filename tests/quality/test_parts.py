@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from ganaug.errors import DatasetError
+from ganaug.quality.parts import read_parts, unfilled_classes
+from ganaug.shards import read_images
+from tests.toy_synthetic import new_images
+
+
+def test_rows_and_images_of_all_parts_agree(prepared, synthetic, tmp_path):
+    images, labels = new_images()
+    folder = synthetic(images, labels, weight=0.5)
+    parts = read_parts(prepared, folder, scratch=tmp_path)
+    assert {name: len(part.rows) for name, part in parts.items()} == {
+        "train": 32, "val": 16, "test": 16, "synthetic": 32,
+    }  # fmt: skip
+    for split in ("train", "val", "test"):
+        expected = read_images(prepared.shards(split))
+        np.testing.assert_array_equal(parts[split].data.images, expected)
+        assert isinstance(parts[split].data.images, np.memmap)
+    np.testing.assert_array_equal(parts["synthetic"].data.images, images)
+    assert parts["synthetic"].data.labels.tolist() == labels
+    assert set(parts["synthetic"].data.weights.tolist()) == {0.5}
+
+
+def test_no_synthetic_image_is_an_empty_part(prepared, synthetic, tmp_path):
+    made = read_parts(prepared, synthetic([], []), scratch=tmp_path)["synthetic"]
+    assert made.data.images.shape == (0, 16, 16, 1)
+    assert (made.data.labels.dtype, len(made.data.labels)) == (np.int64, 0)
+
+
+def test_a_missing_shard_is_named(prepared, synthetic, tmp_path):
+    folder = synthetic(*new_images())
+    next(folder.glob("*.parquet")).unlink()
+    with pytest.raises(DatasetError, match=r"train-synthetic-00000\.parquet: listed .* missing"):
+        read_parts(prepared, folder, scratch=tmp_path)
+
+
+def test_images_of_another_size_are_refused(prepared, synthetic, tmp_path):
+    small = [np.zeros((8, 8, 1), np.uint8)]
+    with pytest.raises(DatasetError, match=r"shape \(8, 8, 1\), not \(16, 16, 1\)"):
+        read_parts(prepared, synthetic(small, [0]), scratch=tmp_path)
+
+
+def test_other_classes_are_refused(prepared, synthetic, tmp_path):
+    from dataclasses import replace
+
+    folder = synthetic(*new_images())
+    other = replace(prepared, classes=("up", "down"))
+    with pytest.raises(DatasetError, match="classes"):
+        read_parts(other, folder, scratch=tmp_path)
+
+
+def test_a_class_that_was_asked_for_and_not_filled_is_known(prepared, synthetic):
+    images, labels = new_images()
+    lefts = [image for image, label in zip(images, labels, strict=True) if label == 0]
+    folder = synthetic(lefts, [0] * len(lefts), wanted={"left": 20, "right": 20})
+    assert unfilled_classes(folder) == ("right",)
+
+
+def test_a_class_that_was_not_asked_for_is_no_failure(prepared, synthetic):
+    images, labels = new_images()
+    lefts = [image for image, label in zip(images, labels, strict=True) if label == 0]
+    assert unfilled_classes(synthetic(lefts, [0] * len(lefts))) == ()
