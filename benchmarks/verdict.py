@@ -8,19 +8,18 @@ proportions. The truth is over the population of groups and repetitions. About t
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ganaug.downstream.intervals import (
-    DECISION_CONFIDENCE,
-    answer,
-    groups_needed,
-    joint_delta,
-)
+from ganaug.config import load_params
+from ganaug.downstream.intervals import answer, groups_needed, joint_delta
 from ganaug.rng import numpy_rng
 
+PARAMS = Path(__file__).parents[1] / "params.yaml"
 SHARES = np.array([142, 110, 296, 124]) / 672  # of the classes
 GROUP_SIZES = (55, 68)
 SEPARATION = 2.2  # what being of a class adds to its score: macro-F1 of 0.77
@@ -43,16 +42,18 @@ Rule = Callable[[Mapping[str, Any]], str]
 
 def main() -> None:
     """Print coverage, then the answers for each true uplift."""
+    params = load_params(PARAMS).evaluate
+    rule, confidence = partial(answer, margin_pp=params.harm_margin_pp), params.confidence
     shifts = _shifts(UPLIFTS)
     for repetitions, groups in COVERED:
         _print_coverage(repetitions, groups)
     for size in SIZES:
-        _print_answers(*size, shifts, answer, DECISION_CONFIDENCE)
+        _print_answers(*size, shifts, rule, confidence)
     print(f"each recipe's own effects {WIDE} times as large:")
     _print_coverage(6, 11, WIDE)
     wide_shifts = _shifts(UPLIFTS, WIDE)
     for size in WIDE_SIZES:
-        _print_answers(*size, wide_shifts, answer, DECISION_CONFIDENCE, WIDE)
+        _print_answers(*size, wide_shifts, rule, confidence, WIDE)
     print("for comparison, the 95 % interval with margins of half a point:")
     _print_answers(6, 11, 300, shifts, _first_rule, 0.95)
 

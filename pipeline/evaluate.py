@@ -35,7 +35,14 @@ def main(
     began = time.monotonic()
     with measured("evaluate", out / "budget.json") as costs:
         dataset = read_prepared(prepared)
-        result = evaluate(dataset, synthetic, params=p.evaluate, seed=p.seed, cache=cache)
+        result = evaluate(
+            dataset,
+            synthetic,
+            params=p.evaluate,
+            near_duplicate_distance=p.prepare.near_duplicate_distance,
+            seed=p.seed,
+            cache=cache,
+        )
         write_json(result.metrics, out / "metrics.json")
         write_json(result.verdict, out / "verdict.json")
         write_json(result.pairs, out / "closest_pairs.json")

@@ -21,9 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganaug.downstream.batches import Pool, draw_batches, one_hot
+from ganaug.downstream.batches import Pool, draw_batches, one_hot, row_weights
 from ganaug.downstream.classical import ClassicalAugmentation
-from ganaug.downstream.recipes import SYNTHETIC_UNTIL, Recipe
+from ganaug.downstream.recipes import Recipe
 from ganaug.errors import DatasetError, GanaugError, one_line
 from ganaug.fileio import read_json
 from ganaug.images import decode_png
@@ -102,32 +102,12 @@ def load_pandas(
     rows = pd.concat(map(pd.read_parquet, shards), ignore_index=True)
     if network is not None and split == "train":
         recipe = Recipe(**recipe_of(manifest, config, network=network))
-        rows["weight"] *= recipe_weights(rows, recipe).astype("float32")
+        synthetic = (rows["source"] == "synthetic").to_numpy()
+        weights = row_weights(rows["label"].to_numpy(), synthetic, recipe)
+        rows["weight"] *= weights.astype("float32")
     rows["image"] = rows["image"].str.get("bytes")
     rows["class"] = rows["label"].map(dict(enumerate(manifest["classes"])))
     return rows
-
-
-def recipe_weights(rows: pd.DataFrame, recipe: Recipe) -> NDArray[np.float64]:
-    """How often a recipe draws each row, times its weight in the loss; real rows have the mean 1.
-
-    Args:
-        rows: with label and source, real ones among them.
-        recipe: law of classes, share, schedule and weight.
-    Returns:
-        [N] above 0, or 0 for synthetic rows that the recipe never draws.
-    """
-    labels, synthetic = rows["label"].to_numpy(), (rows["source"] == "synthetic").to_numpy()
-    num_real = np.bincount(labels[~synthetic], minlength=labels.max() + 1)
-    num_synthetic = np.bincount(labels[synthetic], minlength=len(num_real))
-    law = (num_real > 0) / (num_real > 0).sum() if recipe.balanced else num_real / num_real.sum()
-    share = recipe.share * (SYNTHETIC_UNTIL if recipe.schedule == "first" else 1.0)
-    shares = np.where(num_synthetic > 0, share, 0.0)  # other classes keep the real ones
-    of_real = law * (1 - shares) / np.maximum(num_real, 1)
-    of_synthetic = law * shares * recipe.weight / np.maximum(num_synthetic, 1)
-    weights = np.where(synthetic, of_synthetic[labels], of_real[labels])
-    scaled: NDArray[np.float64] = weights / weights[~synthetic].mean()
-    return scaled
 
 
 class TorchImages(torch.utils.data.Dataset[tuple[Tensor, Tensor, Tensor]]):

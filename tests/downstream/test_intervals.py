@@ -137,7 +137,7 @@ def test_equal_predictions_have_neither_difference_nor_spread():
     nothing = {"mean_pp": 0, "low_pp": 0, "high_pp": 0}
     assert found == found | nothing | {"spread_groups_pp": 0, "spread_repetitions_pp": 0}
     assert found["recall"] == dict.fromkeys(range(K), nothing)
-    assert answer(found) == "ship_real_only"
+    assert answer(found, margin_pp=1.0) == "ship_real_only"
 
 
 def test_one_group_falls_back_to_images():
@@ -222,19 +222,19 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     assert 0.9 <= hits / trials <= 0.99
 
 
-@pytest.mark.parametrize(
-    ("low", "mean", "high", "said"),
-    [
-        (-0.9, 1.2, 3.3, "ship"),
-        (0.1, 0.3, 0.5, "ship"),
-        (-0.5, -0.1, 0.3, "ship_real_only"),  # no harm, and no use either
-        (-4.0, -2.0, -0.1, "ship_real_only"),
-        (-1.1, 0.9, 2.9, "undecided"),
-        (-0.9, -0.1, 1.1, "undecided"),
-    ],
-)
-def test_the_answer_follows_from_the_interval(low, mean, high, said):
-    assert answer({"low_pp": low, "mean_pp": mean, "high_pp": high}) == said
+def test_the_answer_follows_from_the_interval_and_the_margin():
+    for margin, low, mean, high, said in (
+        (1.0, -0.9, 1.2, 3.3, "ship"),
+        (1.0, 0.1, 0.3, 0.5, "ship"),
+        (1.0, -0.5, -0.1, 0.3, "ship_real_only"),  # no harm, and no use either
+        (1.0, -4.0, -2.0, -0.1, "ship_real_only"),
+        (1.0, -1.1, 0.9, 2.9, "undecided"),
+        (1.5, -1.1, 0.9, 2.9, "ship"),
+        (1.0, -0.9, -0.1, 1.1, "undecided"),
+        (1.5, -0.9, -0.1, 1.1, "ship_real_only"),
+    ):
+        found = {"low_pp": low, "mean_pp": mean, "high_pp": high}
+        assert answer(found, margin_pp=margin) == said, (margin, found)
 
 
 def test_groups_needed_follows_from_the_parts_of_the_spread():

@@ -50,7 +50,8 @@ SOFT = {name: np.full((32, 2), 0.5) for name in ("train", "synthetic")}
 
 
 def score(runs, *, splits=("val", "test"), num_workers=1, sets=SETS, **options):
-    return score_runs(runs, sets, splits, setting=SETTING, num_workers=num_workers, **options)
+    runs = [replace(run, scored=tuple(splits)) for run in runs]
+    return score_runs(runs, sets, setting=SETTING, num_workers=num_workers, **options)
 
 
 @pytest.fixture(scope="module")

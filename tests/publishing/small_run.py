@@ -147,8 +147,13 @@ def write_pairs(run: Path) -> None:
             "synthetic_id": made["image_id"].iloc[row],
             "train_id": real["image_id"].iloc[near],
             "distance": distance,
+            "flip": flip,
         }
-        for row, near, distance in ((5, 0, 1.0), (4, 1, 1.5), (3, 0, 2.0))
+        for row, near, distance, flip in (
+            (5, 0, 1.0, ""),
+            (4, 1, 1.5, "hflip"),
+            (3, 0, 2.0, "hflip+vflip"),
+        )
     ]
     write_json(pairs, run / "evaluate" / "closest_pairs.json")
 

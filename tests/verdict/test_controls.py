@@ -9,6 +9,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from ganaug.images import encode_png
+from ganaug.preparing.near_duplicates import DISTANCE
 from ganaug.preparing.prepare import prepare
 from ganaug.preparing.prepared import read_prepared
 from ganaug.shards import read_images, read_rows
@@ -78,7 +79,14 @@ def verdict(prepared, folder, shipped_params, tmp_path):
             tmp_path / "synthetic", prepared, list(images), list(labels), wanted=wanted
         )
         params = shipped_params.evaluate.model_copy(update=small | changes)
-        return evaluate(prepared, made, params=params, seed=0, cache=folder / "cache")
+        return evaluate(
+            prepared,
+            made,
+            params=params,
+            near_duplicate_distance=DISTANCE,
+            seed=0,
+            cache=folder / "cache",
+        )
 
     return judged
 

@@ -9,6 +9,7 @@ import pytest
 from ganaug.downstream.recipes import ARMS
 from ganaug.errors import DatasetError
 from ganaug.images import decode_png, encode_png
+from ganaug.preparing.near_duplicates import DISTANCE
 from ganaug.preparing.prepare import prepare
 from ganaug.preparing.prepared import read_prepared
 from ganaug.shards import read_rows
@@ -35,7 +36,13 @@ def run(prepared, synthetic, shipped_params, tmp_path):
         folder = synthetic(images, labels, **(columns or {}))
         own = params.model_copy(update=changes)
         return evaluate(
-            prepared, folder, params=own, seed=0, cache=tmp_path / "cache", num_workers=1
+            prepared,
+            folder,
+            params=own,
+            near_duplicate_distance=DISTANCE,
+            seed=0,
+            cache=tmp_path / "cache",
+            num_workers=1,
         )
 
     return evaluated
@@ -122,4 +129,12 @@ def test_altered_training_images_in_test_stop_the_run_and_are_named(shipped_para
     small = shipped_params.evaluate.model_copy(update={"num_repetitions": 2, "num_steps": 1})
     pairs = r"test and train share near duplicates: \w{32} ~ \w{32}, .* and 17 more"
     with pytest.raises(DatasetError, match=pairs):
-        evaluate(prepared, made, params=small, seed=0, cache=tmp_path / "cache", num_workers=1)
+        evaluate(
+            prepared,
+            made,
+            params=small,
+            near_duplicate_distance=DISTANCE,
+            seed=0,
+            cache=tmp_path / "cache",
+            num_workers=1,
+        )

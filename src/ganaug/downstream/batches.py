@@ -45,6 +45,30 @@ class Batch:
     weights: NDArray[np.float32]  # [B], in the loss
 
 
+def row_weights(
+    labels: Labels, synthetic: NDArray[np.bool_], recipe: Recipe
+) -> NDArray[np.float64]:
+    """For learners that take all rows at once: how often a recipe draws each, times its weight.
+
+    Args:
+        labels: [N], of real rows and perhaps synthetic ones.
+        synthetic: [N], which they are.
+        recipe: law of classes, share, schedule and weight in the loss.
+    Returns:
+        [N] that add up to the number of real rows; 0 for rows that the recipe never draws.
+    """
+    num_real = np.bincount(labels[~synthetic], minlength=labels.max() + 1)
+    num_synthetic = np.bincount(labels[synthetic], minlength=len(num_real))
+    law = (num_real > 0).astype(float) if recipe.balanced else num_real.astype(float)
+    share = recipe.share * (SYNTHETIC_UNTIL if recipe.schedule == "first" else 1.0)
+    shares = np.where(num_synthetic > 0, share, 0.0)  # other classes keep the real ones
+    of_real = law * (1 - shares) / np.maximum(num_real, 1) * recipe.real
+    of_synthetic = law * shares * recipe.weight / np.maximum(num_synthetic, 1)
+    weights = np.where(synthetic, of_synthetic[labels], of_real[labels])
+    scaled: NDArray[np.float64] = weights * num_real.sum() / weights.sum()
+    return scaled
+
+
 def one_hot(labels: Labels, num_classes: int) -> NDArray[np.float32]:
     """[N] -> [N, K]."""
     return np.eye(num_classes, dtype=np.float32)[labels]

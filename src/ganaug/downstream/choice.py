@@ -125,7 +125,7 @@ class _Search:
         if len(self.runs):
             done = set(self.runs[["network", "recipe", "repetition"]].itertuples(index=False))
         runs = [
-            Run(net, recipe, number)
+            Run(net, recipe, number, self._scored(net, recipe))
             for net, own in candidates.items()
             for recipe in own
             for number in repetitions
@@ -135,12 +135,16 @@ class _Search:
             found = score_runs(
                 runs,
                 self._sets,
-                ("val", *TAUGHT),
                 setting=self._setting,
                 num_workers=self._num_workers,
                 soft=self.soft,
             )
             self.runs = pd.concat([self.runs, found], ignore_index=True)
+
+    def _scored(self, net: str, recipe: Recipe) -> tuple[str, ...]:
+        """Only the teachers label images, once they have been trained in the first round."""
+        teaches = (net, recipe) == (TEACHING, TEACHER) and not self.soft
+        return ("val", *TAUGHT) if teaches else ("val",)
 
     def teach(self) -> dict[str, Probabilities]:
         """Mean probabilities of the teachers for the images that they label; empty without any."""

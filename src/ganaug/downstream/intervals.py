@@ -7,7 +7,7 @@ split happened to hold out. The split itself and the training of the GAN stay as
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,8 @@ from scipy.stats import t as student_t
 NUM_RESAMPLES = 4000
 BLOCK_NUMBERS = 2_000_000  # held at a time, of each of a handful of arrays
 ROUNDING = 1e-9  # percentage points; smaller differences are float rounding
-HARM_PP = 1.0  # a harm of this size must be ruled out before synthetic images are shipped
-GAIN_PP = 1.0  # once a gain of this size is ruled out, there is nothing more to find
-DECISION_CONFIDENCE = 0.9  # two-sided: either bound is wrong in one case of twenty
+SHIP, REAL_ONLY, UNDECIDED = "ship", "ship_real_only", "undecided"
 
-Answer = Literal["ship", "ship_real_only", "undecided"]
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -104,16 +101,16 @@ def joint_delta(
     }
 
 
-def answer(found: Mapping[str, Any]) -> Answer:
-    """What a difference of `joint_delta` at `DECISION_CONFIDENCE` says about synthetic images.
+def answer(found: Mapping[str, Any], *, margin_pp: float) -> str:
+    """What a difference of `joint_delta` says about synthetic images.
 
-    "ship": on these images they help, and a harm of `HARM_PP` is ruled out. "ship_real_only": not
-    that, and a gain of `GAIN_PP` is ruled out. "undecided": too few test images or groups to tell;
-    the real images are shipped.
+    `SHIP`: on these images they help, and a harm of `margin_pp` is ruled out. `REAL_ONLY`: not
+    that, and a gain of the same size is ruled out. `UNDECIDED`: too few test images or groups to
+    tell. docs/verdict.md says how often it errs.
     """
-    if found["mean_pp"] > 0 and found["low_pp"] > -HARM_PP:
-        return "ship"
-    return "ship_real_only" if found["high_pp"] < GAIN_PP else "undecided"
+    if found["mean_pp"] > 0 and found["low_pp"] > -margin_pp:
+        return SHIP
+    return REAL_ONLY if found["high_pp"] < margin_pp else UNDECIDED
 
 
 def groups_needed(

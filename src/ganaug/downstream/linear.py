@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
-from ganaug.downstream.batches import Labels
+from ganaug.downstream.batches import Labels, row_weights
 from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.downstream.recipes import Recipe
 from ganaug.quality.features import FeatureExtractor, Features
@@ -33,7 +33,6 @@ VIEWS = {"train": 8, "synthetic": 2}  # of an image, the first as it is; val and
 MOST_ITERATIONS = 2000
 TOLERANCE = 1e-4  # of the largest gradient, where the fit ends
 FAINT = 0.1  # of the mean deviation, added to each: features that hardly vary stay small
-TINY = 1e-9  # keeps shares finite where a class has no image
 
 Views = NDArray[np.float32]  # [N, V, D]
 Labelled = Mapping[str, LabelledImages]
@@ -63,8 +62,7 @@ def fit_linear(
 ) -> LogisticViews:
     """Fit on the rows that a repetition drew.
 
-    A share of the batch becomes a share of the weight: within each class, real and synthetic images
-    together weigh as much as real ones alone would.
+    A share of the batch becomes a share of the weight, see `row_weights`.
 
     Args:
         sets: views of "train", "synthetic" and "val".
@@ -73,37 +71,23 @@ def fit_linear(
         recipe: schedule, mixup and soft labels mean nothing here.
         num_classes: K.
     """
-    train, val = sets["train"], sets["val"]
-    parts = [(train, rows, 1 - recipe.share if recipe.real else 0.0)]
+    parts = [(sets["train"], rows)]
     if recipe.share:
-        parts.append((sets["synthetic"], made, recipe.share * recipe.weight))
-    counts = np.bincount(train.labels[rows], minlength=num_classes)
-    wanted = np.where(counts > 0, 1.0, 0.0) if recipe.balanced else counts.astype(float)
-    wanted *= len(rows) / wanted.sum()  # of the classes, so that a strength means the same
-    weights = _weights(parts, wanted)
-    x, y, w = [], [], []
-    for (own, chosen, _), weight in zip(parts, weights, strict=True):
+        parts.append((sets["synthetic"], made))
+    labels = np.concatenate([own.labels[chosen] for own, chosen in parts])
+    weights = row_weights(labels, np.arange(len(labels)) >= len(rows), recipe)
+    x, num_views = [], []
+    for own, chosen in parts:
         views = own.images[chosen]
         views = views if recipe.classical else views[:, :1]
         x.append(views.reshape(-1, views.shape[2]))
-        y.append(np.repeat(own.labels[chosen], views.shape[1]))
-        w.append(np.repeat(weight / views.shape[1], views.shape[1]))
-    used = np.concatenate(w) > 0
-    fitted = (np.concatenate(values)[used] for values in (x, y, w))
-    return _best_strength(*fitted, val=val, num_classes=num_classes)
-
-
-def _weights(
-    parts: list[tuple[LabelledImages, Labels, float]], wanted: NDArray[np.float64]
-) -> list[NDArray[np.float64]]:
-    """Weight of each row: `wanted` of its class, divided between the parts that have the class."""
-    counts = np.array(
-        [np.bincount(own.labels[rows], minlength=len(wanted)) for own, rows, _ in parts]
+        num_views.append(np.full(len(views), views.shape[1]))
+    repeats = np.concatenate(num_views)
+    y, w = np.repeat(labels, repeats), np.repeat(weights / repeats, repeats)
+    used = w > 0
+    return _best_strength(
+        np.concatenate(x)[used], y[used], w[used], val=sets["val"], num_classes=num_classes
     )
-    shares = np.array([[share] for _, _, share in parts]) * (counts > 0)
-    shares /= np.maximum(shares.sum(axis=0), TINY)
-    per_row = shares * wanted / np.maximum(counts, 1)
-    return [per_row[i, own.labels[rows]] for i, (own, rows, _) in enumerate(parts)]
 
 
 def _best_strength(

@@ -98,11 +98,13 @@ class Run:
         network: of `NETWORKS`.
         recipe: how.
         repetition: number; runs with equal numbers are paired.
+        scored: sets of which its probabilities are wanted.
     """
 
     network: str
     recipe: Recipe
     repetition: int
+    scored: tuple[str, ...] = ()
 
 
 def fit(
@@ -186,28 +188,26 @@ def draw_rows(
 def score_runs(
     runs: Sequence[Run],
     sets: Mapping[str, Sets],
-    splits: Sequence[str],
     *,
     setting: Setting,
     num_workers: int,
     soft: Mapping[str, Probabilities] | None = None,
 ) -> pd.DataFrame:
-    """Train and score every run.
+    """Train every run and score it on the sets that it names.
 
     Args:
         runs: in any order.
-        sets: by network.
-        splits: of which the classifiers' probabilities are wanted; nothing else of `sets` is
-            touched but train, synthetic and, by the linear classifier, val.
+        sets: by network; beside what the runs name, only train, synthetic and, by the linear
+            classifier, val are touched.
         setting: of all runs.
         num_workers: processes.
         soft: see `fit`.
     Returns:
-        A row per run and split, in the order of `runs` and `splits`: network, recipe (its name),
+        A row per run and set, in the order of `runs`: network, recipe (its name),
         repetition, split, macro_f1, recall/<class>, probabilities ([N, K], in one cell), seconds.
     """
     results = map_unordered(
-        partial(_score, sets, tuple(splits), setting, soft),
+        partial(_score, sets, setting, soft),
         list(enumerate(runs)),
         num_workers=num_workers,
     )
@@ -221,7 +221,6 @@ def score_runs(
 
 def _score(
     sets: Mapping[str, Sets],
-    splits: tuple[str, ...],
     setting: Setting,
     soft: Mapping[str, Probabilities] | None,
     task: tuple[int, Run],
@@ -232,7 +231,7 @@ def _score(
     began, rows = time.thread_time(), []
     with one_thread():
         predictor = fit(run, own, setting, soft)
-        for split in splits:
+        for split in run.scored:
             probabilities = predictor(own[split].images)
             measured = scores(own[split].labels, probabilities.argmax(1), setting.class_names)
             rows.append(
@@ -245,7 +244,7 @@ def _score(
                     "probabilities": probabilities.astype(np.float32),
                 }
             )
-    seconds = (time.thread_time() - began) / len(splits)
+    seconds = (time.thread_time() - began) / len(run.scored)
     return index, [row | {"seconds": seconds} for row in rows]
 
 

@@ -130,7 +130,9 @@ def _hold_against_rules(
         require_few_rejected(rejections, num_read=num_read, most=params.max_reject_fraction)
     with _collected(problems):
         notes += require_enough(candidates, source.facts)
-        _, _, _, more = split_candidates(candidates, params, seed=seed)
+        _, _, _, more = split_candidates(
+            candidates, params, symmetries=source.facts.symmetries, seed=seed
+        )
         notes += more
     return problems, notes
 

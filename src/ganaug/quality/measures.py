@@ -127,24 +127,17 @@ def flipped_ways(small: FloatArray) -> list[FloatArray]:
 
 
 def describe_pairs(
-    features: Mapping[str, Features],
-    train: pd.DataFrame,
-    made: pd.DataFrame,
-    *,
-    flips: bool = False,
+    small: Mapping[str, Features], train: pd.DataFrame, made: pd.DataFrame
 ) -> list[dict[str, Any]]:
-    """The synthetic images nearest to a training image, by image_id, nearest first.
+    """The synthetic images nearest to a training image in any flip, by image_id, nearest first.
 
-    With `flips`, for which the features must be thumbnails, training images count in each flip, and
-    "flip" names that of each pair: "", "hflip", "vflip" or "hflip+vflip".
+    Args:
+        small: `thumbnails` of "train" and "synthetic".
+        train, made: their rows.
+    Returns:
+        synthetic_id, train_id, distance and flip ("", "hflip", "vflip" or "hflip+vflip") of each.
     """
-    ways: Sequence[Sequence[str]] = FLIPS if flips else [()]
-    found = [
-        nearest(
-            flip(features["synthetic"], way) if way else features["synthetic"], features["train"]
-        )
-        for way in ways
-    ]
+    found = [nearest(flip(small["synthetic"], way), small["train"]) for way in FLIPS]
     distances, rows = (np.stack(side) for side in zip(*found, strict=True))  # [ways, M]
     best = distances.argmin(axis=0)
     least = distances.min(axis=0)
@@ -153,7 +146,7 @@ def describe_pairs(
             "synthetic_id": made["image_id"].iloc[i],
             "train_id": train["image_id"].iloc[rows[best[i], i]],
             "distance": float(least[i]),
-            "flip": "+".join(ways[best[i]]),
+            "flip": "+".join(FLIPS[best[i]]),
         }
         for i in np.argsort(least, kind="stable")[:NUM_PAIRS]
     ]

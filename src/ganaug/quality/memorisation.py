@@ -35,9 +35,9 @@ from ganaug.rng import numpy_rng
 NUM_DRAWS = 8  # of equal-size subsets of train and hold-out; their shares are averaged
 NEAR_COPY_RATIO = 0.5  # copy ratio of a near copy
 MAX_NEAR_COPIES = 0.01  # share of synthetic images, over that of the real training images
-# Of the authentic share, under that of the real training images. Six modules of elpv held out of
-# training fall short by up to 0.07, and copy nothing.
-MAX_SHORTFALL = 0.1
+# Of the authentic share, under that of the real training images. Modules of elpv that were held out
+# of training copy nothing and fall short by up to 0.11: half of them would fail at 0.1.
+MAX_SHORTFALL = 0.15
 FEWEST_JUDGED = 16  # with fewer, a pool of a tenth of copies shows none at one time of five or more
 
 

@@ -81,7 +81,7 @@ def pairs_picture(folder: Path, pairs: Sequence[Pair]) -> Picture | None:
     if not pairs:
         return None
     tiles = [np.concatenate([pair.synthetic, pair.real], axis=1) for pair in pairs]
-    blocks = {"left synthetic, right its nearest real image": tiles}
+    blocks = {"left synthetic, right its nearest real image, flipped to match": tiles}
     return _picture(
         folder,
         "closest-pairs",

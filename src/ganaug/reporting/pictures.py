@@ -14,14 +14,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ganaug.images import Pixels, decode_png
+from ganaug.thumbnails import AXES
 
 
 class Pair(NamedTuple):
-    """A synthetic image and the real training image nearest to it."""
+    """A synthetic image and the real training image nearest to it, in the flip that is."""
 
     synthetic: Pixels
     real: Pixels
-    distance: float  # in the feature space of `evaluate`
+    distance: float  # between thumbnails
 
 
 def examples_by_class(
@@ -37,13 +38,23 @@ def examples_by_class(
 def read_pairs(
     pairs: Sequence[Mapping[str, Any]], synthetic: Sequence[Path], real: Sequence[Path]
 ) -> list[Pair]:
-    """The images of closest_pairs.json: {"synthetic_id", "train_id", "distance"} each, in order."""
+    """The images of closest_pairs.json, in order; real ones in the flip that comes nearest."""
     made = _images_by_id(synthetic, [pair["synthetic_id"] for pair in pairs])
     originals = _images_by_id(real, [pair["train_id"] for pair in pairs])
     return [
-        Pair(made[pair["synthetic_id"]], originals[pair["train_id"]], pair["distance"])
+        Pair(
+            made[pair["synthetic_id"]],
+            _flipped(originals[pair["train_id"]], pair["flip"]),
+            pair["distance"],
+        )
         for pair in pairs
     ]
+
+
+def _flipped(image: Pixels, flips: str) -> Pixels:
+    """[H, W, C], by "", "hflip", "vflip" or "hflip+vflip"."""
+    axes = [AXES[name] - 1 for name in flips.split("+") if name]
+    return np.flip(image, axis=axes)
 
 
 def _images_by_id(paths: Sequence[Path], wanted: Sequence[str]) -> dict[str, Pixels]:

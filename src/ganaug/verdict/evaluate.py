@@ -58,6 +58,7 @@ def evaluate(
     synthetic: Path,
     *,
     params: EvaluateParams,
+    near_duplicate_distance: float,
     seed: int,
     cache: Path,
     num_workers: int | None = None,
@@ -68,6 +69,7 @@ def evaluate(
         prepared: the real dataset.
         synthetic: folder of `generate`: synthetic.json, and shards unless no image was accepted.
         params: section `evaluate`.
+        near_duplicate_distance: of section `prepare`: nearer images must lie in one split.
         seed: every draw derives from it.
         cache: folder of features that outlive the run; what this run does not need is deleted.
         num_workers: processes that train classifiers; None takes all cores. Numbers don't change.
@@ -86,7 +88,9 @@ def evaluate(
     )
     with tempfile.TemporaryDirectory(prefix="ganaug-") as scratch:
         parts = read_parts(prepared, synthetic, scratch=Path(scratch))
-        spaces, extractor = _check_and_extract(parts, prepared.symmetries, cache)
+        spaces, extractor = _check_and_extract(
+            parts, prepared.symmetries, near_duplicate_distance, cache
+        )
         sets = _sets(params.networks, parts, setting, cache=extractor)
         extractor.drop_unused()
         trained = train_all(
@@ -98,7 +102,7 @@ def evaluate(
             num_workers=num_workers or joblib.cpu_count(),
         )
         memorisation = measure_copying(spaces, parts, confidence=params.confidence, seed=seed)
-        pairs = describe_pairs(spaces["imagenet"], parts["train"].rows, parts["synthetic"].rows)
+        pairs = describe_pairs(spaces["thumbnails"], parts["train"].rows, parts["synthetic"].rows)
         distances = _measure_spaces(extractor, spaces["imagenet"], parts, setting, seed=seed)
     networks = network_facts(trained, classes, confidence=params.confidence, seed=seed)
     evidence = Evidence(
@@ -129,7 +133,7 @@ def evaluate(
 
 
 def _check_and_extract(
-    parts: Parts, symmetries: Sequence[str], cache: Path
+    parts: Parts, symmetries: Sequence[str], distance: float, cache: Path
 ) -> tuple[dict[str, dict[str, Features]], CachedFeatures]:
     """Features of each part by space, once no test image is found where it must not be.
 
@@ -139,7 +143,7 @@ def _check_and_extract(
     real = {split: parts[split].rows for split in SPLITS}
     check_no_leak(real, parts["synthetic"].rows)
     spaces = {"thumbnails": extract(thumbnails, parts)}
-    check_no_near_duplicates(real, spaces["thumbnails"], symmetries=symmetries)
+    check_no_near_duplicates(real, spaces["thumbnails"], symmetries=symmetries, distance=distance)
     extractor = CachedFeatures(ImageNetFeatures(), cache)
     spaces["imagenet"] = extract(extractor, parts)
     return spaces, extractor

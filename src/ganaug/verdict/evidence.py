@@ -66,9 +66,8 @@ def train_all(
         for number in range(repetitions)
     }
     runs = score_runs(
-        [Run(*run) for run in wanted],
+        [Run(*run, SCORED) for run in wanted],
         sets,
-        SCORED,
         setting=setting,
         num_workers=num_workers,
         soft=chosen.soft,

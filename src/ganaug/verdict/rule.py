@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ganaug.downstream.intervals import groups_needed
+from ganaug.downstream.intervals import REAL_ONLY, SHIP, UNDECIDED, answer, groups_needed
 
-SHIP, REAL_ONLY, UNDECIDED = "ship", "ship_real_only", "undecided"
 # Of the real images' own precision. Noise has 0; a GAN that no one would ship had 0.9 of it.
 LEAST_PRECISION = 0.25
 
@@ -75,7 +74,8 @@ def decide(evidence: Evidence, margins: Margins) -> dict[str, Any]:
     """The decision with its sentence and reasons.
 
     Returns:
-        decision, sentence, reasons, rule, too_small (classes that could not be measured),
+        decision, sentence, reasons, rule, too_small (classes whose precision or recall could not be
+        measured, and of which nothing is shown),
         classes_without_images, memorisation.
     """
     against, open_ = _against(evidence, margins), _open(evidence, margins)
@@ -85,16 +85,30 @@ def decide(evidence: Evidence, margins: Margins) -> dict[str, Any]:
         decision, reasons = UNDECIDED, open_
     else:
         decision, reasons = SHIP, _assurances(evidence)
-    too_small = [c for c, (made, floor) in evidence.precision.items() if None in (made, floor)]
     return {
         "decision": decision,
         "sentence": _sentence(evidence, margins, decision),
         "reasons": reasons,
         "rule": margins.as_rule(),
-        "too_small": too_small if evidence.num_synthetic else [],
+        "too_small": _too_small(evidence),
         "classes_without_images": list(evidence.empty),
         "memorisation": _summary(evidence.memorisation),
     }
+
+
+def _too_small(evidence: Evidence) -> list[str]:
+    """Classes with too few test images or groups to tell."""
+    if not evidence.num_synthetic:
+        return []
+    unknown = {
+        name
+        for facts in evidence.used.values()
+        for name, change in facts["recall_change_pp"].items()
+        if change["high_pp"] is None
+    }
+    return [
+        name for name, measured in evidence.precision.items() if None in measured or name in unknown
+    ]
 
 
 def _against(evidence: Evidence, margins: Margins) -> list[str]:
@@ -105,7 +119,7 @@ def _against(evidence: Evidence, margins: Margins) -> list[str]:
     if not evidence.used:
         reasons.append("On val, no classifier did better with synthetic images than without.")
     for facts in evidence.used.values():
-        if _answer(facts["uplift"], margins) == REAL_ONLY:
+        if answer(facts["uplift"], margin_pp=margins.harm_pp) == REAL_ONLY:
             reasons.append(
                 f"With {facts['words']} the change of macro-F1 is at best "
                 f"{facts['uplift']['high_pp']:+.1f} pp."
@@ -125,7 +139,7 @@ def _open(evidence: Evidence, margins: Margins) -> list[str]:
     reasons = []
     for facts in evidence.used.values():
         delta = facts["uplift"]
-        if _answer(delta, margins) != UNDECIDED:
+        if answer(delta, margin_pp=margins.harm_pp) != UNDECIDED:
             continue
         needed = groups_needed(delta, half_width_pp=max(abs(delta["mean_pp"]), margins.harm_pp))
         told = "more repetitions would tell more"
@@ -138,13 +152,6 @@ def _open(evidence: Evidence, margins: Margins) -> list[str]:
             f"{delta['num_repetitions']} repetitions are too few to tell; {told}."
         )
     return reasons
-
-
-def _answer(delta: Delta, margins: Margins) -> str:
-    """What one classifier says; why these bounds: docs/verdict.md."""
-    if delta["mean_pp"] > 0 and delta["low_pp"] > -margins.harm_pp:
-        return SHIP
-    return REAL_ONLY if delta["high_pp"] < margins.harm_pp else UNDECIDED
 
 
 def _copying(evidence: Evidence) -> list[str]:
@@ -205,7 +212,8 @@ def _sentence(evidence: Evidence, margins: Margins, decision: str) -> str:
 
 
 def _assurances(evidence: Evidence) -> list[str]:
-    """Why they may be shipped."""
+    """Why they may be shipped, and what remains unknown."""
+    too_small = ", ".join(_too_small(evidence))
     return [
         *(
             f"With {facts['words']} the lower bound of the change of macro-F1 is "
@@ -214,6 +222,7 @@ def _assurances(evidence: Evidence) -> list[str]:
         ),
         "No class is shown to lose recall beyond the margin.",
         "No copying of training images shows.",
+        *([f"Too few test images or groups to tell of: {too_small}."] if too_small else []),
     ]
 
 
