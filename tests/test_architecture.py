@@ -22,7 +22,7 @@ LAYERS = (
     ("publishing",),
     ("reporting",),
     ("data",),
-    ("release",),
+    ("release", "folds"),
     ("pipeline", "cli"),
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}

@@ -8,7 +8,7 @@ import typer
 
 from ganaug.config import change_params, load_params
 from ganaug.errors import DatasetError, GanaugError, run
-from ganaug.fileio import atomic_file, read_json, write_text
+from ganaug.fileio import atomic_file, read_json, write_json, write_text
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -39,6 +39,26 @@ def summary(
     typer.echo(merge_summary(read_json(augmented / "manifest.json"), read_json(verdict)))
     typer.echo(f"dataset: {augmented}")
     typer.echo(f"report:  {results / 'report' / 'report.html'}")
+
+
+@app.command()
+def folds(
+    num: Annotated[int, typer.Option(min=2, help="Outer folds.")] = 3,
+    out: Annotated[Path, typer.Option(dir_okay=False, help="JSON.")] = Path("results/folds.json"),
+) -> None:
+    """Run the whole pipeline on several outer folds, and judge all their test images together."""
+    from ganaug.folds import run_folds
+    from ganaug.publishing.wording import interval, points
+
+    found = run_folds(Path(), num, scratch=Path(".ganaug/folds"))
+    write_json(found, out)
+    for facts in found["networks"].values():
+        delta = facts["uplift"]
+        typer.echo(
+            f"with {facts['words']}, synthetic images change macro-F1 by "
+            f"{points(delta['mean_pp'])} pp {interval(delta)} over {num} folds: {facts['answer']}"
+        )
+    typer.echo(f"-> {out}")
 
 
 @app.command()

@@ -82,6 +82,7 @@ class PrepareParams(_Section):
     channels: Literal[1, 3]
     val_fraction: OpenFraction
     test_fraction: OpenFraction
+    fold: Annotated[int, Field(ge=0)]
     train_fraction: Share
     keep_train: dict[str, Count]
     max_reject_fraction: Fraction
@@ -248,6 +249,16 @@ def load_params(path: Path, changes: Mapping[str, Any] | None = None) -> Params:
     document = _read(path, YAML(typ="safe", pure=True))
     _put(document, changes or {})
     return _check(document, path)
+
+
+def stage_commands(path: Path) -> dict[str, str]:
+    """The command of each stage of a dvc.yaml.
+
+    Raises:
+        ParamsError: the file is missing or is not YAML.
+    """
+    stages = _read(path, YAML(typ="safe", pure=True))["stages"]
+    return {name: stage["cmd"] for name, stage in stages.items()}
 
 
 def change_params(path: Path, changes: Mapping[str, Any]) -> Params:

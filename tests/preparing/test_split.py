@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ganaug.errors import DatasetError
-from ganaug.preparing.split import assign_splits, complete_given_splits, thin_train
+from ganaug.preparing.split import assign_splits, complete_given_splits, draw_fold, thin_train
 from ganaug.sources.elpv import load_elpv
 
 SPLITS = ["train", "val", "test"]
@@ -264,3 +264,36 @@ def test_the_long_tail_is_cut_by_class(to_thin):
 def test_a_class_that_is_not_there_is_named(to_thin):
     with pytest.raises(DatasetError, match="keep_train: no class 'c'; there are a, b"):
         thin(to_thin, numbers={"c": 10})
+
+
+def test_folds_test_other_groups_each_and_the_first_is_the_usual_split():
+    wanted = {"val_fraction": 0.15, "test_fraction": 0.25, "seed": 3}
+    images = pd.DataFrame(
+        {
+            "class_name": np.repeat(["a", "b"], [400, 200]),
+            "group": [f"{c}{i // 5}" for c, n in (("a", 400), ("b", 200)) for i in range(n)],
+            "split": None,
+        }
+    )
+    drawn = [draw_fold(images, fold, **wanted)[0] for fold in range(4)]
+    pd.testing.assert_series_equal(drawn[0], assign_splits(images, **wanted)[0])
+    tested = [set(images["group"][splits == "test"]) for splits in drawn]
+    assert sum(map(len, tested)) == len(set.union(*tested))
+    for splits in drawn:
+        shares = splits.groupby(images["class_name"]).value_counts(normalize=True).unstack()
+        np.testing.assert_allclose(shares["test"], 0.25, rtol=0.5)
+        np.testing.assert_allclose(shares["val"], 0.15, rtol=0.5)
+        assert splits.groupby(images["group"]).nunique().eq(1).all()
+    with pytest.raises(DatasetError, match=r"prepare.fold: .* fold \d has too few left"):
+        draw_fold(images, 6, **wanted)
+
+
+def test_a_fold_tests_what_the_source_gives_to_train():
+    wanted = {"val_fraction": 0.15, "test_fraction": 0.25, "seed": 3}
+    given = ["train"] * 60 + ["val"] * 15 + ["test"] * 25
+    images = pd.DataFrame(
+        {"class_name": "a", "group": [str(i) for i in range(100)], "split": given}
+    )
+    first, second = (draw_fold(images, fold, **wanted)[0] for fold in (0, 1))
+    assert first.tolist() == given
+    assert set(images["split"][second == "test"]) <= {"train", "val"}

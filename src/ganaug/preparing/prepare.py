@@ -26,7 +26,7 @@ from ganaug.preparing.rules import (
     require_known_classes,
     require_two_halves,
 )
-from ganaug.preparing.split import assign_splits, complete_given_splits, thin_train
+from ganaug.preparing.split import complete_given_splits, draw_fold, thin_train
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import count_rows, describe_files, read_rows, write_shards
 from ganaug.sources.base import Source, SourceFacts
@@ -174,7 +174,9 @@ def split_candidates(
     images["split"], more = complete_given_splits(
         images, val_fraction=val, test_fraction=test, seed=seed
     )
-    images["split"], salts = assign_splits(images, val_fraction=val, test_fraction=test, seed=seed)
+    images["split"], salts = draw_fold(
+        images, params.fold, val_fraction=val, test_fraction=test, seed=seed
+    )
     kept = thin_train(images, fraction=params.train_fraction, numbers=params.keep_train, seed=seed)
     require_two_halves(images[kept & (images["split"] == "train")])
     return images, kept, salts, [*notes, *more]

@@ -9,6 +9,7 @@ not move at all, `keep_splits` gives the splits of an earlier version.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -34,11 +35,17 @@ class _Groups:
     counts: csr_array  # [groups, classes], images
     keys: NDArray[np.uint64]  # [groups], a hash of (seed, group id)
     given: NDArray[np.int8]  # [groups], index into SPLITS, or UNDECIDED
+    chance: NDArray[np.float64]  # [groups] to become test, 0..1
     wanted: tuple[float, float]  # shares of val and test, 0..1
 
 
 def assign_splits(
-    images: pd.DataFrame, *, val_fraction: float, test_fraction: float, seed: int
+    images: pd.DataFrame,
+    *,
+    val_fraction: float,
+    test_fraction: float,
+    seed: int,
+    tested: "pd.Series[bool] | None" = None,
 ) -> tuple["pd.Series[str]", dict[str, int]]:
     """Give every image a split, never parting a group, near the wanted shares in every class.
 
@@ -48,6 +55,7 @@ def assign_splits(
         val_fraction: wanted share of the images of every class in val, 0..1.
         test_fraction: the same for test.
         seed: another seed gives another draw.
+        tested: which images must not become test, none or whole groups.
     Returns:
         A split per row, and the salt of every class.
     Raises:
@@ -62,11 +70,20 @@ def assign_splits(
         [derive_seed(seed, "prepare", "split", g) for g in given.index.tolist()], np.uint64
     )
 
+    spent = np.zeros(len(given), bool)
+    if tested is not None:
+        spent[group[tested]] = True
+    left = max(1 - spent[group].mean(), test_fraction)
+    chance = np.where(spent, 0.0, test_fraction / left)
     splits: NDArray[np.int8] = given.to_numpy().astype(np.int8)
     salts: dict[str, int] = {}
     for rows, columns in _parts(counts):
         groups = _Groups(
-            counts[rows][:, columns], keys[rows], splits[rows], (val_fraction, test_fraction)
+            counts[rows][:, columns],
+            keys[rows],
+            splits[rows],
+            chance[rows],
+            (val_fraction, test_fraction),
         )
         salt = _first_salt(groups)
         if salt is None:
@@ -107,6 +124,33 @@ def complete_given_splits(
     held_out = (named - {"train"}).pop()
     renamed = "" if held_out == "test" else f" {held_out} is used as test,"
     return completed, [f"the source gives train and {held_out} only:{renamed} val is from train"]
+
+
+def draw_fold(
+    images: pd.DataFrame, fold: int, *, val_fraction: float, test_fraction: float, seed: int
+) -> tuple["pd.Series[str]", dict[str, int]]:
+    """Splits of an outer fold: `assign_splits` is fold 0; no group is test in two folds.
+
+    What a source gives holds in fold 0 alone: in the others its train images are tested too.
+
+    Args:
+        images, val_fraction, test_fraction, seed: as in `assign_splits`.
+        fold: from 0 on; about 1 / test_fraction of them can be had.
+    Raises:
+        DatasetError: as there, or too few groups are left.
+    """
+    draw = partial(assign_splits, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
+    splits, salts = draw(images)
+    tested = splits == "test"
+    for number in range(1, fold + 1):
+        if tested.mean() + test_fraction > 1 + test_fraction / 2:
+            raise DatasetError(
+                f"prepare.fold: {number} folds test {tested.mean():.0%} of the images already; "
+                f"fold {number} has too few left for test_fraction {test_fraction:g}"
+            )
+        splits, salts = draw(images.assign(split=None), tested=tested)
+        tested |= splits == "test"
+    return splits, salts
 
 
 def thin_train(
@@ -192,8 +236,9 @@ def _first_salt(groups: _Groups) -> int | None:
 def _draw(groups: _Groups, salts: NDArray[np.int64]) -> NDArray[np.int8]:
     """[salts, groups] index into SPLITS; given ones stay."""
     val, test = groups.wanted
+    held_out = groups.chance + (1 - groups.chance) * val / (1 - test)
     u = _uniform(groups.keys, salts.astype(np.uint64))
-    drawn = np.where(u < test, TEST, np.where(u < test + val, VAL, TRAIN)).astype(np.int8)
+    drawn = np.where(u < groups.chance, TEST, np.where(u < held_out, VAL, TRAIN)).astype(np.int8)
     return np.where(groups.given == UNDECIDED, drawn, groups.given)
 
 

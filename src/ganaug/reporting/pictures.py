@@ -53,8 +53,8 @@ def read_pairs(
 
 def _flipped(image: Pixels, flips: str) -> Pixels:
     """[H, W, C], by "", "hflip", "vflip" or "hflip+vflip"."""
-    axes = [AXES[name] - 1 for name in flips.split("+") if name]
-    return np.flip(image, axis=axes)
+    flipped: Pixels = np.flip(image, axis=tuple(AXES[n] - 1 for n in flips.split("+") if n))
+    return flipped
 
 
 def _images_by_id(paths: Sequence[Path], wanted: Sequence[str]) -> dict[str, Pixels]:

@@ -125,7 +125,9 @@ def network_facts(
         own = trained.predictions[trained.predictions["network"] == net]
 
         def delta(treated: Recipe, control: Recipe, own: pd.DataFrame = own) -> Json:
-            return _delta(own, treated, control, class_names, confidence=confidence, seed=seed)
+            return compare(
+                own, treated.name, control.name, class_names, confidence=confidence, seed=seed
+            )
 
         gain, uplift = delta(choice.without, PLAIN), None
         gain.pop("recall")
@@ -148,18 +150,27 @@ def _describe(recipe: Recipe) -> Json:
     return {"name": recipe.name, "words": recipe.words, "recipe": recipe.to_dict()}
 
 
-def _delta(
+def compare(
     predictions: pd.DataFrame,
-    treated: Recipe,
-    control: Recipe,
+    treated: str,
+    control: str,
     class_names: Sequence[str],
     *,
     confidence: float,
     seed: int,
 ) -> Json:
+    """`joint_delta` of two recipes, by name; its recalls by class name.
+
+    Args:
+        predictions: of one network, as in `Trained`.
+        treated, control: of its column `recipe`.
+        class_names: in the order of labels.
+        confidence: level of the intervals, 0..1.
+        seed: of the resamples.
+    """
     said = {recipe: _matrix(predictions, recipe) for recipe in (treated, control)}
     paired = min(len(rows) for rows in said.values())
-    first = predictions[predictions["recipe"] == control.name]
+    first = predictions[predictions["recipe"] == control]
     images = first[first["repetition"] == first["repetition"].min()]
     found = joint_delta(
         said[treated][:paired],
@@ -168,15 +179,15 @@ def _delta(
         images["group_id"].to_numpy(),
         num_classes=len(class_names),
         confidence=confidence,
-        rng=numpy_rng(seed, "evaluate", "interval", treated.name, control.name),
+        rng=numpy_rng(seed, "evaluate", "interval", treated, control),
     )
     found["recall"] = {name: found["recall"][i] for i, name in enumerate(class_names)}
     return found
 
 
-def _matrix(predictions: pd.DataFrame, recipe: Recipe) -> NDArray[np.int64]:
+def _matrix(predictions: pd.DataFrame, recipe: str) -> NDArray[np.int64]:
     """Predicted classes [R, N], repetitions in order."""
-    own = predictions[predictions["recipe"] == recipe.name]
+    own = predictions[predictions["recipe"] == recipe]
     rows = [part["predicted"].to_numpy() for _, part in own.groupby("repetition")]
     return np.stack(rows)
 
