@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.consumers import copy_repository
 from ganaug.config import change_params
 
 REPOSITORY = Path(__file__).parents[1]
@@ -46,19 +47,3 @@ def make_clone(folder: Path) -> None:
     """Clone, lay the working tree's files over it, and cut the params down."""
     copy_repository(folder)
     change_params(folder / "params.yaml", TINY)
-
-
-def copy_repository(folder: Path) -> None:
-    """Clone, and lay the working tree's files over it."""
-    subprocess.run(["git", "clone", "-q", str(REPOSITORY), str(folder)], check=True)
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (REPOSITORY / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes((REPOSITORY / name).read_bytes())
