@@ -31,8 +31,8 @@ TENTH: dict[str, Any] = {
     "generate.strategy": "ratio",
     "generate.amount": 4.0,
 }
-# From the most frequent class to the rarest, each rarer by the same factor; 8 is the fewest that the
-# filter's two halves can judge by, so digits reach 1:12 and solar cells 1:30
+# From the most frequent class to the rarest, each rarer by the same factor; the filter needs 8 of a
+# class, so digits reach 1:12 and solar cells 1:30
 LONG_TAIL = {str(i): round(100 * 12.5 ** (-i / 9)) for i in range(10)}
 STUDIES: dict[str, dict[str, Any]] = {
     "elpv": ELPV,
