@@ -5,7 +5,6 @@ was wanted, drawn, accepted and rejected for which reason, the label confidence 
 metrics.json.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -56,9 +55,7 @@ def main(
             rules=rules,
             max_draws_per_image=p.generate.max_draws_per_image,
         )
-        tallies = tally_dict(curated.tallies) | {
-            "least": {name: asdict(scores) for name, scores in rules.least.items()}
-        }
+        tallies = tally_dict(curated.tallies) | {"least": rules.least}
         facts = {
             "generator_id": model.generator_id,
             "strategy": p.generate.strategy,

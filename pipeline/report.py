@@ -13,8 +13,8 @@ from ganaug.budget import measured
 from ganaug.config import load_params
 from ganaug.errors import run
 from ganaug.fileio import write_json
+from ganaug.reporting.provenance import PROVENANCE, code_revision
 from ganaug.reporting.report import write_report
-from ganaug.reporting.sections import PROVENANCE, code_revision
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

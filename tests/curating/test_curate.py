@@ -1,12 +1,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from ganaug.curating import curate as stage
 from ganaug.curating.curate import Rules, curate, tally_dict
-from ganaug.curating.filter import Scores, Thresholds
+from ganaug.curating.filter import ASKED
 from ganaug.gan.architecture import build_generator
 from ganaug.gan.networks import Architecture
 from ganaug.gan.sampling import LatentLaw, sample
@@ -17,7 +18,7 @@ from ganaug.records import check_rows
 REAL_IDS = [f"{i:032x}" for i in range(3)]
 RULES = Rules(
     LatentLaw(),
-    least=dict.fromkeys(("good", "bad"), Thresholds(label_confidence=0.5, realism=0.5)),
+    least=dict.fromkeys(("good", "bad"), dict.fromkeys(ASKED, 0.5)),
     min_distance={"good": 0.0, "bad": 0.0},
 )
 
@@ -43,8 +44,8 @@ class Judge:
         n = len(images)
         confident = (np.arange(n) % 100 < 100 * self.share) & (labels == 0)
         confidence = np.where(confident, 0.9, 0.1)
-        ones = np.ones(n)
-        return Scores(confidence, ones, np.full(n, 2), ones, np.zeros(n, bool))
+        facts = {"realism": 1.0, "nearest": 2, "nearest_distance": 1.0, "is_copy": False}
+        return pd.DataFrame({"label_confidence": confidence}).assign(**facts)
 
 
 def run(snapshot, judge, wanted, **changes):

@@ -1,11 +1,11 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from ganaug.curating.filter import (
+    ASKED,
     MIN_IMAGES,
-    Scores,
     SyntheticFilter,
-    Thresholds,
     fit_thresholds,
     near_duplicate_distances,
     reject_reasons,
@@ -97,15 +97,15 @@ def test_no_two_real_images_are_near_duplicates_and_faintly_altered_ones_are():
 
 
 def test_first_reason_wins():
-    scores = Scores(
-        label_confidence=np.array([0.9, 0.1, 0.9, 0.1, 0.9]),
-        realism=np.array([1.0, 0.1, 0.1, 1.0, 1.0]),
-        nearest=np.zeros(5, int),
-        nearest_distance=np.ones(5),
-        is_copy=np.array([False, False, False, True, True]),
+    scores = pd.DataFrame(
+        {
+            "label_confidence": [0.9, 0.1, 0.9, 0.1, 0.9],
+            "realism": [1.0, 0.1, 0.1, 1.0, 1.0],
+            "is_copy": [False, False, False, True, True],
+        }
     )
     duplicate = np.array([False, False, False, False, True])
-    reasons = reject_reasons(scores, duplicate, least=Thresholds(0.5, 0.5))
+    reasons = reject_reasons(scores, duplicate, least=dict.fromkeys(ASKED, 0.5))
     assert reasons.tolist() == ["", "wrong_class", "unrealistic", "near_copy", "duplicate"]
 
 
@@ -113,14 +113,13 @@ def thresholds(by_class, acceptance=0.9):
     """Fitted label confidence by class; realism is ten times as high."""
     labels = np.repeat(range(len(by_class)), [len(own) for own in by_class])
     confidence = np.concatenate(by_class)
-    none = np.zeros(len(labels))
-    scores = Scores(confidence, 10 * confidence, none.astype(int), none, none.astype(bool))
+    scores = pd.DataFrame({"label_confidence": confidence, "realism": 10 * confidence})
     fitted = fit_thresholds(scores, labels, num_classes=len(by_class), acceptance=acceptance)
     for own, least in zip(by_class, fitted, strict=True):
         # Realism has no floor.
         expected = np.quantile(own, 1 - acceptance, method="lower") if len(own) else 0
-        assert least.realism == pytest.approx(10 * expected)
-    return [least.label_confidence for least in fitted]
+        assert least["realism"] == pytest.approx(10 * expected)
+    return [least["label_confidence"] for least in fitted]
 
 
 def test_the_stated_share_of_real_images_passes_and_hard_classes_are_asked_for_less():

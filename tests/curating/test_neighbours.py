@@ -20,9 +20,11 @@ def test_realism_is_the_radius_over_the_distance():
     # On a line every ball of a middle point that holds 3 neighbours has radius 2.
     neighbours = RealNeighbours(np.arange(11.0)[:, None])
     position = neighbours.locate(np.array([[5.5], [11.0], [12.0]]))
-    assert position.realism == pytest.approx([2 / 0.5, 2 / 2, 2 / 3])
+    assert position.realism.tolist() == pytest.approx([2 / 0.5, 2 / 2, 2 / 3])
     assert position.nearest.tolist() == [5, 10, 10]
-    assert position.distance == pytest.approx([0.25, 0.5, 1.0])  # units of the median radius
+    assert position.nearest_distance.tolist() == pytest.approx(
+        [0.25, 0.5, 1.0]
+    )  # units of the median radius
 
 
 def test_copies_are_found_and_fresh_images_are_not(real):
@@ -40,7 +42,7 @@ def test_nearest_is_the_nearest(real):
 def test_identical_real_images_do_not_divide_by_zero():
     position = RealNeighbours(np.zeros((8, 2))).locate(np.ones((1, 2)))
     assert np.isfinite(position.realism).all()
-    assert np.isfinite(position.distance).all()
+    assert np.isfinite(position.nearest_distance).all()
 
 
 def test_no_image_has_no_position(real):

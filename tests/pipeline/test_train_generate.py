@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ganaug.config import change_params, load_params
-from ganaug.curating.filter import Thresholds
+from ganaug.curating.filter import ASKED
 from ganaug.errors import SnapshotError, TrainingError
 from ganaug.gan.compute import choose_compute
 from ganaug.preparing.prepared import read_prepared
@@ -211,7 +211,9 @@ def test_generate_writes_rows_that_can_be_made_again(
     run_generate, prepared_folder, tmp_path, monkeypatch
 ):
     # Four steps make a generator whose images may all pass for one class.
-    monkeypatch.setattr(generate, "fit_thresholds", lambda *_, **__: [Thresholds(0.0, 0.0)] * 2)
+    monkeypatch.setattr(
+        generate, "fit_thresholds", lambda *_, **__: [dict.fromkeys(ASKED, 0.0)] * 2
+    )
     result = run_generate()
     assert result.exit_code == 0
     facts = json.loads((tmp_path / "synthetic" / "synthetic.json").read_text())
@@ -234,14 +236,14 @@ def test_generate_writes_rows_that_can_be_made_again(
 
 @pytest.mark.usefixtures("trained")
 def test_generate_may_accept_nothing(run_generate, tmp_path, monkeypatch):
-    monkeypatch.setattr(generate, "fit_thresholds", lambda *_, **__: [Thresholds(0.5, 1e9)] * 2)
+    asked = {"label_confidence": 0.5, "realism": 1e9}
+    monkeypatch.setattr(generate, "fit_thresholds", lambda *_, **__: [asked] * 2)
     result = run_generate()
     assert result.exit_code == 0
     assert "generate: 0 of 48 drawn images accepted" in result.stdout
     assert list((tmp_path / "synthetic").iterdir()) == [tmp_path / "synthetic" / "synthetic.json"]
     for document in ("synthetic/synthetic.json", "generate/metrics.json"):
         least = json.loads((tmp_path / document).read_text())["least"]
-        asked = {"label_confidence": 0.5, "realism": 1e9}
         assert least == {"left": asked, "right": asked}
 
 

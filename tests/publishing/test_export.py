@@ -78,8 +78,8 @@ def test_tars_hold_image_label_and_provenance_side_by_side(augmented, rows, tmp_
             assert len(names) <= 21
             for start in range(0, len(names), 3):
                 (key, suffix), *others = (name.split(".") for name in names[start : start + 3])
-                assert [suffix, *others] == ["png", [key, "cls"], [key, "json"]]
-                png, label, facts = (tar.extractfile(n).read() for n in names[start : start + 3])
+                assert [suffix, *others] == ["cls", [key, "json"], [key, "png"]]
+                label, facts, png = (tar.extractfile(n).read() for n in names[start : start + 3])
                 seen[key] = (png, int(label), json.loads(facts))
                 assert path.name.startswith(seen[key][2]["split"])
     assert set(seen) == set(rows)

@@ -16,7 +16,7 @@ from tests.publishing.small_run import toy_images
 
 CURVE = pd.Series([1.0, 0.5, 0.7], index=[500, 1000, 1500])
 LOSSES = pd.DataFrame({"generator": CURVE, "total": CURVE + 1})
-DRAWN = {"clear": {"kept": 5, "low realism": 2}, "$x_{1$": {"kept": 1, "low realism": 0}}
+DRAWN = pd.DataFrame({"kept": [5, 1], "low realism": [2, 0]}, index=["clear", "$x_{1$"])
 
 
 def pixels_of(png: bytes) -> Pixels:

@@ -10,13 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganaug.curating.filter import (
-    NEAR_DUPLICATE,
-    REASONS,
-    SyntheticFilter,
-    Thresholds,
-    reject_reasons,
-)
+from ganaug.curating.filter import NEAR_DUPLICATE, REASONS, SyntheticFilter, reject_reasons
 from ganaug.curating.neighbours import Apart
 from ganaug.fileio import atomic_folder, write_json
 from ganaug.gan.sampling import LatentLaw, sample
@@ -54,12 +48,12 @@ class Rules:
 
     Args:
         law: distribution of the latents.
-        least: scores to reach, by class.
+        least: scores to reach, of `filter.ASKED`, by class.
         min_distance: between thumbnails of accepted images, by class.
     """
 
     law: LatentLaw
-    least: Mapping[str, Thresholds]
+    least: Mapping[str, Mapping[str, float]]
     min_distance: Mapping[str, float]
 
 
@@ -129,11 +123,10 @@ def _draw(
     pixels = sample(snapshot.generator, [label] * len(seeds), seeds, law=rules.law)
     ids = [pixel_id(image) for image in pixels]
     scores = judge.score(pixels, np.full(len(seeds), label))
-    reasons = reject_reasons(
-        scores,
-        _mark_duplicates(ids, taken),
-        least=rules.least[class_name],
-    )
+    seen = pd.Series(ids)
+    is_duplicate = (seen.duplicated() | seen.isin(taken)).to_numpy()
+    taken.update(ids)
+    reasons = reject_reasons(scores, is_duplicate, least=rules.least[class_name])
     columns = {
         "label": label,
         "image_id": ids,
@@ -143,10 +136,10 @@ def _draw(
         "generator_id": snapshot.generator_id,
         "seed": seeds,
         "parent_id": snapshot.parent_ids([label] * len(seeds), seeds, law=rules.law),
-        "label_confidence": scores.label_confidence,
-        "realism": scores.realism,
-        "nearest_id": [real_ids[i] for i in scores.nearest],
-        "nearest_distance": scores.nearest_distance,
+        "label_confidence": scores["label_confidence"],
+        "realism": scores["realism"],
+        "nearest_id": [real_ids[i] for i in scores["nearest"]],
+        "nearest_distance": scores["nearest_distance"],
         "weight": 1.0,
     }
     return pd.DataFrame(columns, columns=METADATA_COLUMNS), pixels, reasons
@@ -160,15 +153,6 @@ def _rounds(tally: ClassTally, first_seed: int, max_draws: int) -> Iterator[list
         yield list(range(start, start + size))
 
 
-def _mark_duplicates(ids: Sequence[str], taken: set[str]) -> NDArray[np.bool_]:
-    """Which pixels were seen before; `taken` grows."""
-    marks = []
-    for image_id in ids:
-        marks.append(image_id in taken)
-        taken.add(image_id)
-    return np.array(marks)
-
-
 def _settle(tally: ClassTally, reasons: NDArray[np.str_]) -> NDArray[np.int64]:
     """Count draws up to the last image needed; positions of the accepted ones among them."""
     accepted = np.flatnonzero(reasons == "")[: tally.wanted - tally.accepted]
@@ -176,14 +160,13 @@ def _settle(tally: ClassTally, reasons: NDArray[np.str_]) -> NDArray[np.int64]:
     used = int(accepted[-1]) + 1 if is_full and len(accepted) else len(reasons)
     tally.drawn += used
     tally.accepted += len(accepted)
-    for reason in reasons[:used]:
-        if reason:
-            tally.rejected[str(reason)] += 1
+    for reason in filter(None, reasons[:used].tolist()):
+        tally.rejected[reason] += 1
     return accepted
 
 
 def _describe_shortfall(name: str, tally: ClassTally) -> str:
-    worst = max(tally.rejected, key=lambda reason: tally.rejected[reason])
+    worst = max(tally.rejected, key=tally.rejected.__getitem__)
     return (
         f"class {name}: only {tally.accepted} of {tally.wanted} wanted images were accepted in "
         f"{tally.drawn} draws, mostly rejected as {worst}"

@@ -5,8 +5,8 @@ half: no real image is ever judged by a network that has seen it, so the balls a
 are as wide as for new ones.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,27 +38,9 @@ MIN_IMAGES = 2 * (K + 1)  # of a class: both halves need neighbours
 OF_ITS_OWN = ("duplicate", "near_copy", "wrong_class", "unrealistic")
 NEAR_DUPLICATE = "near_duplicate"  # of an image that was accepted before it
 REASONS = (*OF_ITS_OWN, NEAR_DUPLICATE)
+ASKED = ["label_confidence", "realism"]  # scores with a threshold; too low: the last two reasons
 
 Labels = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Of M synthetic images.
-
-    Args:
-        label_confidence: [M] 0..1, the classifiers' mean probability of the wanted class.
-        realism: [M] >= 0, mean over the two feature spaces; 1 is the edge of a real ball.
-        nearest: [M] row of the nearest real training image.
-        nearest_distance: [M] to it, 1 being the median radius of real balls.
-        is_copy: [M] closer to a training image than those are to each other.
-    """
-
-    label_confidence: NDArray[np.float64]
-    realism: NDArray[np.float64]
-    nearest: Labels
-    nearest_distance: NDArray[np.float64]
-    is_copy: NDArray[np.bool_]
 
 
 class SyntheticFilter:
@@ -120,32 +102,34 @@ class SyntheticFilter:
             self._rows.append(held_out)
             self._spaces.append([RealNeighbours(embed(model, images[rows])) for rows in held_out])
 
-    def score(self, images: Pixels, labels: Labels) -> Scores:
-        """Scores of [M, H, W, C] uint8 images that were made for the classes `labels` [M]."""
-        one, other = (self._score_by(half, images, labels) for half in (0, 1))
-        is_closer = one.nearest_distance <= other.nearest_distance
-        return Scores(
-            label_confidence=np.mean([one.label_confidence, other.label_confidence], axis=0),
-            realism=np.mean([one.realism, other.realism], axis=0),
-            nearest=np.where(is_closer, one.nearest, other.nearest),
-            nearest_distance=np.where(is_closer, one.nearest_distance, other.nearest_distance),
-            is_copy=one.is_copy | other.is_copy,
-        )
+    def score(self, images: Pixels, labels: Labels) -> pd.DataFrame:
+        """Scores of [M, H, W, C] uint8 images that were made for the classes `labels` [M].
 
-    def _score_by(self, half: int, images: Pixels, labels: Labels) -> Scores:
-        model = self._models[half]
+        Returns:
+            M rows of
+            - label_confidence: 0..1, the classifiers' mean probability of the wanted class
+            - realism: >= 0, mean over the two feature spaces; 1 is the edge of a real ball
+            - nearest: row of the nearest real training image
+            - nearest_distance: to it, 1 being the median radius of real balls
+            - is_copy: whether it is closer to a training image than those are to each other
+        """
+        one, other = (self._score_by(half, images, labels) for half in (0, 1))
+        is_closer = one["nearest_distance"] <= other["nearest_distance"]
+        scores: pd.DataFrame = one.where(is_closer, other)
+        scores[ASKED] = (one[ASKED] + other[ASKED]) / 2
+        scores["is_copy"] = one["is_copy"] | other["is_copy"]
+        return scores
+
+    def _score_by(self, half: int, images: Pixels, labels: Labels) -> pd.DataFrame:
+        model, parts = self._models[half], list[pd.DataFrame]()
         features = embed(model, images)
-        count = len(images)
-        realism, distance = np.empty(count), np.empty(count)
-        nearest, is_copy = np.empty(count, np.int64), np.empty(count, bool)
-        for label in range(self._num_classes):
-            of_class = labels == label
-            position = self._spaces[half][label].locate(features[of_class])
-            realism[of_class], distance[of_class] = position.realism, position.distance
-            nearest[of_class] = self._rows[half][label][position.nearest]
-            is_copy[of_class] = position.is_copy
-        confidence = predict(model, images)[np.arange(count), labels]
-        return Scores(confidence, realism, nearest, distance, is_copy)
+        for label in np.unique(labels):
+            own = np.flatnonzero(labels == label)
+            part = self._spaces[half][label].locate(features[own]).set_index(own)
+            parts.append(part.assign(nearest=self._rows[half][label][part["nearest"]]))
+        scores = pd.concat(parts).sort_index()
+        scores["label_confidence"] = predict(model, images)[np.arange(len(images)), labels]
+        return scores
 
 
 def split_in_halves(
@@ -180,23 +164,10 @@ def split_in_halves(
     return np.array([half_of[str(group)] for group in groups])
 
 
-@dataclass(frozen=True)
-class Thresholds:
-    """The least scores to ask for of one class: what most real images of it reach.
-
-    Args:
-        label_confidence: 0..1, never below chance.
-        realism: >= 0.
-    """
-
-    label_confidence: float
-    realism: float
-
-
 def fit_thresholds(
-    scores: Scores, labels: Labels, *, num_classes: int, acceptance: float
-) -> list[Thresholds]:
-    """Thresholds by class, from real images.
+    scores: pd.DataFrame, labels: Labels, *, num_classes: int, acceptance: float
+) -> list[dict[str, float]]:
+    """The least `ASKED` scores of each class: what most of its real images reach.
 
     A limit that is the same for all would refuse what varies most, such as cracked cells: fewer
     real ones of them, too, lie in the balls around others.
@@ -208,19 +179,11 @@ def fit_thresholds(
         acceptance: share of a class's real images that reach each threshold, 0..1; all of them
             where they are too few to tell, fewer where that would ask for less than chance, 1 / K.
     """
-
-    def least(values: NDArray[np.float64], *, floor: float) -> float:
-        found = np.quantile(values, 1 - acceptance, method="lower") if len(values) else floor
-        return max(float(found), floor)
-
-    by_class = [labels == label for label in range(num_classes)]
-    return [
-        Thresholds(
-            least(scores.label_confidence[own], floor=1 / num_classes),
-            least(scores.realism[own], floor=0.0),
-        )
-        for own in by_class
-    ]
+    least = scores[ASKED].groupby(labels).quantile(1 - acceptance, interpolation="lower")
+    least = least.reindex(range(num_classes), fill_value=0.0)
+    chance = least["label_confidence"].clip(lower=1 / num_classes)
+    by_class: Any = least.assign(label_confidence=chance).to_dict("records")
+    return list(by_class)
 
 
 def near_duplicate_distances(
@@ -235,16 +198,9 @@ def near_duplicate_distances(
 
 
 def reject_reasons(
-    scores: Scores,
-    is_duplicate: NDArray[np.bool_],
-    *,
-    least: Thresholds,
+    scores: pd.DataFrame, is_duplicate: NDArray[np.bool_], *, least: Mapping[str, float]
 ) -> NDArray[np.str_]:
     """The first reason of `OF_ITS_OWN` that holds for each image, "" for an accepted one."""
-    conditions = (
-        is_duplicate,
-        scores.is_copy,
-        scores.label_confidence < least.label_confidence,
-        scores.realism < least.realism,
-    )
+    too_low = [(scores[name] < least[name]).to_numpy() for name in ASKED]
+    conditions = [is_duplicate, scores["is_copy"].to_numpy(), *too_low]
     return np.select(conditions, OF_ITS_OWN, default="").astype(np.str_)

@@ -1,33 +1,15 @@
 """Where a synthetic image lies: among real ones of its class, and beside those accepted before."""
 
-from dataclasses import dataclass
-
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ganaug.images import Pixels
-from ganaug.quality.neighbours import TINY, Floats, copy_ratios, distances_between, nearest_others
+from ganaug.quality.neighbours import TINY, copy_ratios, distances_between, nearest_others
 from ganaug.thumbnails import thumbnails
 
 K = 3  # neighbours that span a real image's ball, as in the paper of the realism score
 COPY_PERCENTILE = 1.0  # of real images that would count as copies of each other
-
-
-@dataclass(frozen=True)
-class Position:
-    """Of M images among N real ones.
-
-    Args:
-        realism: [M] >= 0; 1 is the edge of the nearest real ball.
-        nearest: [M] index of the nearest real image.
-        distance: [M] to it, in units of the real images' median ball radius.
-        is_copy: [M] whether it is closer to that image than real images are to each other.
-    """
-
-    realism: Floats
-    nearest: NDArray[np.int64]
-    distance: Floats
-    is_copy: NDArray[np.bool_]
 
 
 class RealNeighbours:
@@ -48,9 +30,15 @@ class RealNeighbours:
         self._trusted = self._radius <= np.median(self._radius)
         self._copy_below = float(np.percentile(copy_ratios(distances, neighbours), COPY_PERCENTILE))
 
-    def locate(self, features: NDArray[np.floating]) -> Position:
+    def locate(self, features: NDArray[np.floating]) -> pd.DataFrame:
         """Locate M images, [M, D].
 
+        Returns:
+            M rows of
+            - realism: >= 0; 1 is the edge of the nearest real ball
+            - nearest: index of the nearest real image
+            - nearest_distance: to it, in units of the real images' median ball radius
+            - is_copy: whether it is closer to that image than real images are to each other
         Source: realism is that of Kynkaanniemi et al. 2019, arXiv:1904.06991, equation 4, with the
         wider half of the balls left out as there; the copy test compares with the real image's own
         nearest neighbour as in Alaa et al. 2022, arXiv:2102.08921, its threshold being calibrated
@@ -61,8 +49,14 @@ class RealNeighbours:
         closest = distances[np.arange(len(nearest)), nearest]
         balls = self._radius[self._trusted] / np.maximum(distances[:, self._trusted], TINY)
         ratio = closest / np.maximum(self._first[nearest], TINY)
-        is_copy = ratio < self._copy_below
-        return Position(balls.max(axis=1), nearest, closest / self._unit, is_copy)
+        return pd.DataFrame(
+            {
+                "realism": balls.max(axis=1),
+                "nearest": nearest,
+                "nearest_distance": closest / self._unit,
+                "is_copy": ratio < self._copy_below,
+            }
+        )
 
 
 class Apart:

@@ -5,7 +5,7 @@ as left out of train on purpose.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -81,16 +81,25 @@ def prepare(
             candidates, params, seed=seed, symmetries=source.facts.symmetries
         )
         left_out = dict(sorted(Counter(images.loc[~kept, "class_name"].tolist()).items()))
-        notes += [*more, *_note_left_out(left_out)]
+        notes += more
+        if left_out:
+            counts = ", ".join(f"{name} {number}" for name, number in left_out.items())
+            notes.append(
+                f"prepare.train_fraction and keep_train leave {sum(left_out.values())} training "
+                f"images out, drawn by a hash: {counts}"
+            )
         images = images[kept].sort_values("image_id", ignore_index=True)
-        rows = _rows_of(images, source.facts.classes)
+        classes = source.facts.classes
+        rows, paths = _rows_of(images, classes), list[Path]()
         with atomic_folder(out) as folder:
-            paths = _write_shards(rows, images["png"], folder, source.facts.classes)
+            for split, stem in STEMS.items():
+                part = rows[rows["split"] == split]
+                pngs = images.loc[part.index, "png"].tolist()
+                paths += write_shards(part, pngs, folder=folder, stem=stem, class_names=classes)
             document = {
-                **_describe_source(source.facts, params),
-                **_count(rows, source.facts.classes),
-                "split_salt": {name: salts[name] for name in source.facts.classes},
-                **_count_fates(candidates, rejections, left_out),
+                **_describe(rows, source.facts, params),
+                "split_salt": {name: salts[name] for name in classes},
+                **_count_fates(rows, rejections, left_out),
                 "notes": notes,
                 "files": describe_files(paths),
             }
@@ -98,33 +107,6 @@ def prepare(
             table = pd.DataFrame(rejections, columns=[field.name for field in fields(Rejection)])
             table.astype("str").to_parquet(folder / REJECTED, index=False)
     return read_prepared(out), {name: document[name] for name in METRICS}
-
-
-def _note_left_out(left_out: Mapping[str, int]) -> list[str]:
-    if not left_out:
-        return []
-    counts = ", ".join(f"{name} {number}" for name, number in left_out.items())
-    return [
-        f"prepare.train_fraction and keep_train leave {sum(left_out.values())} training images "
-        f"out, drawn by a hash: {counts}"
-    ]
-
-
-def _count_fates(
-    candidates: Sequence[Candidate], rejections: Sequence[Rejection], left_out: Mapping[str, int]
-) -> dict[str, Any]:
-    """What became of every image that was read: nothing is dropped in silence."""
-    num_left_out = sum(left_out.values())
-    return {
-        "num_images": {
-            "read": len(candidates) + len(rejections),
-            "accepted": len(candidates) - num_left_out,
-            "rejected": len(rejections),
-            "left_out": num_left_out,
-        },
-        "num_left_out": left_out,
-        "num_rejected": dict(sorted(Counter(r.reason for r in rejections).items())),
-    }
 
 
 def _rows_of(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
@@ -202,36 +184,33 @@ def _keep_splits(candidates: Sequence[Candidate], folder: Path) -> list[Candidat
     return [c if c.split else replace(c, split=known.get(c.image_id)) for c in candidates]
 
 
-def _write_shards(
-    rows: pd.DataFrame, pngs: "pd.Series[Any]", folder: Path, classes: Sequence[str]
-) -> list[Path]:
-    paths: list[Path] = []
-    for split in SPLITS:
-        part = rows[rows["split"] == split]
-        images = pngs[part.index].tolist()
-        paths += write_shards(part, images, folder=folder, stem=STEMS[split], class_names=classes)
-    return paths
-
-
-def _describe_source(facts: SourceFacts, params: PrepareParams) -> dict[str, Any]:
-    about = asdict(facts)
+def _count_fates(
+    rows: pd.DataFrame, rejections: Sequence[Rejection], left_out: dict[str, int]
+) -> dict[str, Any]:
+    """What became of every image that was read: nothing is dropped in silence."""
+    numbers = {"accepted": len(rows), "rejected": len(rejections)}
+    numbers["left_out"] = sum(left_out.values())
     return {
-        "source": {k: about[k] for k in ("name", "version", "license", "citation", "homepage")},
-        "classes": list(facts.classes),
-        "resolution": params.resolution,
-        "channels": params.channels,
-        "symmetries": list(facts.symmetries),
+        "num_images": {"read": sum(numbers.values()), **numbers},
+        "num_left_out": left_out,
+        "num_rejected": dict(sorted(Counter(r.reason for r in rejections).items())),
     }
 
 
-def _count(rows: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
-    counts = count_rows(rows, classes)
+def _describe(rows: pd.DataFrame, facts: SourceFacts, params: PrepareParams) -> dict[str, Any]:
+    """Source, classes and format, and numbers of images and groups in each split."""
+    about, counts = asdict(facts), count_rows(rows, facts.classes)
     groups = {
         split: rows.loc[rows["split"] == split, "group_id"].value_counts().sort_index().to_dict()
         for split in SPLITS
     }
     listed = sum(map(len, groups.values())) < LISTED_GROUPS
     return {
+        "source": {k: about[k] for k in ("name", "version", "license", "citation", "homepage")},
+        "classes": list(facts.classes),
+        "resolution": params.resolution,
+        "channels": params.channels,
+        "symmetries": list(facts.symmetries),
         "counts": {split: counts[split] for split in SPLITS},
         "num_groups": {split: len(sizes) for split, sizes in groups.items()},
         **({"groups": groups} if listed else {}),

@@ -1,6 +1,6 @@
 """What `prepare` hands on: a folder of shards and prepared.json, read back and checked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -59,21 +59,11 @@ def read_prepared(folder: Path) -> Prepared:
     Raises:
         DatasetError: the folder, a key or a shard is missing, or a shard has another length.
     """
-    document = read_json(folder / DOCUMENT)
+    document: dict[str, Any] = {"notes": []} | read_json(folder / DOCUMENT)
+    document = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
     try:
-        prepared = Prepared(
-            folder=folder,
-            classes=tuple(document["classes"]),
-            resolution=document["resolution"],
-            channels=document["channels"],
-            symmetries=tuple(document["symmetries"]),
-            source=document["source"],
-            counts=document["counts"],
-            num_images=document["num_images"],
-            files=document["files"],
-            notes=tuple(document.get("notes", ())),
-        )
-    except (KeyError, TypeError) as error:
+        prepared = Prepared(folder, **{f.name: document[f.name] for f in fields(Prepared)[1:]})
+    except KeyError as error:
         raise DatasetError(f"{folder / DOCUMENT}: lacks {error}; run prepare again") from None
     for name, facts in prepared.files.items():
         shard = folder / name

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ganaug.publishing.manifest import APART
-from ganaug.publishing.wording import HEADLINES, answers, interval, points, template_environment
+from ganaug.publishing.wording import HEADLINES, answers, template_environment
 from ganaug.records import FIELDS
 
 # Splits as `datasets` names them.
@@ -50,7 +50,7 @@ def render_card(
 ) -> str:
     """The text of README.md, from the contents of manifest, verdict and synthetic.json."""
     environment = template_environment(Path(__file__).parent, escape=False)
-    environment.filters |= {"points": points, "interval": interval, "text": markdown_text}
+    environment.filters["text"] = markdown_text
     source = manifest["real_images"]
     counts = {
         split: pd.DataFrame(by_class).sum(axis=1).to_dict()  # by source

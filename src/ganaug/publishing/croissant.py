@@ -7,32 +7,17 @@ Source: mlcommons.org/croissant/1.1, provenance in the terms of W3C PROV-O.
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from ganaug.fileio import read_json
 from ganaug.publishing.manifest import APART
 from ganaug.records import FIELDS, SPLITS
 
 CROISSANT = "croissant.json"
 PARQUET = "application/x-parquet"
 
-_TERMS = {  # of the official context; the rest of it follows from the prefix `cr`
-    "@language": "en",
-    "@vocab": "https://schema.org/",
-    "sc": "https://schema.org/",
-    "cr": "http://mlcommons.org/croissant/",
-    "rai": "http://mlcommons.org/croissant/RAI/",
-    "dct": "http://purl.org/dc/terms/",
-    "prov": "http://www.w3.org/ns/prov#",
-    "conformsTo": "dct:conformsTo",
-    "data": {"@id": "cr:data", "@type": "@json"},
-    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-    "examples": {"@id": "cr:examples", "@type": "@json"},
-    "description": {"@container": "@language"},
-    "name": {"@container": "@language"},
-}
-_PLAIN_TERMS = """arrayShape citeAs column containedIn equivalentProperty extract field fileObject
-    fileProperty fileSet format includes isArray isLiveDataset jsonPath key md5 parentField path
-    recordSet references regex repeated replace samplingRate separator source subField transform"""
+CONTEXT = Path(__file__).with_name("croissant.context.json")  # the official one
 _TYPES = {"int64": "sc:Integer", "float": "cr:Float32", "string": "sc:Text"}
 
 
@@ -44,7 +29,7 @@ def describe_dataset(manifest: Mapping[str, Any]) -> dict[str, Any]:
     parts += [APART] if len(beside) < len(manifest["files"]) else []
     date = manifest.get("published")
     return {
-        "@context": _TERMS | {term: f"cr:{term}" for term in _PLAIN_TERMS.split()},
+        "@context": read_json(CONTEXT),
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
         "name": manifest["name"],

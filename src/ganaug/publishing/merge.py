@@ -30,20 +30,10 @@ from ganaug.publishing.croissant import CROISSANT, describe_dataset
 from ganaug.publishing.judged import name_apart, require_judged
 from ganaug.publishing.manifest import APART, CARD, CLASSICAL, MANIFEST
 from ganaug.publishing.wording import HEADLINES, answers, interval, points
-from ganaug.records import (
-    METADATA_COLUMNS,
-    SOURCES,
-    SPLITS,
-    arrow_schema,
-    check_rows,
-    class_names_of,
-)
-from ganaug.shards import iter_images
+from ganaug.records import SOURCES, SPLITS, arrow_schema, check_rows, class_names_of
+from ganaug.shards import iter_images, iter_rows, read_rows
 
 SCHEMA_VERSION = 3  # of the manifest and of the columns in the shards
-ORIGIN = ("generator_id", "latent")  # of the synthetic images, None without them
-ROWS_AT_A_TIME = 65536  # metadata rows in memory, about 20 MB
-IMAGES_AT_A_TIME = 1024
 # Where the synthetic images are.
 SHIPPED, KEPT_APART, LEFT_OUT = "shipped", "kept apart", "left out"
 REFUSED, NONE = "refused: copies", "none"
@@ -98,10 +88,11 @@ def merge_dataset(
         if travels:
             _copy_shards(synthetic, offered, folder, real=real, stage="generate", names=names)
             for name, target in names.items():
-                where = f"{synthetic / name}"
-                _require_marks(folder / target, where=where)
                 num_made += _count_synthetic(
-                    folder / target, made["generator_id"], real.classes, where=where
+                    folder / target,
+                    made["generator_id"],
+                    real.classes,
+                    where=str(synthetic / name),
                 )
         manifest = {
             "name": params.name,
@@ -110,7 +101,11 @@ def merge_dataset(
             "classes": list(real.classes),
             "image_shape": [real.resolution, real.resolution, real.channels],
             "real_images": real.source,
-            **(_origin(made) if travels else dict.fromkeys(ORIGIN)),
+            # Of synthetic images: each is f(generator, law of the latent, class, seed).
+            "generator_id": made["generator_id"] if travels else None,
+            "latent": {"std": made["latent_std"], "truncation": made["truncation"]}
+            if travels
+            else None,
             "decision": verdict["decision"],
             "synthetic": place,
             "configs": _configs(place),
@@ -183,14 +178,6 @@ def _list_synthetic(made: Mapping[str, Any]) -> Files:
     return {
         name: {**facts, "split": "train", "source": "synthetic"}
         for name, facts in sorted(made["files"].items())
-    }
-
-
-def _origin(made: Mapping[str, Any]) -> dict[str, Any]:
-    """Image = f(generator, law of the latent, class, seed)."""
-    return {
-        "generator_id": made["generator_id"],
-        "latent": {"std": made["latent_std"], "truncation": made["truncation"]},
     }
 
 
@@ -274,36 +261,25 @@ def _check_columns(path: Path, *, where: Path, real: Prepared) -> None:
         raise DatasetError(f"{where}: images are {found}, those of prepare {expected} (H, W, C)")
 
 
-def _require_marks(path: Path, *, where: str) -> None:
-    """Every image says in its file that a generator made it: one that does not never travels."""
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(IMAGES_AT_A_TIME, columns=["image.bytes", "image_id"]):
-            pngs = batch.column("image").field("bytes")
-            for number, png in enumerate(pngs):
-                if not is_marked_synthetic(png.as_py()):
-                    raise DatasetError(
-                        f"{where}: image {batch.column('image_id')[number]} is not marked as "
-                        "synthetic inside the file; rerun the stage generate"
-                    )
-
-
 def _count_synthetic(
     path: Path, generator_id: str, classes: tuple[str, ...], *, where: str
 ) -> Counter[int]:
-    """Images by label, all of them synthetic and by this generator."""
-    counts = Counter[int]()
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(ROWS_AT_A_TIME, columns=METADATA_COLUMNS):
-            rows = check_rows(batch.to_pandas(), classes, where=where)
-            if not (rows["source"] == "synthetic").all():
-                raise DatasetError(f"{where}: holds rows that are not synthetic")
-            if not (rows["generator_id"] == generator_id).all():
-                raise DatasetError(
-                    f"{where}: rows of another generator than synthetic.json's {generator_id}; "
-                    "rerun the stage generate"
-                )
-            counts.update(rows["label"])
-    return counts
+    """Images by label, all of them synthetic, by this generator, and marked so in their files."""
+    rows = check_rows(read_rows([path])[0], classes, where=where)
+    if not (rows["source"] == "synthetic").all():
+        raise DatasetError(f"{where}: holds rows that are not synthetic")
+    if not (rows["generator_id"] == generator_id).all():
+        raise DatasetError(
+            f"{where}: rows of another generator than synthetic.json's {generator_id}; "
+            "rerun the stage generate"
+        )
+    for row, png in iter_rows(path, columns=["image_id"]):
+        if not is_marked_synthetic(png):
+            raise DatasetError(
+                f"{where}: image {row['image_id']} is not marked as synthetic inside the file; "
+                "rerun the stage generate"
+            )
+    return Counter(rows["label"].tolist())
 
 
 def _by_split(real: Prepared, synthetic: Counter[int]) -> dict[str, Any]:

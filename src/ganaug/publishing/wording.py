@@ -53,7 +53,7 @@ def answers(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def template_environment(folder: Path, *, escape: bool) -> Environment:
     """A jinja2 environment for the templates beside a module; a missing fact is an error."""
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(folder),
         undefined=StrictUndefined,
         autoescape=escape,
@@ -61,3 +61,5 @@ def template_environment(folder: Path, *, escape: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters |= {"points": points, "interval": interval}
+    return environment

@@ -13,10 +13,10 @@ import pandas as pd
 from ganaug.errors import DatasetError
 from ganaug.fileio import atomic_folder, read_json, write_text
 from ganaug.preparing.prepared import read_prepared
-from ganaug.publishing import wording
-from ganaug.publishing.wording import template_environment
-from ganaug.reporting import illustrations, sections
+from ganaug.publishing.wording import HEADLINES, answers, template_environment
+from ganaug.reporting.illustrations import draw_charts, draw_examples, draw_pairs
 from ganaug.reporting.pictures import read_pairs
+from ganaug.reporting.provenance import provenance_facts
 
 LOSSES = ("generator", "discriminator", "total")
 
@@ -49,33 +49,27 @@ def write_report(
     shards = sorted(synthetic / name for name in made["files"])
     pairs = read_pairs(closest, shards, dataset.shards("train"))
     losses, kid = read_curves(train)
-    drawn = sections.drawn_images(dataset.classes, made)
+    drawn = pd.DataFrame(made["rejected"]).T.fillna(0).astype(int)  # a column each reason
+    drawn = drawn.rename(columns=lambda reason: reason.replace("_", " "))
+    drawn.insert(0, "kept", pd.Series(made["accepted"]))
     with atomic_folder(out / "figures") as folder:
-        figures = {
-            "uplift": illustrations.uplift_picture(folder, verdict),
-            "training": illustrations.training_picture(folder, losses, kid),
-            "pairs": illustrations.pairs_picture(folder, pairs),
-            "rejects": illustrations.reject_picture(folder, drawn),
-            "examples": illustrations.example_pictures(folder, dataset, shards),
+        charts = draw_charts(folder, verdict=verdict, losses=losses, kid=kid, drawn=drawn)
+        figures = charts | {
+            "pairs": draw_pairs(folder, pairs),
+            "examples": draw_examples(folder, dataset, shards),
         }
     page = {
-        "dataset": dataset.source["name"],
-        "num_classes": len(dataset.classes),
+        "dataset": dataset,
+        "made": made,
+        "metrics": metrics,
         "verdict": verdict,
-        "headline": wording.HEADLINES[verdict["decision"]],
-        "answers": sections.answer_rows(verdict),
-        "facts": sections.main_facts(verdict, made),
-        "arms": sections.arms_rows(metrics),
-        "choices": sections.choice_rows(metrics, verdict),
-        "edges": sections.edge_notes(verdict),
-        "recall_heads": sections.recall_heads(verdict),
-        "classes": sections.classes_rows(dataset, made, metrics, verdict),
-        "means": sections.means_rows(metrics),
-        "memorisation": sections.memorisation_rows(metrics),
-        "fragments": sections.fragment_sentence(metrics),
-        "training": sections.training_sentence(losses, kid),
-        "rejects": sections.rejects_table(drawn, made),
-        "provenance": sections.provenance_facts(dataset, made, metrics, verdict),
+        "headline": HEADLINES[verdict["decision"]],
+        "answers": answers(verdict),
+        "recall_heads": [f"Recall change, {net}, pp" for net in verdict["networks"]],
+        "losses": losses,
+        "kid": kid,
+        "drawn": drawn,
+        "provenance": provenance_facts(dataset, made, metrics, verdict),
         "params": json.dumps(params, indent=2),
         "figures": figures,
     }

@@ -1,9 +1,8 @@
 """What every source gives: facts about a dataset, and its images one by one, still encoded."""
 
-import importlib.metadata
-import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from ganaug.errors import SourceError
@@ -50,29 +49,15 @@ class Source:
     images: Iterable[SourceImage]
 
 
-def package_version(package: str) -> str:
-    """Version of an installed distribution.
+def installed(package: str) -> Distribution:
+    """A package that holds a dataset: its version, and the place of its files.
 
     Raises:
         SourceError: it is not installed.
     """
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        raise SourceError(_not_installed(package)) from None
-
-
-def package_folder(module: str, *, package: str) -> Path:
-    """Folder of an installed package, found without importing it.
-
-    Raises:
-        SourceError: it is not installed.
-    """
-    spec = importlib.util.find_spec(module)
-    if spec is None or not spec.submodule_search_locations:
-        raise SourceError(_not_installed(package))
-    return Path(next(iter(spec.submodule_search_locations)))
-
-
-def _not_installed(package: str) -> str:
-    return f"the source needs the package {package}, which is missing: pip install {package}"
+        return distribution(package)
+    except PackageNotFoundError:
+        raise SourceError(
+            f"the source needs the package {package}, which is missing: pip install {package}"
+        ) from None

@@ -6,7 +6,7 @@ import numpy as np
 
 from ganaug.config import PrepareParams
 from ganaug.images import encode_png
-from ganaug.sources.base import Source, SourceFacts, SourceImage, package_version
+from ganaug.sources.base import Source, SourceFacts, SourceImage, installed
 
 LARGEST = 16  # the package's pixels are 0..16; ours are 0..255
 CITATION = (
@@ -23,7 +23,7 @@ def load_digits(params: PrepareParams) -> Source:
     """
     facts = SourceFacts(
         name="digits",
-        version=package_version("scikit-learn"),
+        version=installed("scikit-learn").version,
         license="CC-BY-4.0",
         citation=CITATION,
         homepage="https://archive.ics.uci.edu/dataset/80",

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ganaug.config import PrepareParams
 from ganaug.errors import SourceError
-from ganaug.sources.base import Source, SourceFacts, SourceImage, package_folder, package_version
+from ganaug.sources.base import Source, SourceFacts, SourceImage, installed
 
 PACKAGE = "elpv-dataset"
 KINDS = ("mono", "poly")
@@ -33,16 +33,17 @@ def load_elpv(params: PrepareParams) -> Source:
     Raises:
         SourceError: the package is missing or its labels are not as documented.
     """
+    package = installed(PACKAGE)
     facts = SourceFacts(
         name="elpv",
-        version=package_version(PACKAGE),
+        version=package.version,
         license="CC-BY-NC-SA-4.0",
         citation=CITATION,
         homepage="https://github.com/zae-bayern/elpv-dataset",
         classes=tuple(f"{kind}-{state}" for kind in KINDS for state in ("functional", "defective")),
         symmetries=("hflip", "vflip"),
     )
-    data = package_folder("elpv_dataset", package=PACKAGE) / "data"
+    data = Path(str(package.locate_file("elpv_dataset/data")))
     cells = read_labels(data / "labels.csv")
     return Source(facts, _images(cells, data, threshold=params.elpv.defect_threshold))
 

@@ -17,21 +17,16 @@ from PIL import Image
 from ganaug.config import FilesParams
 from ganaug.errors import SourceError, one_line
 from ganaug.fileio import sha256_file
-from ganaug.sources.base import SourceFacts
+from ganaug.sources.base import Refused, SourceFacts, SourceImage
 
 FOREIGN_SUFFIXES = {".heic", ".heif", ".avif"}  # of images that Pillow may be unable to read
 # Documents, films and tables that Pillow knows too; such a file beside images is no image.
 OTHER_SUFFIXES = {".pdf", ".ps", ".eps", ".mpg", ".mpeg", ".h5", ".hdf", ".grib", ".bufr"}
 # Names of splits that datasets use, and ours.
 SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
 
 
@@ -152,13 +147,23 @@ def split_named(value: str) -> str | None:
     return SPLIT_NAMES.get(value.strip().lower())
 
 
-def require_split(value: str, name: str) -> str:
-    """`split_named`, of an image.
+def make_image(
+    name: str,
+    class_name: str,
+    content: bytes | Path | Refused,
+    params: FilesParams,
+    *,
+    group: object = None,
+    split: str | None = None,
+) -> SourceImage:
+    """An image with its group as stated, else as its name says, and the split that is stated.
 
     Raises:
-        SourceError: no split has that name; a guess could train on what was held out.
+        SourceError: no split has that name, since a guess could train on what was held out; or the
+            name holds no group where it should.
     """
-    split = split_named(value)
-    if split is None:
-        raise SourceError(f"{name}: split {value!r} is none of train, val, test")
-    return split
+    known = None if split is None else split_named(split)
+    if known is None and split is not None:
+        raise SourceError(f"{name}: split {split!r} is none of train, val, test")
+    found = group_of(name, params.group_pattern) if group is None else str(group)
+    return SourceImage(name, class_name, found, known, content)

@@ -12,7 +12,7 @@ from pathlib import Path
 from ganaug.config import FilesParams, PrepareParams
 from ganaug.errors import SourceError
 from ganaug.sources.base import Source, SourceImage
-from ganaug.sources.files import describe, fetch, group_of, image_suffixes, split_named
+from ganaug.sources.files import describe, fetch, image_suffixes, make_image, split_named
 
 
 def load_folder(params: PrepareParams) -> Source:
@@ -71,13 +71,7 @@ def _images(
         for path in _files_below(folder):
             # A name that is no UTF-8 must not stop the stage where it is written down.
             name = os.fsencode(path.relative_to(root).as_posix()).decode(errors="replace")
-            yield SourceImage(
-                name=name,
-                class_name=folder.name,
-                group=group_of(name, params.group_pattern),
-                split=split,
-                content=path,
-            )
+            yield make_image(name, folder.name, path, params, split=split)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from ganaug.config import PrepareParams
 from ganaug.errors import SourceError, one_line
 from ganaug.sources.base import Source, SourceImage
-from ganaug.sources.files import describe, fetch, group_of, require_split, split_of_shard
+from ganaug.sources.files import describe, fetch, group_of, make_image, split_of_shard
 
 ROWS_AT_A_TIME = 256
 
@@ -139,13 +139,9 @@ def _image(
         raise SourceError(f"{name}: column {columns.image!r} holds no encoded image")
     if label is None or (names and not 0 <= label < len(names)):
         raise SourceError(f"{name}: {columns.label} is {label}; every image needs a class")
+    class_name = names[label] if names else str(label)
+    split = str(row[columns.split]) if columns.split else given
     group = row[columns.group] if columns.group else None
-    split = require_split(str(row[columns.split]), name) if columns.split else given
-    inner = image.get("path") if isinstance(image, dict) else None
-    return SourceImage(
-        name=name,
-        class_name=names[label] if names else str(label),
-        group=group_of(inner or name, params.files.group_pattern) if group is None else str(group),
-        split=split,
-        content=content,
-    )
+    if group is None and isinstance(image, dict) and image.get("path"):
+        group = group_of(image["path"], params.files.group_pattern)
+    return make_image(name, class_name, content, params.files, group=group, split=split)

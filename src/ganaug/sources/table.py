@@ -5,6 +5,7 @@ For a table at a URL its whole folder is copied, because it holds the images.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pyarrow as pa
 from ganaug.config import FilesParams, PrepareParams, TableParams
 from ganaug.errors import SourceError, one_line
 from ganaug.sources.base import Source, SourceImage
-from ganaug.sources.files import describe, fetch, group_of, require_split
+from ganaug.sources.files import describe, fetch, make_image
 
 
 def load_table(params: PrepareParams) -> Source:
@@ -69,13 +70,7 @@ def read_table(path: Path, columns: TableParams) -> pd.DataFrame:
 
 
 def _images(rows: pd.DataFrame, root: Path, params: FilesParams) -> Iterator[SourceImage]:
-    for row in rows.itertuples(index=False):
-        name = str(row.image)
-        group, split = getattr(row, "group", None), getattr(row, "split", None)
-        yield SourceImage(
-            name=name,
-            class_name=str(row.label),
-            group=group_of(name, params.group_pattern) if group is None else str(group),
-            split=None if split is None else require_split(str(split), name),
-            content=root / name,
-        )
+    records: Any = rows.to_dict("records")
+    for row in records:
+        name, label = row.pop("image"), row.pop("label")
+        yield make_image(name, label, root / name, params, **row)  # with group, split where given

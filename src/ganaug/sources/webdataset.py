@@ -18,10 +18,9 @@ from ganaug.sources.base import Refused, Source, SourceImage
 from ganaug.sources.files import (
     describe,
     fetch,
-    group_of,
     image_suffixes,
     iter_tar,
-    require_split,
+    make_image,
     split_of_shard,
 )
 
@@ -39,7 +38,8 @@ def load_webdataset(params: PrepareParams) -> Source:
     paths = sorted(root.rglob("*.tar")) if root.is_dir() else [root]
     if not paths:
         raise SourceError(f"{root}: no .tar file")
-    labels = {_label(path, *sample, params.table) for path in paths for sample in _samples(path)}
+    samples = ((path, *sample) for path in paths for sample in _samples(path))
+    labels = {_describe(*sample, params.table)[0] for sample in samples}
     return Source(describe(params.files, labels), _images(paths, root.parent, params))
 
 
@@ -71,27 +71,25 @@ def _read(tar: tarfile.TarFile, member: tarfile.TarInfo, images: bool) -> bytes 
     return file.read() if file else None
 
 
-def _facts(path: Path, key: str, content: Content) -> dict[str, Any]:
-    """What the sample's .json holds."""
-    text = dict(content).get(".json")
+def _describe(
+    path: Path, key: str, content: Content, columns: TableParams
+) -> tuple[str, dict[str, Any]]:
+    """Label of a sample, and what its .json holds."""
+    files = dict(content)
     try:
-        found = json.loads(text) if isinstance(text, bytes) else {}
+        found = json.loads(text) if isinstance(text := files.get(".json"), bytes) else {}
     except ValueError:
         raise SourceError(f"{path.name}/{key}.json: not valid JSON") from None
-    return found if isinstance(found, dict) else {}
-
-
-def _label(path: Path, key: str, content: Content, columns: TableParams) -> str:
-    label = _facts(path, key, content).get(columns.label)
-    text = dict(content).get(".cls")
-    if label is None and isinstance(text, bytes):
+    facts = found if isinstance(found, dict) else {}
+    label = facts.get(columns.label)
+    if label is None and isinstance(text := files.get(".cls"), bytes):
         label = text.decode(errors="replace").strip()
     if label is None or label == "":
         raise SourceError(
             f"{path.name}/{key}: no label; expected {key}.cls, or {columns.label!r} in {key}.json "
             "(prepare.table.label)"
         )
-    return str(label)
+    return str(label), facts
 
 
 def _images(paths: list[Path], root: Path, params: PrepareParams) -> Iterator[SourceImage]:
@@ -100,17 +98,17 @@ def _images(paths: list[Path], root: Path, params: PrepareParams) -> Iterator[So
         given = split_of_shard(path)
         for key, content in _samples(path, images=True):
             images = [part for part in content if part[0] in image_suffixes()]
-            facts = _facts(path, key, content)
+            label, facts = _describe(path, key, content, columns)
             sample = f"{path.relative_to(root).as_posix()}/{key}"
             group, split = facts.get(columns.group or ""), facts.get(columns.split or "")
+            if group is None and params.files.group_pattern is None and len(images) > 1:
+                group = sample
             for suffix, image in images or [("", None)]:
-                name = sample + suffix
-                alone = group_of(name, params.files.group_pattern)
-                alone = sample if alone is None and len(images) > 1 else alone
-                yield SourceImage(
-                    name=name,
-                    class_name=_label(path, key, content, columns),
-                    group=alone if group is None else str(group),
-                    split=given if split is None else require_split(str(split), name),
-                    content=image or Refused("unreadable", "a label without an image"),
+                yield make_image(
+                    sample + suffix,
+                    label,
+                    image or Refused("unreadable", "a label without an image"),
+                    params.files,
+                    group=group,
+                    split=given if split is None else str(split),
                 )
