@@ -8,14 +8,7 @@ from pathlib import Path
 import pytest
 
 from ganaug.errors import DatasetError
-from ganaug.fileio import (
-    atomic_file,
-    atomic_folder,
-    read_json,
-    sha256_file,
-    write_json,
-    write_text,
-)
+from ganaug.fileio import atomic_file, atomic_folder, read_json, sha256_file, write_json, write_text
 
 
 def test_a_file_that_is_not_finished_leaves_the_old_one(tmp_path):

@@ -3,13 +3,7 @@ import pyarrow as pa
 import pytest
 
 from ganaug.errors import DatasetError
-from ganaug.records import (
-    FIELDS,
-    METADATA_COLUMNS,
-    arrow_schema,
-    check_rows,
-    class_names_of,
-)
+from ganaug.records import FIELDS, METADATA_COLUMNS, arrow_schema, check_rows, class_names_of
 
 CLASSES = ("cat", "dog")
 REAL = {

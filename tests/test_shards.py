@@ -167,10 +167,7 @@ def test_files_are_described_by_what_lies_on_disk(rows, images, tmp_path):
 def test_counts_name_every_class_even_an_absent_one(rows):
     rows = rows.assign(split=["train"] * 8 + ["val"] * 4)
     rows.loc[rows["split"] == "val", "label"] = 1
-    assert count_rows(rows, CLASSES) == {
-        "train": {"cat": 4, "dog": 4},
-        "val": {"cat": 0, "dog": 4},
-    }
+    assert count_rows(rows, CLASSES) == {"train": {"cat": 4, "dog": 4}, "val": {"cat": 0, "dog": 4}}
 
 
 def test_huggingface_datasets_decodes_images_and_class_names(rows, images, tmp_path):
