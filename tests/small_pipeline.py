@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.consumers import copy_repository
 from ganaug.config import change_params
 
 REPOSITORY = Path(__file__).parents[1]
@@ -35,30 +36,17 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
+def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run this interpreter in a clone."""
+    options = {"cwd": folder, "env": environment(folder), "capture_output": True, "text": True}
+    return subprocess.run([sys.executable, *arguments], check=False, **options)
+
+
 def dvc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "dvc", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
-    )
+    return python(folder, "-m", "dvc", *arguments)
 
 
 def make_clone(folder: Path) -> None:
     """Clone, lay the working tree's files over it, and cut the params down."""
     copy_repository(folder)
     change_params(folder / "params.yaml", TINY)
-
-
-def copy_repository(folder: Path) -> None:
-    """Clone, and lay the working tree's files over it."""
-    subprocess.run(["git", "clone", "-q", str(REPOSITORY), str(folder)], check=True)
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (REPOSITORY / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes((REPOSITORY / name).read_bytes())

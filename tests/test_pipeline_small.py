@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from ganaug.cli import app
 from ganaug.fileio import sha256_file
-from tests.small_pipeline import REPOSITORY, dvc, environment
+from tests.small_pipeline import REPOSITORY, dvc, environment, python
 from tests.versioned import git
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
@@ -108,12 +108,6 @@ def test_publish_makes_again_what_the_remote_lacks(finished, tmp_path):
     assert re.findall(r"Running stage '(\w+)'", result.stdout) == ["merge"]
     assert (folder / "dvc.lock").read_text() == lock
     assert dvc(folder, "push", "data/augmented").stdout.strip().endswith("pushed")
-
-
-def python(folder, *arguments):
-    """Run this interpreter in a clone."""
-    options = {"cwd": folder, "env": environment(folder), "capture_output": True, "text": True}
-    return subprocess.run([sys.executable, *arguments], check=False, **options)
 
 
 def wait_for(condition, seconds=60):
