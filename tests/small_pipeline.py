@@ -36,11 +36,14 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
+def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run this interpreter in a clone."""
+    options = {"cwd": folder, "env": environment(folder), "capture_output": True, "text": True}
+    return subprocess.run([sys.executable, *arguments], check=False, **options)
+
+
 def dvc(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "dvc", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
-    )
+    return python(folder, "-m", "dvc", *arguments)
 
 
 def make_clone(folder: Path) -> None:

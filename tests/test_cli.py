@@ -11,6 +11,7 @@ from ganaug.gan.architecture import build_generator
 from ganaug.gan.networks import Architecture
 from ganaug.gan.snapshot import save_snapshot
 from ganaug.publishing.export import LAYOUTS
+from tests.refusal import refuses
 from tests.versioned import git
 
 
@@ -21,11 +22,9 @@ def snapshot(tmp_path):
     )
     torch.manual_seed(0)
     weights = build_generator(architecture).state_dict()
-    folder = tmp_path / "generator"
-    save_snapshot(
-        weights, folder=folder, architecture=architecture, classes=("good", "bad"), training={}
-    )
-    return folder
+    facts = {"architecture": architecture, "classes": ("good", "bad"), "training": {}}
+    save_snapshot(weights, folder=tmp_path / "generator", **facts)
+    return tmp_path / "generator"
 
 
 def sample(snapshot, out, *options):
@@ -33,18 +32,15 @@ def sample(snapshot, out, *options):
     return CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 
-def test_sample_draws_a_grid_of_one_class(snapshot, tmp_path):
+def test_sample_draws_a_grid_of_one_class_or_a_row_for_each(snapshot, tmp_path):
     out = tmp_path / "grid.png"
     result = sample(snapshot, out, "--class", "bad", "--num", "16", "--seed", "3")
     assert result.exit_code == 0
     assert "16 images of bad, from seed 3" in result.output
     with Image.open(out) as grid:
         assert grid.size == (8 * 16, 2 * 16)
-
-
-def test_sample_without_a_class_draws_a_row_for_each(snapshot, tmp_path):
-    sample(snapshot, tmp_path / "grid.png", "--num", "5")
-    with Image.open(tmp_path / "grid.png") as grid:
+    sample(snapshot, out, "--num", "5")
+    with Image.open(out) as grid:
         assert grid.size == (5 * 16, 2 * 16)
 
 
@@ -56,23 +52,18 @@ def test_seeds_name_images(snapshot, tmp_path):
 
 
 def test_unknown_class_names_the_known_ones(snapshot, tmp_path):
-    with pytest.raises(GanaugError, match="--class ugly: not one of good, bad"):
-        sample(snapshot, tmp_path / "grid.png", "--class", "ugly")
-    assert not (tmp_path / "grid.png").exists()
-
-
-def test_an_unknown_format_names_the_known_ones(augmented, tmp_path):
-    out = tmp_path / "out"
-    arguments = ["export", "--dataset", str(augmented), "--out", str(out), "--format", "zip"]
-    with pytest.raises(
-        GanaugError, match="no format 'zip'; there are imagefolder, csv, webdataset"
-    ):
-        CliRunner().invoke(app, arguments, catch_exceptions=False)
+    out, match = tmp_path / "grid.png", "--class ugly: not one of good, bad"
+    refuses(GanaugError, match, sample, snapshot, out, "--class", "ugly")
     assert not out.exists()
 
 
-def test_help_names_every_format():
-    shown = CliRunner().invoke(app, ["export", "--help"], env={"COLUMNS": "120"}).output
+def test_an_unknown_format_names_the_known_ones_and_so_does_help(augmented, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["export", "--dataset", str(augmented), "--out", str(out), "--format", "zip"]
+    invoke, match = CliRunner().invoke, f"no format 'zip'; there are {', '.join(LAYOUTS)}"
+    refuses(GanaugError, match, invoke, app, arguments, catch_exceptions=False)
+    assert not out.exists()
+    shown = invoke(app, ["export", "--help"], env={"COLUMNS": "120"}).output
     assert all(layout in shown for layout in LAYOUTS)
 
 

@@ -17,32 +17,22 @@ REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
 
 
-def test_the_two_commands_are_make_targets():
+def test_every_command_target_and_param_exists():
     makefile = (REPOSITORY / "Makefile").read_text()
     for target in re.findall(r"\$ make (\S+)", README):
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
-
-
-def test_every_command_of_ganaug_exists():
-    commands = get_command(app).commands
     used = re.findall(r"\bganaug (\w+) --", README)
     assert used
-    assert set(used) <= set(commands)
-
-
-def test_every_param_set_on_the_command_line_exists():
+    assert set(used) <= set(get_command(app).commands)
     params = load_params(REPOSITORY / "params.yaml").model_dump()
     for section, key in re.findall(r"-S (\w+)\.(\w+)=", README):
         assert key in params[section]
 
 
-def test_every_file_named_in_the_tree_exists():
+def test_every_picture_and_every_file_named_in_the_tree_exists():
     tree = re.search(r"```\n(dvc\.yaml.*?)```", README, flags=re.DOTALL)[1]
     for name in re.findall(r"[\w/]+\.(?:py|yaml|md)\b", tree):
         assert list(REPOSITORY.rglob(name)), name
-
-
-def test_every_picture_exists():
     pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
     assert pictures
     assert [name for name in pictures if not (REPOSITORY / name).is_file()] == []

@@ -1,9 +1,9 @@
 """dvc.yaml against the code: every imported file is a dependency, every option has its path."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
-import pytest
 from ruamel.yaml import YAML
 
 from ganaug.config import Params
@@ -35,14 +35,13 @@ def imported_modules(file: Path) -> set[str]:
     return names
 
 
-def files_behind(file: Path, seen: set[Path] | None = None) -> set[Path]:
-    """`file` and every file of ours that it imports, directly or not."""
-    seen = seen if seen is not None else set()
-    seen.add(file)
-    for name in imported_modules(file):
-        found = module_file(name)
-        if found is not None and found not in seen:
-            files_behind(found, seen)
+@cache
+def files_behind(stage: str) -> set[Path]:
+    """The script of a stage and every file of ours that it imports, directly or not."""
+    seen, new = set(), {REPOSITORY / "pipeline" / f"{stage}.py"}
+    while new:
+        seen |= new
+        new = {module_file(name) for file in new for name in imported_modules(file)} - seen - {None}
     return seen
 
 
@@ -51,85 +50,52 @@ def outputs(stage: dict) -> list[str]:
     return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_every_imported_file_is_a_dependency(name):
-    deps = [REPOSITORY / dep for dep in STAGES[name]["deps"]]
-    missing = [
-        str(file.relative_to(REPOSITORY))
-        for file in files_behind(REPOSITORY / "pipeline" / f"{name}.py")
-        if file not in HARMLESS and not any(file == dep or dep in file.parents for dep in deps)
-    ]
-    assert missing == []
+def holds(dep: Path, file: Path) -> bool:
+    return dep == file or dep in file.parents
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_every_code_dependency_is_imported(name):
-    used = files_behind(REPOSITORY / "pipeline" / f"{name}.py")
-    code = [REPOSITORY / dep for dep in STAGES[name]["deps"] if dep.startswith(("src", "pipeline"))]
-    idle = [
-        str(dep.relative_to(REPOSITORY))
-        for dep in code
-        if not any(file == dep or dep in file.parents for file in used)
-    ]
-    assert idle == []
-    assert not HARMLESS & set(code)
-
-
-def test_a_folder_is_a_dependency_only_where_all_of_it_is_used():
+def test_code_dependencies_are_the_files_that_are_imported():
     for name, stage in STAGES.items():
-        used = files_behind(REPOSITORY / "pipeline" / f"{name}.py")
-        for dep in (REPOSITORY / dep for dep in stage["deps"] if dep.startswith("src")):
+        code = [REPOSITORY / d for d in stage["deps"] if d.startswith(("src", "pipeline"))]
+        used = files_behind(name)
+        missing = [f for f in used - HARMLESS if not any(holds(dep, f) for dep in code)]
+        assert missing == [], name
+        assert [dep for dep in code if not any(holds(dep, file) for file in used)] == [], name
+        assert not HARMLESS & set(code), name
+        for dep in code:  # a folder, only where all of it is used
             idle = [p for p in dep.glob("*.py") if p not in used and p.name != "__init__.py"]
             assert idle == [] or dep.name in WHOLE, f"{name}: {dep.name} holds {idle}"
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_stage_is_described_and_reads_its_own_params(name):
-    stage = STAGES[name]
-    assert stage["desc"]
-    if name == "report":  # it shows those of all stages before it
-        assert set(stage["params"]) == {"seed", "prepare", "train", "generate", "evaluate"}
-        return
-    knows = "src/ganaug/downstream/classical.py" in stage["deps"]
-    shared = {"evaluate.classical"} if knows and name != "evaluate" else set()
-    if name == "evaluate":  # whose guard is as strict as prepare was
-        shared = {"prepare.near_duplicate_distance"}
-    assert set(stage["params"]) - {"seed"} == {name} | shared
-    assert name in Params.model_fields
+def test_stage_is_described_and_reads_its_own_params():
+    for name, stage in STAGES.items():
+        assert stage["desc"]
+        knows = "src/ganaug/downstream/classical.py" in stage["deps"]
+        expected = {name} | ({"evaluate.classical"} if knows and name != "evaluate" else set())
+        if name == "evaluate":  # whose guard is as strict as prepare was
+            expected.add("prepare.near_duplicate_distance")
+        if name == "report":  # it shows those of all stages before it
+            expected = {"prepare", "train", "generate", "evaluate"}
+        assert set(stage["params"]) - {"seed"} == expected, name
+        assert {key.split(".")[0] for key in expected} <= set(Params.model_fields), name
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_every_data_dependency_is_made_by_an_earlier_stage(name):
-    earlier: list[str] = []
-    for other, stage in STAGES.items():
-        if other == name:
-            break
+def test_every_data_dependency_is_made_by_an_earlier_stage_and_by_one_only():
+    earlier = ["data/raw"]  # images of the user's own, and no stage's
+    for name, stage in STAGES.items():
+        data = [d for d in stage["deps"] if d.startswith(("data", "models", "results"))]
+        assert [dep for dep in data if dep not in earlier] == [], name
         earlier += outputs(stage)
-    data = [d for d in STAGES[name]["deps"] if d.startswith(("data", "models", "results"))]
-    given = ["data/raw"]  # images of the user's own, and no stage's
-    assert [dep for dep in data if dep not in [*given, *earlier]] == []
+    assert len(earlier) == len(set(earlier))
 
 
-def test_no_two_stages_write_the_same_path():
-    paths = [path for stage in STAGES.values() for path in outputs(stage)]
-    assert len(paths) == len(set(paths))
-
-
-def test_metrics_lie_in_git_and_not_in_the_cache():
-    for stage in STAGES.values():
-        for entry in stage.get("metrics", []):
-            assert next(iter(entry.values()))["cache"] is False
-
-
-def test_costs_are_shown_and_are_no_outputs():
-    """They differ from run to run; as outputs they would change dvc.lock without need."""
-    costs = [f"results/{name}/budget.json" for name in STAGES]
-    assert PIPELINE["metrics"] == costs
-    assert not {path for stage in STAGES.values() for path in outputs(stage)} & set(costs)
-
-
-def test_artifacts_are_outputs():
-    paths = [path for stage in STAGES.values() for path in outputs(stage)]
-    kinds = {facts["type"] for facts in PIPELINE["artifacts"].values()}
-    assert kinds == {"dataset", "model"}
-    assert all(facts["path"] in paths for facts in PIPELINE["artifacts"].values())
+def test_metrics_lie_in_git_and_costs_are_no_outputs():
+    """Costs differ from run to run; as outputs they would change dvc.lock without need."""
+    entries = [entry for stage in STAGES.values() for entry in stage.get("metrics", [])]
+    assert all(next(iter(entry.values()))["cache"] is False for entry in entries)
+    assert PIPELINE["metrics"] == [f"results/{name}/budget.json" for name in STAGES]
+    paths = {path for stage in STAGES.values() for path in outputs(stage)}
+    assert not paths & set(PIPELINE["metrics"])
+    artifacts = PIPELINE["artifacts"].values()
+    assert {facts["type"] for facts in artifacts} == {"dataset", "model"}
+    assert {facts["path"] for facts in artifacts} <= paths

@@ -8,93 +8,67 @@ from pathlib import Path
 import pytest
 
 from ganaug.errors import DatasetError
-from ganaug.fileio import (
-    atomic_file,
-    atomic_folder,
-    read_json,
-    sha256_file,
-    write_json,
-    write_text,
-)
+from ganaug.fileio import atomic_file, atomic_folder, read_json, sha256_file, write_json, write_text
+from tests.refusal import refuses
 
 
-def test_a_file_that_is_not_finished_leaves_the_old_one(tmp_path):
+def write_folder(path, files):
+    with atomic_folder(path) as folder:
+        for name, text in files.items():
+            (folder / name).write_text(text)
+
+
+def test_a_file_keeps_its_name_hidden_until_it_is_whole_and_the_old_one_till_then(tmp_path):
     path = tmp_path / "deep" / "a.txt"
     write_text("old", path)
 
-    def fail():
+    def tear():
         with atomic_file(path) as temporary:
             temporary.write_text("half")
             raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
-        fail()
-    assert path.read_text() == "old"
+    refuses(OSError, "disk full", tear)
     assert list(path.parent.iterdir()) == [path]
-
-
-def test_a_file_keeps_its_name_hidden_until_it_is_whole(tmp_path):
-    path = tmp_path / "a.txt"
     with atomic_file(path) as temporary:
         temporary.write_text("new")
-        assert not path.exists()
+        assert path.read_text() == "old"
         assert temporary.parent == path.parent  # a rename within one file system
     assert path.read_text() == "new"
 
 
-def test_a_folder_replaces_the_old_one_whole(tmp_path):
-    out = tmp_path / "out"
-    with atomic_folder(out) as folder:
-        (folder / "one").write_text("1")
-    with atomic_folder(out) as folder:
-        (folder / "two").write_text("2")
-        assert (out / "one").exists()
-    assert [path.name for path in out.iterdir()] == ["two"]
+def test_a_folder_replaces_the_old_one_whole_or_not_at_all(tmp_path):
+    out, leftover = tmp_path / "out", tmp_path / ".out.tmp"
+    write_folder(out, {"one": "1"})
+    leftover.mkdir()
+    (leftover / "stale").write_text("from a killed run")
 
-
-def test_a_folder_that_fails_leaves_the_old_one_and_no_litter(tmp_path):
-    out = tmp_path / "out"
-    with atomic_folder(out) as folder:
-        (folder / "one").write_text("1")
-
-    def fail():
+    def stop():
         with atomic_folder(out) as folder:
+            assert list(folder.iterdir()) == []
             (folder / "two").write_text("2")
+            assert content(out) == {"one": "1"}
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fail()
+        stop()
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "one"]
+    write_folder(out, {"two": "2"})
+    assert content(out) == {"two": "2"}
 
 
-def test_a_folder_ignores_what_a_killed_run_left(tmp_path):
-    leftover = tmp_path / ".out.tmp"
-    leftover.mkdir()
-    (leftover / "stale").write_text("from a killed run")
-    with atomic_folder(tmp_path / "out") as folder:
-        assert list(folder.iterdir()) == []
-
-
-def test_json_comes_back_as_it_was(tmp_path):
-    content = {"b": [1, 2.5, None], "a": "Zürich"}
-    write_json(content, tmp_path / "x.json")
-    assert read_json(tmp_path / "x.json") == content
-    assert "Zürich" in (tmp_path / "x.json").read_text(encoding="utf-8")
-    assert list(json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))) == ["b", "a"]
-
-
-def test_json_refuses_numbers_that_are_none(tmp_path):
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json({"kid": float("nan")}, tmp_path / "x.json")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_unreadable_json_names_the_file(tmp_path):
-    with pytest.raises(DatasetError, match=r"absent\.json: no such file"):
-        read_json(tmp_path / "absent.json")
-    (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(DatasetError, match=r"broken\.json: not valid JSON"):
-        read_json(tmp_path / "broken.json")
+def test_json_comes_back_as_it_was_or_is_refused_by_name(tmp_path):
+    path, given = tmp_path / "x.json", {"b": [1, 2.5, None], "a": "Zürich"}
+    write_json(given, path)
+    text = path.read_text(encoding="utf-8")
+    assert read_json(path) == given
+    assert "Zürich" in text
+    assert list(json.loads(text)) == ["b", "a"]
+    refuses(ValueError, "not JSON compliant", write_json, {"kid": float("nan")}, path)
+    assert path.read_text(encoding="utf-8") == text
+    path.write_text("{")
+    refuses(DatasetError, r"x\.json: not valid JSON", read_json, path)
+    path.unlink()
+    refuses(DatasetError, r"x\.json: no such file", read_json, path)
 
 
 def test_sha256_is_of_the_bytes(tmp_path):
@@ -137,9 +111,7 @@ def test_a_kill_between_any_two_steps_leaves_the_old_folder_or_the_new(tmp_path)
     found = []
     for step in range(20):
         shutil.rmtree(path, ignore_errors=True)
-        with atomic_folder(path) as folder:
-            for name, text in old.items():
-                (folder / name).write_text(text)
+        write_folder(path, old)
         command = [sys.executable, "-c", KILLED, str(path), str(step)]
         exit_code = subprocess.run(command, check=False).returncode
         if exit_code == 0:
@@ -160,21 +132,20 @@ def test_a_kill_between_any_two_steps_leaves_the_old_folder_or_the_new(tmp_path)
     assert found.count(new) > 3  # while the backup is removed
 
 
-@pytest.mark.parametrize("failing", [1, 2])
-def test_a_rename_that_fails_leaves_the_old_folder(tmp_path, monkeypatch, failing):
-    path = tmp_path / "out"
-    with atomic_folder(path) as folder:
-        (folder / "a").write_text("old")
-    renamed = []
+def test_a_rename_that_fails_leaves_the_old_folder(tmp_path, monkeypatch):
+    for failing in (1, 2):
+        path, renamed = tmp_path / str(failing) / "out", []
+        path.parent.mkdir()
+        write_folder(path, {"a": "old"})
 
-    def replace(self, target):
-        renamed.append(target)
-        if len(renamed) == failing:
-            raise OSError("no more inodes")
-        return self.rename(target)
+        def replace(self, target, *, failing=failing, renamed=renamed):
+            renamed.append(target)
+            if len(renamed) == failing:
+                raise OSError("no more inodes")
+            return self.rename(target)
 
-    monkeypatch.setattr(Path, "replace", replace)
-    with pytest.raises(OSError, match="no more inodes"), atomic_folder(path) as folder:
-        (folder / "a").write_text("new")
-    assert content(path) == {"a": "old"}
-    assert list(tmp_path.iterdir()) == [path]
+        with monkeypatch.context() as full:
+            full.setattr(Path, "replace", replace)
+            refuses(OSError, "no more inodes", write_folder, path, {"a": "new"})
+        assert content(path) == {"a": "old"}
+        assert list(path.parent.iterdir()) == [path]

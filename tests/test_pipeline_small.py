@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from ganaug.cli import app
 from ganaug.fileio import sha256_file
-from tests.small_pipeline import REPOSITORY, dvc, environment
+from tests.small_pipeline import REPOSITORY, dvc, environment, python
+from tests.versioned import git
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
 
@@ -25,20 +26,14 @@ def test_repro_takes_less_than_two_minutes_of_two_cores(finished):
     assert 10 < finished[1] < 2 * 120  # by the clock it would depend on what else the machine does
 
 
-def test_status_is_clean_and_a_second_run_does_nothing(finished):
+def test_a_second_run_does_nothing_and_metrics_and_plots_can_be_shown(finished):
     folder, _ = finished
     assert "up to date" in dvc(folder, "status").stdout
     again = dvc(folder, "repro")
     assert "Running stage" not in again.stdout
     assert again.returncode == 0
-
-
-def test_metrics_and_plots_can_be_shown(finished):
-    folder, _ = finished
-    metrics = json.loads(dvc(folder, "metrics", "show", "--json").stdout)
-    assert {f"results/evaluate/{name}.json" for name in ("metrics", "budget")} <= set(
-        metrics[""]["data"]
-    )
+    metrics = json.loads(dvc(folder, "metrics", "show", "--json").stdout)[""]["data"]
+    assert {f"results/evaluate/{name}.json" for name in ("metrics", "budget")} <= set(metrics)
     assert dvc(folder, "plots", "show").returncode == 0
     assert (folder / "dvc_plots" / "index.html").exists()
 
@@ -48,8 +43,8 @@ def test_real_shards_are_the_same_files(finished):
     names = [p.name for p in (folder / "data/prepared").glob("*-*.parquet")]
     assert len(names) >= 3
     for name in names:
-        merged = folder / "data/augmented" / name
-        assert sha256_file(merged) == sha256_file(folder / "data/prepared" / name)
+        copies = [folder / "data" / stage / name for stage in ("augmented", "prepared")]
+        assert len(set(map(sha256_file, copies))) == 1, name
 
 
 def test_consumers_can_load_the_result(finished, monkeypatch, tmp_path):
@@ -82,15 +77,14 @@ def test_sigkill_in_training_costs_only_time(finished):
     lock = (folder / "dvc.lock").read_text()
     straight = sha256_file(folder / "models/generator/generator.safetensors")
     states = folder / ".ganaug" / "checkpoints"
-    command = [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", "train"]
-    killed = subprocess.Popen(
-        command, cwd=folder, env=environment(folder),
-        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    again = ("repro", "--force", "--single-item", "train")
+    command, silent = [sys.executable, "-m", "dvc", *again], subprocess.DEVNULL
+    options = {"start_new_session": True, "stdout": silent, "stderr": silent}
+    killed = subprocess.Popen(command, cwd=folder, env=environment(folder), **options)
     wait_for(lambda: any(states.glob("*/0*.safetensors")))
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
-    result = dvc(folder, "repro", "--force", "--single-item", "train")
+    result = dvc(folder, *again)
     assert result.returncode == 0, result.stdout + result.stderr
     resumed = re.search(r"train: resumed from (\d+) images", result.stderr + result.stdout)
     assert resumed
@@ -123,13 +117,10 @@ def wait_for(condition, seconds=60):
 
 
 def test_bad_param_stops_with_one_line_and_exit_code_2(clone):
-    stage = [sys.executable, "-m", "pipeline.prepare", "--out", "x", "--metrics", "x.json"]
     original = (clone / "params.yaml").read_text()
     try:
         (clone / "params.yaml").write_text(original.replace("resolution:", "resolutoin:"))
-        result = subprocess.run(
-            stage, cwd=clone, env=environment(clone), capture_output=True, text=True, check=False
-        )
+        result = python(clone, "-m", "pipeline.prepare", "--out", "x", "--metrics", "x.json")
     finally:
         (clone / "params.yaml").write_text(original)
     assert result.returncode == 2
@@ -140,13 +131,9 @@ def test_bad_param_stops_with_one_line_and_exit_code_2(clone):
 
 def test_sweep_ranks_a_grid_by_its_figures_on_val(finished):
     folder, _ = finished
-    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
-    subprocess.run([*git, "add", "-A"], cwd=folder, check=True)
-    subprocess.run([*git, "commit", "-q", "-m", "Finish"], cwd=folder, check=True)
-    command = [sys.executable, "-m", "benchmarks.sweep", "train.lr=5e-4,2e-3"]
-    result = subprocess.run(
-        command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
-    )
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "Finish")
+    result = python(folder, "-m", "benchmarks.sweep", "train.lr=5e-4,2e-3")
     assert result.returncode == 0, result.stdout + result.stderr
     header, *rows = [line.split() for line in result.stdout.splitlines()[-3:]]
     assert header[:3] == ["experiment", "train.lr", "kid"]
@@ -154,24 +141,17 @@ def test_sweep_ranks_a_grid_by_its_figures_on_val(finished):
     assert float(rows[0][2]) <= float(rows[1][2])
 
 
-def run_fresh(folder):
-    command = [sys.executable, str(REPOSITORY / ".ci" / "fresh.py")]
-    return subprocess.run(
-        command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
-    )
-
-
 def test_freshness_gate_names_what_changed_and_needs_no_data(finished, tmp_path):
-    folder, _ = finished
-    assert run_fresh(folder).returncode == 0
+    folder, gate = finished[0], str(REPOSITORY / ".ci" / "fresh.py")
+    assert python(folder, gate).returncode == 0
     shutil.move(folder / "data/augmented", tmp_path / "augmented")
     file, params = folder / "src/ganaug/gan/losses.py", folder / "params.yaml"
     before = file.read_text(), params.read_text()
     try:
-        assert run_fresh(folder).returncode == 0
+        assert python(folder, gate).returncode == 0
         file.write_text(before[0] + "\n")
         params.write_text(before[1].replace("num_steps: 20", "num_steps: 21"))
-        result = run_fresh(folder)
+        result = python(folder, gate)
     finally:
         shutil.move(tmp_path / "augmented", folder / "data/augmented")
         file.write_text(before[0])

@@ -11,30 +11,22 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from ganaug.errors import TrainingError
 from ganaug.gan.compute import Compute, choose_compute
+from tests.refusal import refuses
 
 
-def test_auto_takes_what_there_is():
+def test_auto_takes_what_there_is_and_cuda_that_is_not_there_is_refused(monkeypatch):
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     assert choose_compute().device.type == expected
-
-
-def test_cuda_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(TrainingError, match=r"train\.device is cuda"):
-        choose_compute(device="cuda")
+    refuses(TrainingError, r"train\.device is cuda", choose_compute, device="cuda")
 
 
-@pytest.mark.parametrize("instructions", ["avx512_bf16", "amx_bf16"])
-def test_bf16_on_a_cpu_that_has_the_instructions(monkeypatch, instructions):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {instructions: True})
-    assert choose_compute(device="cpu").bf16
-    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
-    assert not choose_compute(device="cpu").bf16
-
-
-def test_asked_for_precision_wins():
-    assert choose_compute(device="cpu", precision="bf16").bf16
-    assert not choose_compute(device="cpu", precision="fp32").bf16
+def test_bf16_where_the_cpu_has_the_instructions_or_where_it_is_asked_for(monkeypatch):
+    for instructions in ("avx512_bf16", "amx_bf16", None):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda own=instructions: {own: True})
+        assert choose_compute(device="cpu").bf16 == bool(instructions), instructions
+    for precision in ("bf16", "fp32"):
+        assert choose_compute(device="cpu", precision=precision).bf16 == (precision == "bf16")
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators are not told")
@@ -54,41 +46,27 @@ def test_freed_memory_is_kept():
 
 
 def test_autocast_runs_convolutions_in_bf16():
-    conv = torch.nn.Conv2d(1, 1, 1)
     with Compute(torch.device("cpu"), bf16=True).autocast():
-        assert conv(torch.ones(1, 1, 2, 2)).dtype == torch.bfloat16
+        assert torch.nn.Conv2d(1, 1, 1)(torch.ones(1, 1, 2, 2)).dtype == torch.bfloat16
 
 
 def test_half_of_the_free_memory_may_be_taken(monkeypatch):
-    free = SimpleNamespace(available=1000)
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
     compute = Compute(torch.device("cpu"), bf16=False)
-    assert compute.fits(500)
-    assert not compute.fits(501)
+    assert [compute.fits(number) for number in (500, 501)] == [True, False]
 
 
 # What each sets for the fourth of four processes, two on each of two machines.
 LAUNCHERS = {
     "SLURM": {
-        "SLURM_JOB_ID": "98765",
-        "SLURM_JOB_NAME": "train",
-        "SLURM_NODELIST": "node[7-8]",
-        "SLURM_NTASKS": "4",
-        "SLURM_NTASKS_PER_NODE": "2",
-        "SLURM_NNODES": "2",
-        "SLURM_PROCID": "3",
-        "SLURM_LOCALID": "1",
-        "SLURM_NODEID": "1",
+        **{"SLURM_JOB_ID": "98765", "SLURM_JOB_NAME": "train", "SLURM_NODELIST": "node[7-8]"},
+        **{"SLURM_NTASKS": "4", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "2"},
+        **{"SLURM_PROCID": "3", "SLURM_LOCALID": "1", "SLURM_NODEID": "1"},
     },
     "torchrun": {
-        "TORCHELASTIC_RUN_ID": "test",
-        "RANK": "3",
-        "LOCAL_RANK": "1",
-        "GROUP_RANK": "1",
-        "WORLD_SIZE": "4",
-        "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "node7",
-        "MASTER_PORT": "23765",
+        **{"RANK": "3", "LOCAL_RANK": "1", "GROUP_RANK": "1", "TORCHELASTIC_RUN_ID": "test"},
+        **{"WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"},
+        **{"MASTER_ADDR": "node7", "MASTER_PORT": "23765"},
     },
 }
 

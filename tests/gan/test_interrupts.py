@@ -12,19 +12,14 @@ with stop_requests() as stop:
     print("ready", flush=True)
     for _ in range(200):
         if stop.pending():
-            print("orphan", flush=True)
-            sys.exit(0)
+            sys.exit(print("orphan", flush=True))
         time.sleep(0.05)
 """
 
 
-def test_nothing_pending_without_a_reason():
-    with stop_requests() as stop:
-        assert stop.pending() is None
-
-
 def test_signal_is_remembered():
     with stop_requests() as stop:
+        assert stop.pending() is None
         signal.raise_signal(signal.SIGTERM)
         assert stop.pending() == signal.SIGTERM
 
@@ -32,10 +27,9 @@ def test_signal_is_remembered():
 def test_death_of_the_launching_shell_is_noticed():
     # `sh` stays because a command follows; killed, it leaves the watcher behind.
     command = f"{sys.executable} -c '{WATCHER}'; true"
-    shell = subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE, text=True)
-    assert shell.stdout.readline() == "ready\n"
-    time.sleep(0.2)
-    shell.kill()
-    shell.wait()
-    assert shell.stdout.readline() == "orphan\n"
-    shell.stdout.close()
+    with subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE, text=True) as shell:
+        assert shell.stdout.readline() == "ready\n"
+        time.sleep(0.2)
+        shell.kill()
+        shell.wait()
+        assert shell.stdout.readline() == "orphan\n"

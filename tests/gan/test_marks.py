@@ -6,18 +6,26 @@ import torch
 from ganaug.gan.marks import Marks
 
 
+@pytest.fixture(autouse=True)
+def _one_component_is_explained(monkeypatch):
+    monkeypatch.setattr("ganaug.gan.marks.EXPLAINED", 1)
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
 def cells(architecture, *, scratched):
     """64 smooth images of one class that differ in brightness, and their labels; some scratched."""
     side = architecture.resolution
     images = torch.linspace(-0.5, 0.5, 64)[:, None, None, None].expand(-1, 1, side, side).clone()
-    images += 0.01 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    images += 0.01 * normal(images.shape)
     for number in scratched:
         images[number, 0, 3, 2:9] -= 0.4
     return images, torch.zeros(64, dtype=torch.int64)
 
 
-def test_mark_is_what_sets_an_image_apart(architecture, monkeypatch):
-    monkeypatch.setattr("ganaug.gan.marks.EXPLAINED", 1)
+def test_mark_is_what_sets_an_image_apart(architecture):
     images, label = cells(architecture, scratched=[5])
     marks = Marks(architecture)
     marks.fit(images, label, torch.arange(len(images)), flips=())
@@ -30,12 +38,11 @@ def test_mark_is_what_sets_an_image_apart(architecture, monkeypatch):
     assert where.abs().sum() < 1.3 * 7 * 0.4
 
 
-def test_marks_are_flipped_as_training_flips_and_empty_classes_have_none(architecture, monkeypatch):
-    monkeypatch.setattr("ganaug.gan.marks.EXPLAINED", 1)
+def test_marks_are_flipped_as_training_flips_and_empty_classes_have_none(architecture):
     images, label = cells(architecture, scratched=range(0, 64, 2))
     marks = Marks(architecture)
     marks.fit(images, label, torch.arange(len(images)), flips=("vflip",))
-    z = torch.randn(400, generator=torch.Generator().manual_seed(0))
+    z = normal(400)
     drawn = marks.draw(z, torch.zeros(400, dtype=torch.int64)).clamp(max=0).abs()
     by_row, by_column = drawn.sum(dim=(0, 1, 3)), drawn.sum(dim=(0, 1, 2))
     last = architecture.resolution - 1
@@ -48,12 +55,10 @@ def test_marks_are_flipped_as_training_flips_and_empty_classes_have_none(archite
 
 
 @pytest.mark.parametrize("flips", [(), ("hflip", "vflip")])
-def test_parent_is_the_image_of_its_class_that_shows_the_mark(architecture, monkeypatch, flips):
+def test_parent_is_the_image_of_its_class_that_shows_the_mark(architecture, flips):
     """Each third image has a scratch of a length of its own; two classes by turns."""
-    monkeypatch.setattr("ganaug.gan.marks.EXPLAINED", 1)
     side, label = architecture.resolution, torch.arange(64) % 2
-    images = torch.zeros(64, 1, side, side)
-    images += 0.001 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    images = 0.001 * normal(64, 1, side, side)
     scratches = {}
     for number in range(0, 64, 3):
         place = torch.zeros(1, side, side, dtype=torch.bool)
@@ -62,7 +67,7 @@ def test_parent_is_the_image_of_its_class_that_shows_the_mark(architecture, monk
         scratches[1000 + number] = place
     marks = Marks(architecture)
     marks.fit(images, label, 1000 + torch.arange(64), flips=flips)
-    z, asked = torch.randn(300, generator=torch.Generator().manual_seed(1)), torch.arange(300) % 2
+    z, asked = normal(300, seed=1), torch.arange(300) % 2
     drawn, parents = marks.draw(z, asked), marks.parents(z, asked)
     assert ((parents == -1) == ~drawn.flatten(1).any(dim=1)).all()
     found = parents >= 0
@@ -78,17 +83,15 @@ def test_parent_is_the_image_of_its_class_that_shows_the_mark(architecture, monk
     assert shown > 20
 
 
-@pytest.mark.parametrize("spread", [0.05, 1.0, 3.0])
-def test_draw_is_even_over_marks(architecture, spread):
+def test_draw_is_even_over_marks(architecture):
     marks = Marks(architecture)
-    number = marks.marks.shape[1]
-    numbers = torch.arange(number).remainder(100).to(torch.int8)
+    numbers = torch.arange(marks.marks.shape[1]).remainder(100).to(torch.int8)
     marks.marks.copy_(numbers[None, :, None].expand_as(marks.marks))
-    z = torch.randn(8000, generator=torch.Generator().manual_seed(0)) * spread
-    drawn = (marks.draw(z, torch.zeros(8000, dtype=torch.int64))[:, 0] * 127).round().long()
-    counts = torch.bincount(drawn[:, 8, 8], minlength=100)
-    assert len(counts) == 100
-    assert counts.min() > 8000 / 100 / 3
+    for spread in (0.05, 1.0, 3.0):
+        drawn = marks.draw(normal(8000) * spread, torch.zeros(8000, dtype=torch.int64))
+        counts = torch.bincount((drawn[:, 0, 8, 8] * 127).round().long(), minlength=100)
+        assert len(counts) == 100, spread
+        assert counts.min() > 8000 / 100 / 3, spread
 
 
 def test_few_marks_of_large_images(architecture):

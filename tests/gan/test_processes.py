@@ -4,7 +4,6 @@ import multiprocessing
 import socket
 from pathlib import Path
 
-import pytest
 import torch
 
 from ganaug.config import load_params
@@ -58,16 +57,9 @@ def run_as(rank, port, folder):
     """What torchrun does for one of two processes; fabric finds itself started by it."""
     import os
 
-    os.environ |= {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "GROUP_RANK": "0",
-        "WORLD_SIZE": "2",
-        "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "TORCHELASTIC_RUN_ID": "test",
-    }
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0"}
+    os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "test"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
     compute = choose_compute(device="cpu", precision="fp32", devices=2)
     assert (compute.rank, compute.world_size) == (rank, 2)
@@ -76,29 +68,22 @@ def run_as(rank, port, folder):
     torch.save(gradients_of_a_step(compute), folder / f"{rank}.pt")
 
 
-@pytest.fixture(scope="module")
-def gradients(tmp_path_factory):
-    """Those of both processes."""
-    folder = tmp_path_factory.mktemp("processes")
+def test_gradients_equal_those_of_one_process_on_the_joined_batch(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=run_as, args=(rank, port, folder)) for rank in (0, 1)]
+    processes = [context.Process(target=run_as, args=(rank, port, tmp_path)) for rank in (0, 1)]
     for process in processes:
         process.start()
     for process in processes:
         process.join(120)
     assert [process.exitcode for process in processes] == [0, 0]
-    return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
-
-
-@pytest.mark.parametrize("network", ["G", "D"])
-def test_gradients_equal_those_of_one_process_on_the_joined_batch(gradients, network):
-    alone = gradients_of_a_step(Compute(torch.device("cpu"), bf16=False))[network]
-    assert max(gradient.abs().max() for gradient in alone) > 0.001
-    for expected, first, second in zip(
-        alone, gradients[0][network], gradients[1][network], strict=True
-    ):
-        assert torch.equal(first, second)
-        assert torch.allclose(first, expected, rtol=1e-4, atol=1e-6)
+    alone = gradients_of_a_step(Compute(torch.device("cpu"), bf16=False))
+    both = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    for network in ("G", "D"):
+        assert max(gradient.abs().max() for gradient in alone[network]) > 0.001
+        joined = zip(alone[network], *(own[network] for own in both), strict=True)
+        for expected, first, second in joined:
+            assert torch.equal(first, second), network
+            assert torch.allclose(first, expected, rtol=1e-4, atol=1e-6), network

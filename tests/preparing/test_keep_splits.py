@@ -6,6 +6,7 @@ from ganaug.errors import DatasetError
 from ganaug.preparing.prepare import prepare
 from ganaug.shards import read_rows
 from ganaug.sources.base import Source
+from tests.refusal import refuses
 from tests.toy_source import toy_source
 
 
@@ -38,10 +39,11 @@ def test_new_images_move_none_of_an_earlier_version(params, tmp_path, one_in):
 
 def test_an_earlier_version_that_tells_nothing_is_refused(params, tmp_path):
     (tmp_path / "empty").mkdir()
-    keeping = params.model_copy(update={"keep_splits": str(tmp_path / "empty")})
-    with pytest.raises(DatasetError, match="holds no shards of an earlier version"):
-        prepare(keeping, seed=0, out=tmp_path / "out", source=toy_source())
     prepare(params, seed=0, out=tmp_path / "old", source=toy_source())
-    keeping = params.model_copy(update={"keep_splits": str(tmp_path / "old"), "resolution": 32})
-    with pytest.raises(DatasetError, match="none of these images; it must have been prepared with"):
-        prepare(keeping, seed=0, out=tmp_path / "out", source=toy_source())
+    for name, resolution, match in (
+        ("empty", 16, "holds no shards of an earlier version"),
+        ("old", 32, "none of these images; it must have been prepared with"),
+    ):
+        changes = {"keep_splits": str(tmp_path / name), "resolution": resolution}
+        options = {"seed": 0, "out": tmp_path / "out", "source": toy_source()}
+        refuses(DatasetError, match, prepare, params.model_copy(update=changes), **options)

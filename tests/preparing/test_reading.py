@@ -8,6 +8,7 @@ from ganaug.images import decode_png, encode_png, pixel_id
 from ganaug.preparing import reading
 from ganaug.preparing.decode import Form
 from ganaug.preparing.reading import read_candidates
+from tests.refusal import refuses
 from tests.toy_source import toy_source
 
 
@@ -64,45 +65,37 @@ def test_what_a_killed_run_finished_is_not_read_again(read, small_batches, monke
     assert len(calls) == 3 * len(images) - 21
 
 
-@pytest.mark.parametrize(("error", "stays"), [(KeyboardInterrupt, True), (SourceError, False)])
-def test_the_scratch_folder_outlives_a_stop_but_not_a_refusal(tmp_path, error, stays):
-    def read():
+def test_the_scratch_folder_outlives_a_stop_but_not_a_refusal(tmp_path):
+    def stop(error):
         with reading.scratch_folder(tmp_path / "scratch") as folder:
             folder.mkdir()
             raise error
 
-    with pytest.raises(error):
-        read()
-    assert (tmp_path / "scratch").exists() == stays
+    for error, stays in ((SourceError, False), (KeyboardInterrupt, True)):
+        with pytest.raises(error):
+            stop(error)
+        assert (tmp_path / "scratch").exists() == stays
 
 
-def test_a_source_that_fails_on_the_way_ends_the_run(read, small_batches):
+def test_unusable_images_are_rejected_by_name_with_their_reason(read):
+    first, second, third, *rest = toy_source().images
+    flat = encode_png(np.full((16, 16, 1), 7, np.uint8))
+    broken = [replace(second, content=b"broken"), replace(third, content=flat)]
+    candidates, rejections = read([first, *broken, *rest])
+    assert [(r.file, r.reason) for r in rejections] == [
+        (second.name, "unreadable"),
+        (third.name, "constant"),
+    ]
+    assert rejections[1].detail == "every pixel is 7"
+    assert len(candidates) == 1 + len(rest)
+
+
+def test_a_source_that_fails_on_the_way_or_names_two_images_alike_ends_the_run(read, small_batches):
     def failing():
         yield from toy_source().images
         raise SourceError("the disk is gone")
 
-    with pytest.raises(SourceError, match="the disk is gone"):
-        read(failing(), num_workers=2)
-
-
-def test_unusable_images_are_rejected_by_name_with_their_reason(read):
-    first, second, *rest = toy_source().images
-    images = [first, replace(second, content=b"broken"), *rest]
-    candidates, (rejection,) = read(images)
-    assert (rejection.file, rejection.reason) == (second.name, "unreadable")
-    assert len(candidates) + 1 == len(images)
-
-
-def test_image_of_one_colour_is_rejected(read):
-    first, second, *rest = toy_source().images
-    flat = encode_png(np.full((16, 16, 1), 7, np.uint8))
-    images = [first, replace(second, content=flat), *rest]
-    _, (rejection,) = read(images)
-    assert (rejection.file, rejection.reason) == (second.name, "constant")
-    assert rejection.detail == "every pixel is 7"
-
-
-def test_two_images_of_one_name_are_refused(read, small_batches):
-    first, *rest = toy_source().images
-    with pytest.raises(SourceError, match=f"two images named '{first.name}'"):
-        read([first, *rest, first], num_workers=2)
+    refuses(SourceError, "the disk is gone", read, failing(), num_workers=2)
+    images = list(toy_source().images)
+    match = f"two images named '{images[0].name}'"
+    refuses(SourceError, match, read, [*images, images[0]], num_workers=2)

@@ -1,6 +1,5 @@
 """A zoo of image files with everything that goes wrong: each ends where the rule says."""
 
-import io
 import os
 import struct
 import zlib
@@ -14,6 +13,9 @@ from ganaug.errors import DatasetError, SourceError
 from ganaug.images import decode_png, encode_png
 from ganaug.preparing.prepare import prepare
 from ganaug.sources.registry import load_source
+from tests.preparing.made_up import encoded
+from tests.preparing.made_up import picture as large
+from tests.refusal import refuses
 
 SIDE = 32
 # What each file of the zoo is rejected as; what is not named here is accepted.
@@ -39,9 +41,7 @@ ACCEPTED = ["16-bit.png", "alpha.png", "cmyk.jpg", "grey-alpha.png", "palette.gi
 
 
 def picture(seed):
-    """A smooth grey picture of its own, [32, 32] uint8."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8), dtype=np.uint8)
-    return Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    return large(seed, side=SIDE)
 
 
 def claimed(width, height):
@@ -79,9 +79,7 @@ def _add_rejected(cat, dog):
     (cat / "huge.png").write_bytes(claimed(9_000, 9_000))
     for folder in (cat, dog):
         picture(902).save(folder / "conflict.png")
-    buffer = io.BytesIO()
-    picture(903).save(buffer, "JPEG")
-    (cat / "cut.jpg").write_bytes(buffer.getvalue()[:-150])
+    (cat / "cut.jpg").write_bytes(encoded(picture(903), "JPEG")[:-150])
     (cat / "empty.png").write_bytes(b"")
     Image.new("L", (SIDE, SIDE), 7).save(cat / "flat.png")
     Image.fromarray(np.asarray(picture(904), np.float32)).save(cat / "float.tif")  # 0..255
@@ -94,16 +92,11 @@ def _add_rejected(cat, dog):
 
 
 def _add_converted(cat):
-    wide = np.asarray(picture(906)).astype(np.uint16) * 257
-    Image.fromarray(wide).save(cat / "16-bit.png")
-    half = Image.merge("LA", [picture(907), Image.new("L", (SIDE, SIDE), 128)])
-    half.save(cat / "grey-alpha.png")
-    Image.merge("RGBA", [*[picture(908)] * 3, Image.new("L", (SIDE, SIDE), 128)]).save(
-        cat / "alpha.png"
-    )
-    Image.merge("CMYK", [Image.new("L", (SIDE, SIDE), 0)] * 3 + [picture(909)]).save(
-        cat / "cmyk.jpg", quality=95
-    )
+    none, half = (Image.new("L", (SIDE, SIDE), level) for level in (0, 128))
+    (cat / "16-bit.png").write_bytes(encoded(np.asarray(picture(906)).astype(np.uint16) * 257))
+    Image.merge("LA", [picture(907), half]).save(cat / "grey-alpha.png")
+    Image.merge("RGBA", [*[picture(908)] * 3, half]).save(cat / "alpha.png")
+    Image.merge("CMYK", [none] * 3 + [picture(909)]).save(cat / "cmyk.jpg", quality=95)
     picture(910).convert("P").save(cat / "palette.gif")
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -123,62 +116,43 @@ def params(shipped_params):
     return params
 
 
-@pytest.fixture
-def prepared(zoo, params, tmp_path):
-    """What came out, by name of the file that went in: reasons, and pixels by image_id."""
-    chosen = params(zoo, max_reject_fraction=0.5)
-    prepare(chosen, seed=0, out=tmp_path / "out", num_workers=1)
-    return tmp_path / "out"
-
-
-def test_each_file_ends_where_the_rule_says(zoo, prepared, params):
-    rejected = pd.read_parquet(prepared / "rejected.parquet")
+def test_each_file_ends_where_the_rule_says_and_shows_what_it_should(zoo, params, tmp_path):
+    out = tmp_path / "out"
+    result, _ = prepare(params(zoo, max_reject_fraction=0.5), seed=0, out=out, num_workers=1)
+    rejected = pd.read_parquet(out / "rejected.parquet")
     assert dict(zip(rejected["file"], rejected["reason"], strict=True)) == REJECTED
     assert rejected["detail"].str.len().min() > 0
     assert not rejected["detail"].str.contains("\n").any()
-    rows = pd.concat(pd.read_parquet(path) for path in prepared.glob("*-*.parquet"))
+    rows = pd.concat(pd.read_parquet(path) for path in out.glob("*-*.parquet"))
     listed = [image.name for image in load_source(params(zoo)).images]
     assert len(listed) == len(rows) + len(rejected) == len(set(listed))
     assert {f"cat/{name}" for name in (*ACCEPTED, "caf\ufffd.png")} < set(listed) - set(REJECTED)
-    assert sorted(path.name for path in prepared.parent.iterdir()) == ["out", "zoo"]
-
-
-@pytest.mark.parametrize(
-    ("seed", "make", "tolerance"),
-    [
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "zoo"]
+    small = [note for note in result.notes if "below 50" in note]
+    assert [note.split()[1] for note in small] == ["'cat'", "'dog'"]
+    images = np.stack([decode_png(image["bytes"])[:, :, 0] for image in rows["image"]])
+    for seed, make, tolerance in (
         (906, lambda x: x, 0),  # 16 bits scaled, not clipped
         (907, lambda x: x * 128 / 255, 1),  # half transparent over black
         (908, lambda x: x * 128 / 255, 1),
         (909, lambda x: 255 - x, 6),  # only the black ink of CMYK
         (910, lambda x: x, 0),  # a palette's colours
         (911, lambda x: np.rot90(x, -1), 6),  # as the camera was held
-    ],
-)
-def test_converted_files_show_what_they_should(prepared, seed, make, tolerance):
-    rows = pd.concat(pd.read_parquet(path) for path in prepared.glob("*-*.parquet"))
-    images = np.stack([decode_png(image["bytes"])[:, :, 0] for image in rows["image"]])
-    expected = make(np.asarray(picture(seed)).astype(float))
-    assert np.abs(images - expected).max(axis=(1, 2)).min() <= tolerance
+    ):
+        expected = make(np.asarray(picture(seed)).astype(float))
+        assert np.abs(images - expected).max(axis=(1, 2)).min() <= tolerance, seed
 
 
-def test_so_many_bad_files_fail_the_stage_by_default(zoo, params, tmp_path):
-    with pytest.raises(DatasetError, match=r"16 of 103 images are unusable, more than"):
-        prepare(params(zoo), seed=0, out=tmp_path / "out", num_workers=1)
+def test_what_the_stage_can_not_go_on_with_is_refused(zoo, params, tmp_path):
+    options = {"seed": 0, "out": tmp_path / "out", "num_workers": 1}
+    match = "16 of 103 images are unusable, more than"  # by default
+    refuses(DatasetError, match, prepare, params(zoo), **options)
     assert [path.name for path in tmp_path.iterdir()] == ["zoo"]
-
-
-def test_labels_that_differ_by_case_or_space_are_refused(zoo, params, tmp_path):
     (zoo / "Cat ").mkdir()
-    with pytest.raises(SourceError, match="'Cat ' and 'cat' differ by case or space only"):
-        prepare(params(zoo), seed=0, out=tmp_path / "out", num_workers=1)
-
-
-def test_classes_below_the_minimum_are_noted_or_refused(zoo, params, tmp_path):
-    chosen = params(zoo, max_reject_fraction=0.5)
-    result, _ = prepare(chosen, seed=0, out=tmp_path / "out", num_workers=1)
-    small = [note for note in result.notes if "below 50" in note]
-    assert [note.split()[1] for note in small] == ["'cat'", "'dog'"]
+    match = "'Cat ' and 'cat' differ by case or space only"
+    refuses(SourceError, match, prepare, params(zoo), **options)
+    (zoo / "Cat ").rmdir()
     for path in sorted((zoo / "dog").glob("[0-3]*.png"))[7:]:
         path.unlink()
-    with pytest.raises(DatasetError, match="class 'dog' has 7 distinct usable images; at least 8"):
-        prepare(chosen, seed=0, out=tmp_path / "out", num_workers=1)
+    match = "class 'dog' has 7 distinct usable images; at least 8"
+    refuses(DatasetError, match, prepare, params(zoo, max_reject_fraction=0.5), **options)

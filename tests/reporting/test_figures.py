@@ -5,13 +5,7 @@ import pandas as pd
 from PIL import Image
 
 from ganaug.images import Pixels
-from ganaug.reporting.figures import (
-    Interval,
-    mosaic,
-    reject_chart,
-    training_curves,
-    uplift_chart,
-)
+from ganaug.reporting.figures import Interval, mosaic, reject_chart, training_curves, uplift_chart
 from tests.publishing.small_run import toy_images
 
 CURVE = pd.Series([1.0, 0.5, 0.7], index=[500, 1000, 1500])

@@ -26,10 +26,7 @@ def test_examples_are_spaced_over_the_rows_of_their_class(small_run: Path) -> No
 def test_a_class_without_images_and_a_set_without_shards_give_none(small_run: Path) -> None:
     assert [
         len(part) for part in examples_by_class(shards(small_run, "synthetic"), 2, number=4)
-    ] == [
-        0,
-        4,
-    ]
+    ] == [0, 4]
     assert examples_by_class([], 2, number=4) == [[], []]
     assert read_pairs([], [], shards(small_run, "prepared")) == []
 

@@ -1,29 +1,57 @@
+import importlib.metadata
 from typing import get_args
 
+import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from ganaug.config import PrepareParams
 from ganaug.errors import SourceError
+from ganaug.images import decode_png
+from ganaug.sources.base import package_folder, package_version
 from ganaug.sources.registry import LOADERS, load_source
+from tests.refusal import refuses
 
 
-def test_params_and_registry_know_the_same_sources():
+@pytest.fixture
+def source(shipped_params):
+    def source(name):
+        return load_source(shipped_params.prepare.model_copy(update={"source": name}))
+
+    return source
+
+
+def test_params_and_registry_know_the_same_sources(source):
     assert set(get_args(PrepareParams.model_fields["source"].annotation)) == set(LOADERS)
+    refuses(SourceError, "no source 'mnist'; there are archive, digits, elpv", source, "mnist")
 
 
-@pytest.mark.parametrize("name", ["digits", "elpv"])
-def test_every_packaged_source_states_its_facts_and_keeps_its_word(shipped_params, name):
-    source = load_source(shipped_params.prepare.model_copy(update={"source": name}))
-    facts = source.facts
-    assert facts.name == name
-    assert all((facts.version, facts.license, facts.citation, facts.homepage))
-    assert set(facts.symmetries) <= {"hflip", "vflip"}
-    images = list(source.images)
-    assert len({image.name for image in images}) == len(images)
-    assert {image.class_name for image in images} == set(facts.classes)
+def test_every_packaged_source_states_its_facts_and_keeps_its_word(source):
+    for name in ("digits", "elpv"):
+        facts, images = source(name).facts, list(source(name).images)
+        assert facts.name == name
+        assert all((facts.version, facts.license, facts.citation, facts.homepage))
+        assert set(facts.symmetries) <= {"hflip", "vflip"}
+        assert len({image.name for image in images}) == len(images)
+        assert {image.class_name for image in images} == set(facts.classes)
 
 
-def test_an_unknown_source_names_those_there_are(shipped_params):
-    params = shipped_params.prepare.model_copy(update={"source": "mnist"})
-    with pytest.raises(SourceError, match=r"no source 'mnist'; there are archive, digits, elpv"):
-        load_source(params)
+def test_digits_are_the_packages_scaled_to_255_stand_alone_and_keep_no_flip(source):
+    bunch, images = load_digits(), list(source("digits").images)
+    assert len(images) == len(bunch.images)
+    for image, expected, digit in zip(images[:50], bunch.images, bunch.target, strict=False):
+        pixels = decode_png(image.content)
+        assert pixels.shape == (8, 8, 1)
+        assert np.abs(pixels[:, :, 0] / 255 - expected / 16).max() <= 0.5 / 255 + 1e-9
+        assert image.class_name == str(digit)
+    assert source("digits").facts.symmetries == ()
+    assert {(image.group, image.split) for image in images} == {(None, None)}
+
+
+def test_a_package_that_is_missing_or_holds_no_data_says_how_to_install_it():
+    assert package_version("scikit-learn") == importlib.metadata.version("scikit-learn")
+    folder = package_folder("elpv_dataset", package="elpv-dataset")
+    assert (folder / "data" / "labels.csv").is_file()
+    refuses(SourceError, "pip install no-such-9", package_version, "no-such-9")
+    refuses(SourceError, "pip install no-such-9", package_folder, "no9", package="no-such-9")
+    refuses(SourceError, "pip install zen", package_folder, "this", package="zen")  # a lone file
