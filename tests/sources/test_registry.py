@@ -1,4 +1,5 @@
 import importlib.metadata
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -8,7 +9,7 @@ from sklearn.datasets import load_digits
 from ganaug.config import PrepareParams
 from ganaug.errors import SourceError
 from ganaug.images import decode_png
-from ganaug.sources.base import package_folder, package_version
+from ganaug.sources.base import installed
 from ganaug.sources.registry import LOADERS, load_source
 from tests.refusal import refuses
 
@@ -49,9 +50,7 @@ def test_digits_are_the_packages_scaled_to_255_stand_alone_and_keep_no_flip(sour
 
 
 def test_a_package_that_is_missing_or_holds_no_data_says_how_to_install_it():
-    assert package_version("scikit-learn") == importlib.metadata.version("scikit-learn")
-    folder = package_folder("elpv_dataset", package="elpv-dataset")
-    assert (folder / "data" / "labels.csv").is_file()
-    refuses(SourceError, "pip install no-such-9", package_version, "no-such-9")
-    refuses(SourceError, "pip install no-such-9", package_folder, "no9", package="no-such-9")
-    refuses(SourceError, "pip install zen", package_folder, "this", package="zen")  # a lone file
+    assert installed("scikit-learn").version == importlib.metadata.version("scikit-learn")
+    labels = installed("elpv-dataset").locate_file("elpv_dataset/data/labels.csv")
+    assert Path(labels).is_file()
+    refuses(SourceError, "pip install no-such-9", installed, "no-such-9")
