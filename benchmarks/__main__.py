@@ -2,7 +2,16 @@
 
 import sys
 
-from benchmarks import generation, memory, prepare, publishing, quality, throughput, verdict
+from benchmarks import (
+    generation,
+    memory,
+    plateau,
+    prepare,
+    publishing,
+    quality,
+    throughput,
+    verdict,
+)
 
 BENCHMARKS = {
     "generation": generation.main,
@@ -11,6 +20,7 @@ BENCHMARKS = {
     "prepare": prepare.main,
     "publishing": publishing.main,
     "quality": quality.main,  # half an hour: it trains
+    "plateau": plateau.main,  # minutes: it trains classifiers
     "verdict": verdict.main,  # minutes: it simulates
 }
 

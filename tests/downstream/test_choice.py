@@ -16,7 +16,7 @@ ALL = (0, 1, 2, 3)
 
 def no_images(number):
     nothing = np.zeros((number, 8, 8, 1), np.uint8)
-    return LabelledImages(nothing, np.arange(number) % 2, np.ones(number, np.float32))
+    return LabelledImages(nothing, np.arange(number) % 2)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def _one_thread():
 
 
 def labelled(images, labels):
-    return LabelledImages(images, np.asarray(labels), np.ones(len(labels), np.float32))
+    return LabelledImages(images, np.asarray(labels))
 
 
 def features(counts=COUNTS, *, seed=0, views=1):

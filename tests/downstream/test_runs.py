@@ -34,7 +34,7 @@ RUNS += [Run("linear", recipe, number) for recipe in (TEACHER, ARMS["D"]) for nu
 
 def labelled(seed):
     images, labels = new_images(seed)
-    return LabelledImages(np.stack(images), np.array(labels), np.ones(len(labels), np.float32))
+    return LabelledImages(np.stack(images), np.array(labels))
 
 
 def views(part, *, number):

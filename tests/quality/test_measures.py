@@ -21,7 +21,7 @@ def part(counts, seed):
     images = np.random.default_rng(seed).integers(0, 256, (len(labels), 16, 16, 1), dtype=np.uint8)
     names = [f"{seed}-{i}" for i in range(len(labels))]
     rows = pd.DataFrame({"image_id": names, "group_id": names})
-    return Part(rows, LabelledImages(images, labels, np.ones(len(labels), np.float32)))
+    return Part(rows, LabelledImages(images, labels))
 
 
 @pytest.fixture

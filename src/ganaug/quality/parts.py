@@ -22,7 +22,6 @@ class LabelledImages:
 
     images: NDArray[Any]  # [N, H, W, C] uint8, or [N, V, D] features of V views
     labels: NDArray[np.int64]  # [N]
-    weights: NDArray[np.float32]  # [N], in a training loss
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,7 @@ def _synthetic_shards(folder: Path) -> list[Path]:
 def _read(paths: Sequence[Path], prepared: Prepared, file: Path) -> Part:
     shape = (prepared.resolution, prepared.resolution, prepared.channels)
     if not paths:
-        nothing = LabelledImages(
-            np.empty((0, *shape), np.uint8), np.empty(0, np.int64), np.empty(0, np.float32)
-        )
+        nothing = LabelledImages(np.empty((0, *shape), np.uint8), np.empty(0, np.int64))
         return Part(pd.DataFrame(columns=METADATA_COLUMNS), nothing)
     rows, classes = read_rows(paths)
     if classes != prepared.classes:
@@ -78,5 +75,4 @@ def _read(paths: Sequence[Path], prepared: Prepared, file: Path) -> Part:
     images = read_images(paths, spill=file)
     if images.shape[1:] != shape:
         raise DatasetError(f"{paths[0].parent}: image of shape {images.shape[1:]}, not {shape}")
-    labels, weights = rows["label"].to_numpy(np.int64), rows["weight"].to_numpy(np.float32)
-    return Part(rows, LabelledImages(images, labels, weights))
+    return Part(rows, LabelledImages(images, rows["label"].to_numpy(np.int64)))

@@ -1,0 +1,84 @@
+"""Do the classifiers of `evaluate` train long enough? Macro-F1 on val as the steps double.
+
+Trained on real images alone, classes drawn equally often, classical augmentation: the recipe that
+synthetic images have to beat. Test is not opened.
+"""
+
+import tempfile
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import joblib
+import numpy as np
+
+from benchmarks.quality import PARAMS, prepare_source
+from ganaug.config import load_params
+from ganaug.downstream import runs
+from ganaug.downstream.recipes import TEACHER
+from ganaug.downstream.runs import NETWORKS, Run, Sets, Setting, score_runs
+from ganaug.parallel import map_unordered
+from ganaug.quality.parts import LabelledImages
+from ganaug.shards import read_labelled
+
+FACTORS = (0.5, 1, 2)
+REPETITIONS = {"cnn": 6, "efficientnet": 3}
+ALLOWED_PP = 0.5  # change of macro-F1 when the steps double
+
+
+def main() -> None:
+    """Print macro-F1 on val and seconds a classifier, for each number of steps."""
+    params = load_params(PARAMS).evaluate
+    with tempfile.TemporaryDirectory() as folder:
+        for source, resolution in (("elpv", 64), ("digits", 16)):
+            prepared = prepare_source(source, resolution, Path(folder) / source)
+            sets = {}
+            for split in ("train", "val"):
+                _, images, labels = read_labelled(prepared.shards(split))
+                sets[split] = LabelledImages(images, labels)
+            none = replace(sets["train"], images=images[:0], labels=labels[:0])
+            setting = Setting(
+                num_steps=params.num_steps,
+                batch_size=params.batch_size,
+                lr=params.lr,
+                class_names=prepared.classes,
+                symmetries=prepared.symmetries,
+                classical=params.classical,
+                seed=0,
+            )
+            for net, number in REPETITIONS.items():
+                _print_curve(f"{source}, {net}", net, number, sets | {"synthetic": none}, setting)
+
+
+def _print_curve(title: str, net: str, repetitions: int, sets: Sets, setting: Setting) -> None:
+    steps = [round(factor * (NETWORKS[net].num_steps or setting.num_steps)) for factor in FACTORS]
+    tasks = [(number, repetition) for number in steps for repetition in range(repetitions)]
+    done = map_unordered(partial(_train, net, sets, setting), tasks, num_workers=joblib.cpu_count())
+    found = {task: (score, seconds) for task, score, seconds in done}
+    scores = {n: np.array([found[n, r][0] for r in range(repetitions)]) for n in steps}
+    for number in steps:
+        seconds = np.mean([found[number, r][1] for r in range(repetitions)])
+        error = scores[number].std(ddof=1) / np.sqrt(repetitions)
+        print(
+            f"{title}: {number} steps: macro-F1 on val {scores[number].mean():.2f} +- {error:.2f}, "
+            f"{seconds:.0f} s a classifier on one core",
+            flush=True,
+        )
+    change = scores[steps[2]] - scores[steps[1]]
+    error = change.std(ddof=1) / np.sqrt(repetitions)
+    print(
+        f"{title}: twice as many steps as now change it by {change.mean():+.2f} +- {error:.2f} pp "
+        f"(at most {ALLOWED_PP} to reach)",
+        flush=True,
+    )
+
+
+def _train(
+    net: str, sets: Sets, setting: Setting, task: tuple[int, int]
+) -> tuple[tuple[int, int], float, float]:
+    """Macro-F1 on val in percent, and seconds, of one classifier."""
+    num_steps, repetition = task
+    runs.NETWORKS[net] = replace(NETWORKS[net], num_steps=num_steps)
+    run = Run(net, TEACHER, repetition, ("val",))
+    scored = score_runs([run], {net: sets}, setting=setting, num_workers=1).iloc[0]
+    return task, 100 * float(scored["macro_f1"]), float(scored["seconds"])
