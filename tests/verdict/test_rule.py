@@ -28,6 +28,7 @@ def network(name, uplift, *, share=0.2, recalls=None):
 
 def verdict(
     cnn=GAIN, linear=GAIN, *, shares=(0.2, 0.2), recalls=None, gate=GATE, num_synthetic=1500,
+    num_with_parent=0,
     precision=(0.5, 0.6), empty=(),
 ):  # fmt: skip
     evidence = Evidence(
@@ -39,6 +40,7 @@ def verdict(
         precision={"good": (0.5, 0.6), "bad": precision},
         empty=empty,
         num_synthetic=num_synthetic,
+        num_with_parent=num_with_parent,
     )
     return decide(evidence, Margins(harm_pp=1.0, recall_pp=2.0, confidence=0.9))
 
@@ -124,6 +126,10 @@ def test_images_that_lie_elsewhere_or_are_missing_do_not_ship():
 def test_a_class_too_small_to_measure_is_named():
     assert verdict(precision=(None, None))["too_small"] == ["bad"]
     assert verdict()["too_small"] == []
+    unknown = {"mean_pp": -9.0, "low_pp": None, "high_pp": None}  # in one test group alone
+    found = verdict(recalls={"good": delta(0.5, -1, 2), "bad": unknown})
+    assert found["too_small"] == ["bad"]
+    assert "Too few test images or groups to tell of: bad." in found["reasons"]
 
 
 def test_without_synthetic_images_the_real_ones_go_out():
@@ -136,3 +142,12 @@ def test_the_rule_is_stated_with_its_numbers():
     rule = verdict()["rule"]
     assert (rule["harm_margin_pp"], rule["recall_margin_pp"], rule["confidence"]) == (1.0, 2.0, 0.9)
     assert "lies above -1 pp" in rule["text"]
+
+
+def test_what_synthetic_images_hold_of_real_ones_is_said_whatever_is_decided():
+    for gain, decision in ((GAIN, "ship"), (delta(-3.0, -2.0, -1.5), "ship_real_only")):
+        found = verdict(gain, gain, num_with_parent=1200)
+        assert found["decision"] == decision
+        assert found["reasons"][-1].startswith(
+            "1,200 of the synthetic images were built on a detail"
+        )

@@ -111,6 +111,7 @@ def evaluate(
         precision=_precision(distances[IMAGENET], classes),
         empty=unfilled_classes(synthetic),
         num_synthetic=len(parts["synthetic"].rows),
+        num_with_parent=int(parts["synthetic"].rows["parent_id"].notna().sum()),
     )
     margins = Margins(params.harm_margin_pp, params.recall_margin_pp, params.confidence)
     verdict = {

@@ -56,6 +56,7 @@ class Evidence:
             None where a class is too small to tell.
         empty: classes for which images were wanted and none was accepted.
         num_synthetic: images offered.
+        num_with_parent: those that were built on a detail of one training image.
     """
 
     networks: Mapping[str, Mapping[str, Any]]
@@ -63,6 +64,7 @@ class Evidence:
     precision: Mapping[str, tuple[float | None, float | None]]
     empty: tuple[str, ...]
     num_synthetic: int
+    num_with_parent: int
 
     @property
     def used(self) -> dict[str, Mapping[str, Any]]:
@@ -88,7 +90,7 @@ def decide(evidence: Evidence, margins: Margins) -> dict[str, Any]:
     return {
         "decision": decision,
         "sentence": _sentence(evidence, margins, decision),
-        "reasons": reasons,
+        "reasons": reasons + _origins(evidence),
         "rule": margins.as_rule(),
         "too_small": _too_small(evidence),
         "classes_without_images": list(evidence.empty),
@@ -223,6 +225,17 @@ def _assurances(evidence: Evidence) -> list[str]:
         "No class is shown to lose recall beyond the margin.",
         "No copying of training images shows.",
         *([f"Too few test images or groups to tell of: {too_small}."] if too_small else []),
+    ]
+
+
+def _origins(evidence: Evidence) -> list[str]:
+    """What of the real images is in the synthetic ones, whatever was decided."""
+    if not evidence.num_with_parent:
+        return []
+    return [
+        f"{evidence.num_with_parent:,} of the synthetic images were built on a detail of one "
+        "training image each, which parent_id names; what such a detail repeats is measured as "
+        "fragments."
     ]
 
 
