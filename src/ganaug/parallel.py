@@ -117,11 +117,7 @@ def _exit_with(parent: int) -> None:
 
 
 def _map_on_cluster(
-    function: Callable[[Task], Result],
-    tasks: Iterable[Task],
-    *,
-    num_workers: int,
-    backend: Backend,
+    function: Callable[[Task], Result], tasks: Iterable[Task], *, num_workers: int, backend: Backend
 ) -> Iterator[Result]:
     num_workers = num_workers if num_workers > 0 else joblib.cpu_count()
     with _CLUSTERS[backend](num_workers) as (submit, num_slots):
