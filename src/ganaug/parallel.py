@@ -77,9 +77,7 @@ def _map_here(
         except Exception as error:
             failures.append(error)
 
-    num_deaths, begun = 0, False
-    while waiting or not begun:
-        begun = True
+    for num_deaths in range(1, MOST_DEATHS + 1):
         parallel = joblib.Parallel(num_workers, return_as="generator_unordered", batch_size=1)
         try:
             for number, result in parallel(
@@ -87,8 +85,8 @@ def _map_here(
             ):
                 del waiting[number]
                 yield result
+            break
         except TerminatedWorkerError:
-            num_deaths += 1
             if num_deaths == MOST_DEATHS:
                 raise WorkerError(
                     f"worker processes were killed {num_deaths} times, as they are when memory "
@@ -119,11 +117,7 @@ def _exit_with(parent: int) -> None:
 
 
 def _map_on_cluster(
-    function: Callable[[Task], Result],
-    tasks: Iterable[Task],
-    *,
-    num_workers: int,
-    backend: Backend,
+    function: Callable[[Task], Result], tasks: Iterable[Task], *, num_workers: int, backend: Backend
 ) -> Iterator[Result]:
     num_workers = num_workers if num_workers > 0 else joblib.cpu_count()
     with _CLUSTERS[backend](num_workers) as (submit, num_slots):

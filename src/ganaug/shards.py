@@ -165,11 +165,8 @@ def read_images(paths: Sequence[Path], *, spill: Path | None = None) -> NDArray[
                 f"{paths[0].parent}: image {row} has shape {image.shape}, the first {first.shape}"
             )
         together[row] = image
-    if spill is None:
-        return together
-    del together  # flushes
-    mapped: NDArray[np.uint8] = np.load(spill, mmap_mode="r")
-    return mapped
+    together.flags.writeable = spill is None
+    return together
 
 
 def read_labelled(
@@ -194,8 +191,6 @@ def describe_files(paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
 
 def count_rows(rows: pd.DataFrame, class_names: Sequence[str]) -> dict[str, dict[str, int]]:
     """Images per split and class: {split: {class name: count}}, every class named."""
-    counts: dict[str, dict[str, int]] = {}
-    for split, part in rows.groupby("split", sort=False):
-        per_label = part["label"].value_counts()
-        counts[str(split)] = {name: int(per_label.get(i, 0)) for i, name in enumerate(class_names)}
-    return counts
+    table = pd.crosstab(rows["label"], rows["split"]).reindex(range(len(class_names)), fill_value=0)
+    counts: Any = table.set_axis(list(class_names)).to_dict()
+    return dict(counts)

@@ -16,13 +16,7 @@ from ganaug.config import ClassicalParams
 from ganaug.curating.neighbours import K, RealNeighbours
 from ganaug.downstream.batches import Pool, draw_batches, one_hot
 from ganaug.downstream.classical import ClassicalAugmentation
-from ganaug.downstream.classifier import (
-    Classifier,
-    embed,
-    predict,
-    small_cnn,
-    train_classifier,
-)
+from ganaug.downstream.classifier import Classifier, embed, predict, small_cnn, train_classifier
 from ganaug.downstream.recipes import Recipe
 from ganaug.errors import DatasetError
 from ganaug.images import Pixels

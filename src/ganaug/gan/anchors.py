@@ -33,20 +33,15 @@ class Anchors(nn.Module):
     `code_dim` is the number of principal components, which lead an anchored latent.
     """
 
-    means: Tensor
-    stds: Tensor
-    components: Tensor
-    scale: Tensor
-
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self._side = min(COARSE, architecture.resolution // 2)
         num_inputs = architecture.channels * self._side**2
         self.code_dim = architecture.code_dim
-        self.register_buffer("means", torch.zeros(architecture.num_classes, num_inputs))
-        self.register_buffer("stds", torch.ones(architecture.num_classes, self.code_dim))
-        self.register_buffer("components", torch.zeros(num_inputs, self.code_dim))
-        self.register_buffer("scale", torch.ones(()))
+        self.means = nn.Buffer(torch.zeros(architecture.num_classes, num_inputs))
+        self.stds = nn.Buffer(torch.ones(architecture.num_classes, self.code_dim))
+        self.components = nn.Buffer(torch.zeros(num_inputs, self.code_dim))
+        self.scale = nn.Buffer(torch.ones(()))
 
     @torch.no_grad()
     def fit(self, batches: Iterable[tuple[Tensor, Tensor]], *, flips: Sequence[str] = ()) -> None:
@@ -56,7 +51,11 @@ class Anchors(nn.Module):
             batches: images [N, C, H, W] in [-1, 1] and labels [N] int64, some of each class.
             flips: those that training applies to real images; each image counts in all of them.
         """
-        coarse, label = self._look(batches, flips)
+        looked = [(self._coarse(images), label) for images, label in batches]
+        coarse, label = (torch.cat(parts) for parts in zip(*looked, strict=True))
+        for axis in (FLIPPED_AXIS[name] for name in flips):
+            coarse, label = torch.cat([coarse, coarse.flip(axis)]), torch.cat([label, label])
+        coarse = coarse.flatten(1)
         num_images = torch.bincount(label, minlength=len(self.means))
         sums = torch.zeros_like(self.means).index_add_(0, label, coarse)
         self.means.copy_(sums / num_images.clamp_min(1)[:, None])
@@ -71,17 +70,6 @@ class Anchors(nn.Module):
         self.stds.copy_(((own + shared) / (num_images[:, None] + self.code_dim)).sqrt())
         self.stds.clamp_(min=1e-6)
         self.scale.copy_(residual.std().clamp_min(1e-6))
-
-    def _look(
-        self, batches: Iterable[tuple[Tensor, Tensor]], flips: Sequence[str]
-    ) -> tuple[Tensor, Tensor]:
-        """Coarse images [M, C * side * side], flipped ones with them, and their labels."""
-        looked = [(self._coarse(images), label) for images, label in batches]
-        coarse = torch.cat([images for images, _ in looked])
-        label = torch.cat([labels for _, labels in looked])
-        for axis in (FLIPPED_AXIS[name] for name in flips):
-            coarse, label = torch.cat([coarse, coarse.flip(axis)]), torch.cat([label, label])
-        return coarse.flatten(1), label
 
     def code(self, real: Tensor, label: Tensor) -> Tensor:
         """[B, C, H, W] in [-1, 1], [B] int64 -> [B, code_dim], about standard normal."""

@@ -1,6 +1,5 @@
 """Which networks: a family and a size as plain numbers, and the builders of each family."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,51 +21,10 @@ class Family:
     discriminator: Callable[[Architecture], Discriminator]
 
 
-def _r3_layout(size: str, resolution: int) -> tuple[tuple[int, ...], int]:
-    # Channels at 4x4, 8x8, ... inside the networks. Patches of 2 pixels cost twice the time of
-    # patches of 4 and are worth it; higher resolutions can't afford them.
-    widths = {
-        "tiny": (32, 32, 32, 32, 32),
-        "small": (96, 96, 64, 32, 32),
-        "medium": (256, 256, 192, 128, 64),
-        "large": (512, 512, 384, 256, 128),
-    }
-    num_stages, patch = {16: (2, 2), 32: (3, 2), 64: (4, 2), 128: (4, 4), 256: (5, 4)}[resolution]
-    return widths[size][:num_stages], patch
-
-
-def _dcgan_layout(size: str, resolution: int) -> tuple[tuple[int, ...], int]:
-    # "small" at 64 pixels is 512, 256, 128, 64: the paper's generator at half its width, the sizes
-    # of PyTorch's example.
-    base = {"tiny": 8, "small": 64, "medium": 96, "large": 128}[size]
-    num_stages = int(math.log2(resolution / 4))
-    return tuple(base * min(8, 2**i) for i in reversed(range(num_stages))), 1
-
-
-def _mlp_layout(size: str, _resolution: int) -> tuple[tuple[int, ...], int]:
-    base = {"tiny": 32, "small": 256, "medium": 512, "large": 1024}[size]
-    return (base, 2 * base, 4 * base), 1
-
-
 FAMILIES: dict[str, Family] = {
-    "r3": Family(
-        layout=_r3_layout,
-        betas=(0.0, 0.99),  # no momentum against a moving opponent, as in StyleGAN2 and R3GAN
-        generator=r3.R3Generator,
-        discriminator=r3.R3Discriminator,
-    ),
-    "dcgan": Family(
-        layout=_dcgan_layout,
-        betas=(0.5, 0.999),  # the paper's
-        generator=dcgan.DcganGenerator,
-        discriminator=dcgan.DcganDiscriminator,
-    ),
-    "mlp": Family(
-        layout=_mlp_layout,
-        betas=(0.5, 0.999),
-        generator=mlp.MlpGenerator,
-        discriminator=mlp.MlpDiscriminator,
-    ),
+    "r3": Family(r3.layout, r3.BETAS, r3.R3Generator, r3.R3Discriminator),
+    "dcgan": Family(dcgan.layout, dcgan.BETAS, dcgan.DcganGenerator, dcgan.DcganDiscriminator),
+    "mlp": Family(mlp.layout, mlp.BETAS, mlp.MlpGenerator, mlp.MlpDiscriminator),
 }
 
 

@@ -21,6 +21,7 @@ from ganaug.fileio import atomic_file
 
 KEPT = 2
 FORMAT = 1
+DAMAGED = (SafetensorError, KeyError, TypeError, ValueError)  # what was read makes no checkpoint
 
 
 def fingerprint(content: Any) -> str:
@@ -73,9 +74,10 @@ class Checkpoints:
         """
         try:
             return _read(self._best_path)
-        except _DamagedError as error:
+        except DAMAGED as error:
             raise TrainingError(
-                f"{self._best_path}: damaged ({error}); remove {self.folder} and train again"
+                f"{self._best_path}: damaged ({one_line(error)}); remove {self.folder} "
+                "and train again"
             ) from None
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -87,7 +89,7 @@ class Checkpoints:
         for path in self._newest_first():
             try:
                 return _read(path)
-            except _DamagedError:
+            except DAMAGED:
                 path.unlink()
         return None
 
@@ -109,10 +111,6 @@ def _write(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> Non
         save_file(contiguous, temporary, metadata={"facts": json.dumps(facts)})
 
 
-class _DamagedError(Exception):
-    """A checkpoint was read, and its content is bad."""
-
-
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
@@ -123,5 +121,3 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path}: can't be read ({one_line(error)}); nothing was removed. Mend the disk or the "
             "permissions and start again"
         ) from None
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise _DamagedError(one_line(error)) from None

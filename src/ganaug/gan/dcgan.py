@@ -6,6 +6,7 @@ embedding: beside the latent in G, as one more image channel in D.
 Axes: N batch, C channels, H height, W width, Z latent, K classes.
 """
 
+import math
 from itertools import pairwise
 
 import torch
@@ -15,7 +16,17 @@ from ganaug.gan.networks import Architecture, Discriminator, Generator
 
 EMBEDDING_DIM = 64
 LEAK = 0.2
+BETAS = (0.5, 0.999)  # Adam's, the paper's
 INIT_STD = 0.02
+
+
+def layout(size: str, resolution: int) -> tuple[tuple[int, ...], int]:
+    """Channels of each stage, or units of each layer, and the side of the patches."""
+    # "small" at 64 pixels is 512, 256, 128, 64: the paper's generator at half its width, the sizes
+    # of PyTorch's example.
+    base = {"tiny": 8, "small": 64, "medium": 96, "large": 128}[size]
+    num_stages = int(math.log2(resolution / 4))
+    return tuple(base * min(8, 2**i) for i in reversed(range(num_stages))), 1
 
 
 class DcganGenerator(Generator):

@@ -29,8 +29,9 @@ class StopRequest:
         now = time.monotonic()
         if self._signum is None and now >= self._next_poll:
             self._next_poll = now + POLL_SEC
-            if not all(_is_alive(process) for process in self._launchers):
-                self._signum = signal.SIGTERM
+            for process in self._launchers:
+                if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+                    self._signum = signal.SIGTERM
         return self._signum
 
 
@@ -47,10 +48,6 @@ def _launchers() -> list[psutil.Process]:
             break
         chain.append(parent)
     return chain
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
 
 
 @contextmanager

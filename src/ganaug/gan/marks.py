@@ -38,10 +38,10 @@ def marks_per_class(architecture: Architecture) -> int:
 
 
 class Marks(nn.Module):
-    """Marks of training images of each class, and the draw of one by a number."""
+    """Marks of training images of each class, and the draw of one by a number.
 
-    marks: Tensor  # [K, M, C * H * W] int8
-    rows: Tensor  # [K, M] int64: the training image that each was taken from
+    `marks` is [K, M, C * H * W] int8, `rows` [K, M] int64: the training image of each.
+    """
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -50,8 +50,8 @@ class Marks(nn.Module):
         # Each mark in a row: networks are laid out channels last, which tensors of five axes can't.
         num_marks = marks_per_class(architecture)
         table = (num_classes, num_marks, math.prod(self._shape))
-        self.register_buffer("marks", torch.zeros(table, dtype=torch.int8))
-        self.register_buffer("rows", torch.full((num_classes, num_marks), NO_ROW))
+        self.marks = nn.Buffer(torch.zeros(table, dtype=torch.int8))
+        self.rows = nn.Buffer(torch.full((num_classes, num_marks), NO_ROW))
 
     @torch.no_grad()
     def fit(self, images: Tensor, label: Tensor, rows: Tensor, *, flips: Sequence[str]) -> None:

@@ -16,6 +16,13 @@ from torch.nn import functional as F
 from ganaug.gan.networks import Architecture, Discriminator, Generator
 
 LEAK = 0.2
+BETAS = (0.5, 0.999)  # Adam's
+
+
+def layout(size: str, _resolution: int) -> tuple[tuple[int, ...], int]:
+    """Channels of each stage, or units of each layer, and the side of the patches."""
+    base = {"tiny": 32, "small": 256, "medium": 512, "large": 1024}[size]
+    return (base, 2 * base, 4 * base), 1
 
 
 class MlpGenerator(Generator):
@@ -31,7 +38,8 @@ class MlpGenerator(Generator):
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
         """[N, Z] standard normal, [N] int64 -> [N, C, H, W] in [-1, 1]."""
-        images: Tensor = self.layers(torch.cat([z, _one_hot(label, self.num_classes)], dim=1))
+        classes = F.one_hot(label, self.num_classes).float()
+        images: Tensor = self.layers(torch.cat([z, classes], dim=1))
         return images.float().view(-1, *self.shape)
 
 
@@ -47,7 +55,7 @@ class MlpDiscriminator(Discriminator):
 
     def forward(self, encoded: Tensor, label: Tensor, _code: Tensor, /) -> Tensor:
         """[N, C, H, W] in [-1, 1], [N] int64, code left aside -> [N] float32 logits."""
-        classes = _one_hot(label, self.num_classes)
+        classes = F.one_hot(label, self.num_classes).float()
         logits: Tensor = self.layers(torch.cat([encoded.flatten(1), classes], dim=1))
         return logits.float()
 
@@ -57,7 +65,3 @@ def _hidden_layers(num_inputs: int, widths: tuple[int, ...]) -> list[nn.Module]:
     for a, b in pairwise((num_inputs, *widths)):
         layers += [nn.Linear(a, b), nn.LeakyReLU(LEAK)]
     return layers
-
-
-def _one_hot(label: Tensor, num_classes: int) -> Tensor:
-    return F.one_hot(label, num_classes).float()

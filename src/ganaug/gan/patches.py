@@ -36,23 +36,17 @@ class WhitenedPatches(nn.Module):
         patch: P, pixels per side.
     """
 
-    basis: Tensor
-    mean: Tensor
-    std: Tensor
-    knee: Tensor
-    spread: Tensor
-
     def __init__(self, *, channels: int, patch: int) -> None:
         super().__init__()
         self.patch = patch
         self.num_coefficients = channels * patch * patch
-        self.register_buffer("basis", _cosine_basis(channels, patch))
-        self.register_buffer("mean", torch.zeros(self.num_coefficients))
-        self.register_buffer("std", torch.ones(self.num_coefficients))
+        self.basis = nn.Buffer(_cosine_basis(channels, patch))
+        self.mean = nn.Buffer(torch.zeros(self.num_coefficients))
+        self.std = nn.Buffer(torch.ones(self.num_coefficients))
         knee = torch.full((channels, patch * patch), KNEE)
         knee[:, 0] = LINEAR
-        self.register_buffer("knee", knee.flatten())
-        self.register_buffer("spread", torch.ones(self.num_coefficients))
+        self.knee = nn.Buffer(knee.flatten())
+        self.spread = nn.Buffer(torch.ones(self.num_coefficients))
 
     @torch.no_grad()
     def fit(self, images: Tensor) -> None:

@@ -19,6 +19,7 @@ from ganaug.gan.networks import STATISTICS_GROUP, Architecture, Discriminator, G
 from ganaug.gan.patches import WhitenedPatches
 
 LEAK = 0.2
+BETAS = (0.0, 0.99)  # Adam's; no momentum against a moving opponent, as in StyleGAN2 and R3GAN
 GROUP_WIDTH = 16  # channels per group of the middle convolution
 EMBEDDING_DIM = 64
 HEAD_DIM = 128
@@ -26,6 +27,20 @@ BASE = 4  # pixels per side where both networks meet the latent and the logit
 NOISE_CHANNELS = 4  # of the latent's noise maps, one set at each stage above 4x4
 NOISE_GAIN = 0.3  # of their first weights, the features' being about 1
 MARK_GAIN = 1.0  # of the first weights that see marks
+
+
+def layout(size: str, resolution: int) -> tuple[tuple[int, ...], int]:
+    """Channels of each stage, or units of each layer, and the side of the patches."""
+    # Channels at 4x4, 8x8, ... inside the networks. Patches of 2 pixels cost twice the time of
+    # patches of 4 and are worth it; higher resolutions can't afford them.
+    widths = {
+        "tiny": (32, 32, 32, 32, 32),
+        "small": (96, 96, 64, 32, 32),
+        "medium": (256, 256, 192, 128, 64),
+        "large": (512, 512, 384, 256, 128),
+    }
+    num_stages, patch = {16: (2, 2), 32: (3, 2), 64: (4, 2), 128: (4, 4), 256: (5, 4)}[resolution]
+    return widths[size][:num_stages], patch
 
 
 class ResidualBlock(nn.Module):
@@ -102,7 +117,7 @@ class R3Generator(Generator):
 
     def prepare_from(self, reals: Reals, *, is_trained: bool) -> None:
         """Take marks, and the patch coordinates unless the weights have learned others."""
-        images, label = _join(reals, self._looks_at)
+        images, label = map(torch.cat, zip(*reals.look(self._looks_at), strict=True))
         if not is_trained:
             self.patches.fit(images)
         rows = torch.from_numpy(reals.looked_at(self._looks_at)).to(label.device)
@@ -165,8 +180,7 @@ class R3Discriminator(Discriminator):
 
     def prepare_from(self, reals: Reals) -> None:
         """Take the patch coordinates of training images, the same as G does."""
-        images, _ = _join(reals, self._looks_at)
-        self.patches.fit(images)
+        self.patches.fit(torch.cat([images for images, _ in reals.look(self._looks_at)]))
 
     def encode(self, images: Tensor) -> Tensor:
         """[N, C, H, W] in [-1, 1] -> what `forward` takes and the penalties differentiate by."""
@@ -186,12 +200,6 @@ class R3Discriminator(Discriminator):
         match = (h * wanted).sum(dim=1) / math.sqrt(HEAD_DIM)
         logits: Tensor = self.psi(h).squeeze(1).float() + match
         return logits
-
-
-def _join(reals: Reals, per_class: int) -> tuple[Tensor, Tensor]:
-    """Images and labels of all batches that `look` gives."""
-    batches = list(reals.look(per_class))
-    return torch.cat([images for images, _ in batches]), torch.cat([label for _, label in batches])
 
 
 def _transition(width_in: int, width_out: int) -> nn.Module:

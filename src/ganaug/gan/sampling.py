@@ -61,13 +61,10 @@ def parent_rows(
     generator: Generator, labels: Sequence[int], seeds: Sequence[int], *, law: LatentLaw
 ) -> list[int] | None:
     """The row of `generator.sources()` that `sample` builds each image on; None: on none ever."""
-    if generator.sources() is None:
-        return None
     device = next(generator.parameters()).device
     z = latents(labels, seeds, latent_dim=generator.latent_dim, law=law).to(device)
     rows = generator.parents(z, torch.tensor(labels, dtype=torch.int64, device=device))
-    assert rows is not None  # as `sources` is not
-    return [int(row) for row in rows.tolist()]
+    return None if rows is None else rows.tolist()
 
 
 @torch.inference_mode()

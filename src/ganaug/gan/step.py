@@ -19,21 +19,6 @@ from ganaug.gan.losses import AdversarialLoss
 from ganaug.gan.networks import Discriminator, Generator
 from ganaug.gan.penalties import between, one_centred_penalty, zero_centred_penalty
 
-# What a step reports; a step without penalty or without G leaves its part out.
-STATISTICS = (
-    "loss/generator",
-    "loss/discriminator",
-    "loss/total",  # L = L_G + L_D
-    "loss/reconstruction",  # of the anchored images, unweighted
-    "probability/real",  # D's, that a real image is real
-    "probability/synthetic",
-    "gradient_norm/generator",
-    "gradient_norm/discriminator",
-    "penalty/r1",  # squared gradient norm, unweighted
-    "penalty/r2",
-    "penalty/gradient",  # (gradient norm - 1)^2 between real and synthetic images, unweighted
-)
-
 
 @dataclass
 class Networks:
@@ -82,8 +67,14 @@ class Step:
             label: [B]; synthetic images carry the labels of the reals beside them.
             z: [B, Z] standard normal.
         Returns:
-            Scalars on the device, by names among `STATISTICS`; reading them is left to the caller,
-            since each read makes the host wait.
+            Scalars on the device; reading them is left to the caller, since each read makes the
+            host wait. A step without penalty or without G leaves its part out:
+            - loss/generator, loss/discriminator, loss/total: L_G, L_D, L = L_G + L_D
+            - loss/reconstruction: of the anchored images, unweighted
+            - probability/real, probability/synthetic: D's, that such an image is real
+            - gradient_norm/generator, gradient_norm/discriminator
+            - penalty/r1, penalty/r2: squared gradient norm, unweighted
+            - penalty/gradient: (gradient norm - 1)^2 between real and synthetic, unweighted
         """
         anchors = self.networks.anchors
         real_code = anchors.code(real, label)

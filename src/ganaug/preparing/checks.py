@@ -57,10 +57,7 @@ def duplicates(candidates: Sequence[Candidate]) -> list[Rejection]:
     ]
 
 
-CHECKS: tuple[Check, ...] = (
-    label_conflicts,
-    duplicates,
-)  # each gets what the last one passed
+CHECKS: tuple[Check, ...] = (label_conflicts, duplicates)  # each gets what the last one passed
 
 
 def run_checks(

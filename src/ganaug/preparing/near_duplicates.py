@@ -115,11 +115,7 @@ def find_near_pairs(
 
 
 def _close_in(
-    tree: cKDTree,
-    queries: NDArray[np.float32],
-    small: Small,
-    distance: float,
-    flips: Sequence[str],
+    tree: cKDTree, queries: NDArray[np.float32], small: Small, distance: float, flips: Sequence[str]
 ) -> NDArray[np.intp]:
     """Pairs i < j of images of which one, flipped so, is near the other."""
     reach = distance * np.sqrt(small.shape[1])  # from root mean square to Euclidean

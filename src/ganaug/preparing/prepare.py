@@ -64,11 +64,7 @@ def prepare(
     form = Form(params.resolution, params.channels, params.max_pixels)
     with scratch_folder(out.with_name(f".{out.name}.read")) as scratch:
         candidates, rejections = read_candidates(
-            source.images,
-            form,
-            scratch=scratch,
-            num_workers=num_workers,
-            backend=params.backend,
+            source.images, form, scratch=scratch, num_workers=num_workers, backend=params.backend
         )
         require_known_classes(candidates, source.facts)
         candidates, found = run_checks(candidates)

@@ -89,10 +89,7 @@ def merge_dataset(
             _copy_shards(synthetic, offered, folder, real=real, stage="generate", names=names)
             for name, target in names.items():
                 num_made += _count_synthetic(
-                    folder / target,
-                    made["generator_id"],
-                    real.classes,
-                    where=str(synthetic / name),
+                    folder / target, made["generator_id"], real.classes, where=str(synthetic / name)
                 )
         manifest = {
             "name": params.name,

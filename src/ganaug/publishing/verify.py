@@ -33,7 +33,7 @@ def verify_dataset(folder: Path) -> dict[str, Any]:
     by_file = _file_problems(folder, manifest)
     problems = [f"{name} {problem}" for name, problem in sorted(by_file.items())]
     problems += _place_problems(manifest)
-    counts = Counter[tuple[str, int, str]]()
+    counts = Counter[tuple[str, str, str]]()
     for name in sorted(set(manifest["files"]) - set(by_file)):
         problems += _row_problems(folder, name, manifest, counts)
     if not problems:
@@ -69,11 +69,12 @@ def _place_problems(manifest: dict[str, Any]) -> Iterator[str]:
 
 
 def _row_problems(
-    folder: Path, name: str, manifest: dict[str, Any], counts: Counter[tuple[str, int, str]]
+    folder: Path, name: str, manifest: dict[str, Any], counts: Counter[tuple[str, str, str]]
 ) -> Iterator[str]:
     """What is wrong with the rows of a shard, which are added to `counts`."""
+    classes = dict(enumerate(manifest["classes"]))
     for number, (row, png) in enumerate(iter_rows(folder / name)):
-        counts[row["split"], row["label"], row["source"]] += 1
+        counts[row["split"], classes.get(row["label"], "?"), row["source"]] += 1
         for problem in _problems_of(row, png, manifest, manifest["files"][name]):
             yield f"{name} row {number} ({row['image_id']}): {problem}"
 
@@ -104,18 +105,17 @@ def _problems_of(
 
 
 def _count_problems(
-    manifest: dict[str, Any], counts: Counter[tuple[str, int, str]]
+    manifest: dict[str, Any], counts: Counter[tuple[str, str, str]]
 ) -> Iterator[str]:
     stated = Counter(
         {
-            (split, label, source): number
+            (split, name, source): number
             for split, classes in manifest["counts"].items()
-            for label, name in enumerate(manifest["classes"])
-            for source, number in classes[name].items()
+            for name, by_source in classes.items()
+            for source, number in by_source.items()
         }
     )
     for key in sorted(stated.keys() | counts.keys()):
         if counts[key] != stated[key]:
-            split, label, source = key
-            name = manifest["classes"][label]
+            split, name, source = key
             yield f"{split} has {counts[key]} {source} images of {name}, not {stated[key]}"

@@ -107,9 +107,15 @@ def _unpack(archive: Path, folder: Path) -> Iterator[tuple[str, Refused]]:
         root = folder.resolve()
         for member in members:
             place = (root / member.name.replace("\\", "/")).resolve()
-            why = _why_not(member, place, root)
-            if why:
-                yield member.name, why
+            if not place.is_relative_to(root):
+                yield member.name, Refused("outside", "a path that leads out of the archive")
+            elif not member.is_plain:
+                yield (
+                    member.name,
+                    Refused("link", "a link or device in the archive; pack files only"),
+                )
+            elif place.is_file():
+                yield member.name, Refused("name_twice", "the archive has it twice")
             elif not any(part.startswith(LEFT_OUT) for part in Path(member.name).parts):
                 _write(member, place)
 
@@ -136,11 +142,3 @@ def _write(member: _Member, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     with content, place.open("wb") as file:
         shutil.copyfileobj(content, file)
-
-
-def _why_not(member: _Member, place: Path, root: Path) -> Refused | None:
-    if not place.is_relative_to(root):
-        return Refused("outside", "a path that leads out of the archive")
-    if not member.is_plain:
-        return Refused("link", "a link or device in the archive; pack files only")
-    return Refused("name_twice", "the archive has it twice") if place.is_file() else None

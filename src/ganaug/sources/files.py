@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ganaug.config import FilesParams
+from ganaug.config import FilesParams, TableParams
 from ganaug.errors import SourceError, one_line
 from ganaug.fileio import sha256_file
 from ganaug.sources.base import Refused, SourceFacts, SourceImage
@@ -118,6 +118,22 @@ def describe(params: FilesParams, classes: Iterable[str]) -> SourceFacts:
         classes=tuple(names),
         symmetries=params.flips,
     )
+
+
+def named_columns(columns: TableParams, there: Iterable[str], path: Path) -> dict[str, str]:
+    """{image, label, and group and split where named: column of a table}.
+
+    Raises:
+        SourceError: the table lacks one.
+    """
+    named = {key: column for key, column in columns.model_dump().items() if column is not None}
+    for key, column in named.items():
+        if column not in there:
+            raise SourceError(
+                f"{path}: no column {column!r} (prepare.table.{key}); "
+                f"there are {', '.join(map(str, there))}"
+            )
+    return named
 
 
 def group_of(name: str, pattern: str | None) -> str | None:

@@ -19,7 +19,14 @@ import pyarrow.parquet as pq
 from ganaug.config import PrepareParams
 from ganaug.errors import SourceError, one_line
 from ganaug.sources.base import Source, SourceImage
-from ganaug.sources.files import describe, fetch, group_of, make_image, split_of_shard
+from ganaug.sources.files import (
+    describe,
+    fetch,
+    group_of,
+    make_image,
+    named_columns,
+    split_of_shard,
+)
 
 ROWS_AT_A_TIME = 256
 
@@ -40,13 +47,8 @@ def load_parquet(params: PrepareParams) -> Source:
     if len(stated) > 1:
         raise SourceError(f"{root}: the files disagree on the class names: {sorted(stated)}")
     numbered = stated.pop()
-    wanted = [column for column in params.table.model_dump().values() if column is not None]
     for path, schema in zip(paths, schemas, strict=True):
-        for column in wanted:
-            if column not in schema.names:
-                raise SourceError(
-                    f"{path}: no column {column!r}; there are {', '.join(schema.names)}"
-                )
+        wanted = list(named_columns(params.table, schema.names, path).values())
     names: Sequence[str] = numbered
     if not numbered:
         column = params.table.label

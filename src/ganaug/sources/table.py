@@ -13,7 +13,7 @@ import pyarrow as pa
 from ganaug.config import FilesParams, PrepareParams, TableParams
 from ganaug.errors import SourceError, one_line
 from ganaug.sources.base import Source, SourceImage
-from ganaug.sources.files import describe, fetch, make_image
+from ganaug.sources.files import describe, fetch, make_image, named_columns
 
 
 def load_table(params: PrepareParams) -> Source:
@@ -46,13 +46,7 @@ def read_table(path: Path, columns: TableParams) -> pd.DataFrame:
             table = pd.read_parquet(path)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise SourceError(f"{path}: not readable ({one_line(error)})") from None
-    named = {k: v for k, v in columns.model_dump().items() if v is not None}
-    for key, column in named.items():
-        if column not in table:
-            raise SourceError(
-                f"{path}: no column {column!r} (prepare.table.{key}); "
-                f"there are {', '.join(map(str, table.columns))}"
-            )
+    named = named_columns(columns, table.columns, path)
     rows = table[list(named.values())].set_axis(list(named), axis=1)
     for key, column in named.items():
         missing = rows[key].isna() | (rows[key].astype(str).str.strip() == "")
