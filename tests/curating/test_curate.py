@@ -48,9 +48,9 @@ class Judge:
         return pd.DataFrame({"label_confidence": confidence}).assign(**facts)
 
 
-def run(snapshot, judge, wanted, **changes):
+def run(snapshot, judge, wanted, real_ids=REAL_IDS, **changes):
     options = {"rules": RULES, "first_seed": 1000, "max_draws_per_image": 4} | changes
-    return curate(snapshot, judge, REAL_IDS, wanted=wanted, **options)
+    return curate(snapshot, judge, real_ids, wanted=wanted, **options)
 
 
 def test_rows_carry_everything_and_name_their_image(snapshot):
@@ -80,26 +80,14 @@ def test_class_that_can_not_be_made_is_given_up_and_named(snapshot, capsys):
     assert counts["drawn"]["bad"] == 40
     assert counts["rejected"]["bad"]["wrong_class"] == 40
     assert "class bad: only 0 of 10 wanted images" in capsys.readouterr().err
-
-
-def test_nothing_wanted_gives_no_rows(snapshot):
-    curated = run(snapshot, Judge(), {"good": 0, "bad": 0})
-    assert len(curated.rows) == 0
-    assert curated.images == []
+    none = run(snapshot, Judge(), {"good": 0, "bad": 0})
+    assert (len(none.rows), none.images) == (0, [])
 
 
 def test_real_images_are_never_repeated(snapshot):
-    first = run(snapshot, Judge(), {"good": 3, "bad": 0})
-    ids = first.rows["image_id"].tolist()
-    curated = curate(
-        snapshot,
-        Judge(),
-        ids,
-        wanted={"good": 3, "bad": 0},
-        rules=RULES,
-        first_seed=1000,
-        max_draws_per_image=4,
-    )
+    wanted = {"good": 3, "bad": 0}
+    ids = run(snapshot, Judge(), wanted).rows["image_id"].tolist()
+    curated = run(snapshot, Judge(), wanted, ids)
     assert not set(ids) & set(curated.rows["image_id"])
     assert curated.tallies["good"].rejected["duplicate"] == 3
 

@@ -15,6 +15,7 @@ from ganaug.errors import DatasetError
 from ganaug.preparing.rules import FEWEST_IN_HALF
 from ganaug.thumbnails import thumbnails
 from tests.publishing.small_run import CLASSICAL
+from tests.refusal import refuses
 
 NAMES = ("top", "left", "striped")
 
@@ -34,24 +35,16 @@ def judge():
     labels = np.repeat([0, 1, 2], 24)
     groups = [f"g{i // 4}" for i in range(len(labels))]
     images = make_images(labels, seed=0)
-    return SyntheticFilter(
-        images,
-        labels,
-        groups,
-        class_names=NAMES,
-        symmetries=(),
-        classical=CLASSICAL,
-        seed=0,
-        num_steps=40,
-    ), images
+    options = {"class_names": NAMES, "symmetries": (), "classical": CLASSICAL, "seed": 0}
+    return SyntheticFilter(images, labels, groups, num_steps=40, **options), images
 
 
 def test_right_class_is_confident_and_wrong_class_is_not(judge):
     labels = np.repeat([0, 1, 2], 8)
     images = make_images(labels, seed=1)
-    assert np.median(judge[0].score(images, labels).label_confidence) > 0.8
-    wrong = judge[0].score(images, (labels + 1) % 3)
-    assert np.median(wrong.label_confidence) < 0.2
+    right, wrong = (judge[0].score(images, (labels + k) % 3).label_confidence for k in (0, 1))
+    assert np.median(right) > 0.8
+    assert np.median(wrong) < 0.2
 
 
 def test_copy_of_a_training_image_is_traced_to_it(judge):
@@ -72,16 +65,11 @@ def test_halves_never_split_a_group_and_share_every_class():
     for label in range(3):
         assert 0.3 < halves[labels == label].mean() < 0.7
 
-
-def test_class_in_one_group_is_named():
-    labels = np.repeat([0, 1, 2], 10)
     groups = [f"g{i}" for i in range(20)] + ["only"] * 10
-    with pytest.raises(DatasetError, match="class striped: too few training images"):
-        split_in_halves(labels, groups, class_names=NAMES, seed=0)
-
-
-def test_what_passes_prepare_can_be_judged():
-    assert MIN_IMAGES == 2 * FEWEST_IN_HALF
+    options = {"class_names": NAMES, "seed": 0}
+    match = "class striped: too few training images"
+    refuses(DatasetError, match, split_in_halves, np.repeat([0, 1, 2], 10), groups, **options)
+    assert MIN_IMAGES == 2 * FEWEST_IN_HALF  # what passes prepare can be judged
 
 
 def test_no_two_real_images_are_near_duplicates_and_faintly_altered_ones_are():
@@ -132,11 +120,8 @@ def test_the_stated_share_of_real_images_passes_and_hard_classes_are_asked_for_l
     assert thresholds([easy, hard, usual], acceptance=0.5)[0] > found[0]
 
 
-def test_no_class_is_asked_for_less_than_chance():
+def test_no_class_is_asked_for_less_than_chance_and_a_small_one_takes_its_least():
     assert thresholds([np.full(20, 0.1), np.full(20, 0.9)]) == [0.5, 0.9]
-
-
-def test_a_class_with_few_real_images_takes_the_least_of_them():
     many, few = np.linspace(0.9, 1, 91), np.array([0.8, 0.6, 0.7, 0.9])
     assert thresholds([many, few])[1] == 0.6
     assert thresholds([many, few[:0]])[1] == 0.5

@@ -33,10 +33,8 @@ def test_copies_are_found_and_fresh_images_are_not(real):
     assert neighbours.locate(real + 1e-3 * noise).is_copy.mean() > 0.95
     assert neighbours.locate(noise).is_copy.mean() < 0.1
 
-
-def test_nearest_is_the_nearest(real):
-    positions = RealNeighbours(real).locate(real[:5] + 1e-6)
-    assert positions.nearest.tolist() == [0, 1, 2, 3, 4]
+    assert neighbours.locate(real[:5] + 1e-6).nearest.tolist() == [0, 1, 2, 3, 4]
+    assert len(neighbours.locate(np.empty((0, 4))).realism) == 0
 
 
 def test_identical_real_images_do_not_divide_by_zero():

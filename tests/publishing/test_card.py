@@ -1,6 +1,4 @@
 import re
-from pathlib import Path
-from typing import Any
 
 import datasets
 import pytest
@@ -12,21 +10,27 @@ from tests.publishing.small_run import CLASSES, merge, rewrite_synthetic, verdic
 
 
 @pytest.fixture
-def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def offline(tmp_path, monkeypatch):
     """`datasets` without network, and with its cache in `tmp_path`."""
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
 
-def front_matter(card: str) -> dict[str, Any]:
+def card_of(run, decision="ship", **options):
+    """The card of a run, merged."""
+    merge(run, decision, **options)
+    return (run / "augmented" / "README.md").read_text()
+
+
+def front_matter(card):
     return YAML(typ="safe").load(card.split("---\n")[1])
 
 
 @pytest.mark.usefixtures("offline")
 @pytest.mark.parametrize(("decision", "default"), [("ship", 18), ("undecided", 12)])
 def test_datasets_loads_each_config_by_name_and_the_recommended_without(
-    small_run: Path, decision: str, default: int
-) -> None:
+    small_run, decision, default
+):
     merge(small_run, decision)
     folder = str(small_run / "augmented")
     for name, number in ((None, default), ("real", 12), ("augmented", 18)):
@@ -40,41 +44,36 @@ def test_datasets_loads_each_config_by_name_and_the_recommended_without(
 
 @pytest.mark.usefixtures("offline")
 @pytest.mark.parametrize("decision", ["ship", "ship_real_only"])
-def test_the_snippets_in_the_card_run(small_run: Path, decision: str) -> None:
-    merge(small_run, decision)
-    card = (small_run / "augmented" / "README.md").read_text()
-    snippets = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
+def test_the_snippets_in_the_card_run(small_run, decision):
+    snippets = re.findall(r"```python\n(.*?)```", card_of(small_run, decision), flags=re.DOTALL)
     assert len(snippets) == 3
     for snippet in snippets:
         assert "data/augmented" in snippet
-        names: dict[str, Any] = {}
+        names = {}
         exec(snippet.replace("data/augmented", str(small_run / "augmented")), names)
         image = names["image"]
         assert getattr(image, "size", None) == (8, 8) or image.shape == (32, 1, 8, 8)
 
 
-def test_the_front_matter_agrees_with_the_schema_and_the_counts(small_run: Path) -> None:
-    merge(small_run, "undecided")
-    facts = front_matter((small_run / "augmented" / "README.md").read_text())
+def test_the_front_matter_agrees_with_the_schema_and_the_counts(small_run):
+    facts = front_matter(card_of(small_run, "undecided"))
     names = ["default", "real", "augmented"]
     assert [config["config_name"] for config in facts["configs"]] == names
     assert [info["config_name"] for info in facts["dataset_info"]] == names
     for info, number in zip(facts["dataset_info"], (12, 12, 18), strict=True):
         assert [f["name"] for f in info["features"]] == list(FIELDS)
         assert [s["num_examples"] for s in info["splits"]] == [number, 4, 4]
-    assert facts["license"] == "cc-by-nc-sa-4.0"
-    assert facts["size_categories"] == ["n<1K"]
+    assert (facts["license"], facts["size_categories"]) == ("cc-by-nc-sa-4.0", ["n<1K"])
     assert "synthetic" in facts["tags"]
 
 
-def test_the_card_opens_with_the_recommendation_and_both_answers(small_run: Path) -> None:
+def test_the_card_opens_with_the_recommendation_and_both_answers(small_run):
     for decision, headline, default in (
         ("ship", "Ship", "real and synthetic images. The config `real`"),
         ("ship_real_only", "Ship the real images only", "the config `augmented` has both."),
         ("undecided", "Undecided: ship the real images", "the config `augmented` has both."),
     ):
-        merge(small_run, decision)
-        card = (small_run / "augmented" / "README.md").read_text()
+        card = card_of(small_run, decision)
         first = card.split("---\n", 2)[2].split("\n", 12)
         assert first[3] == f"**{headline}.** Synthetic images raise macro-F1 by 1.2 pp."
         assert default in "\n".join(first)
@@ -83,55 +82,37 @@ def test_the_card_opens_with_the_recommendation_and_both_answers(small_run: Path
         assert "(11 groups of them)" in card
         assert "(6 repetitions)" in card
         assert "D-B" not in card
+        assert all(f"| `{name}` |" in card for name in FIELDS)
+        assert r"toy \<cells\>" in card
+        assert "| cracked | 6 | 11 | 6 | wrong class 3, unrealistic 2 |" in card
+        assert "| cracked | small CNN | +2.6 | [+0.3, +2.2] |" in card
 
 
-def test_the_card_explains_every_column_and_what_was_made(small_run: Path) -> None:
-    merge(small_run)
-    card = (small_run / "augmented" / "README.md").read_text()
-    assert all(f"| `{name}` |" in card for name in FIELDS)
-    assert "| cracked | 6 | 11 | 6 | wrong class 3, unrealistic 2 |" in card
-    assert "| cracked | small CNN | +2.6 | [+0.3, +2.2] |" in card
-    assert r"toy \<cells\>" in card
-
-
-def test_the_card_without_synthetic_images_claims_none_and_says_why(small_run: Path) -> None:
+def test_the_card_without_synthetic_images_claims_none_and_says_why(small_run):
     copies = verdict("ship_real_only", small_run, passed=False)
     for judged, reason in (
         (verdict("ship_real_only", small_run), "left out, as `merge.on_reject` says."),
         (copies, "refused: some copy training images."),
     ):
-        merge(small_run, judged=judged, on_reject="real_only")
-        card = (small_run / "augmented" / "README.md").read_text()
+        card = card_of(small_run, judged=judged, on_reject="real_only")
         assert reason in card
         assert "synthetic" not in front_matter(card)["tags"]
         assert [c["config_name"] for c in front_matter(card)["configs"]] == ["default", "real"]
         assert "No synthetic image is in this version." in card
     rewrite_synthetic(small_run, number=0)
-    merge(small_run, judged=verdict("ship_real_only", small_run, made=False))
-    card = (small_run / "augmented" / "README.md").read_text()
+    card = card_of(small_run, judged=verdict("ship_real_only", small_run, made=False))
     assert "There are no synthetic ones." in card
     assert "+7.5 [+6.0, +8.9] | none | none |" in card
 
 
-@pytest.mark.parametrize(
-    ("given", "word"),
-    [
+def test_licences_sizes_and_text_are_in_the_words_of_the_hub():
+    for given, word in (
         ("CC BY-NC-SA 4.0", "cc-by-nc-sa-4.0"),
         ("CC-BY-4.0", "cc-by-4.0"),
         ("BSD-3-Clause", "bsd-3-clause"),
         ("ask Anna", "other"),
-    ],
-)
-def test_licences_in_the_words_of_the_hub(given: str, word: str) -> None:
-    assert hub_licence(given) == word
-
-
-@pytest.mark.parametrize(
-    ("rows", "word"), [(999, "n<1K"), (1000, "1K<n<10K"), (10**6 - 1, "100K<n<1M"), (10**6, "n>1M")]
-)
-def test_sizes_in_the_words_of_the_hub(rows: int, word: str) -> None:
-    assert size_category(rows) == word
-
-
-def test_text_can_not_break_out_of_a_table() -> None:
+    ):
+        assert hub_licence(given) == word
+    sizes = [size_category(rows) for rows in (999, 1000, 10**6 - 1, 10**6)]
+    assert sizes == ["n<1K", "1K<n<10K", "100K<n<1M", "n>1M"]
     assert markdown_text("a|b\n\n# <script>") == r"a\|b # \<script\>"

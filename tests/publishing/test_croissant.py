@@ -17,26 +17,28 @@ def issues_of(folder):
     return issues.errors, {issue.split('"')[1] for issue in issues.warnings}
 
 
-def test_it_is_valid_croissant_and_uses_the_official_context(small_run, caplog):
-    merge(small_run, published="2026-07-01")
+def document_of(run, *arguments, **options):
+    merge(run, *arguments, **options)
+    return read_json(run / "augmented" / "croissant.json")
+
+
+def test_it_is_valid_croissant_in_the_official_context_and_dated_only_on_request(small_run, caplog):
+    made = document_of(small_run, published="2026-07-01")
     assert issues_of(small_run / "augmented") == (set(), set())
     assert "not standard" not in caplog.text
-
-
-def test_a_date_is_stated_only_where_it_is_given_and_never_the_clocks(augmented):
-    assert issues_of(augmented) == (set(), {"https://schema.org/datePublished"})
+    assert f"urn:sha256:{GENERATOR}" in str(made)
+    real = document_of(small_run, "ship_real_only", on_reject="real_only", published="2026-07-01")
+    assert issues_of(small_run / "augmented") == (set(), set())
+    assert "urn:sha256" not in str(real)
+    document_of(small_run)  # the date is never the clock's
+    assert issues_of(small_run / "augmented") == (set(), {"https://schema.org/datePublished"})
 
 
 def test_the_version_follows_from_the_shards_alone(small_run):
-    versions = set()
-    for decision in ("ship", "undecided"):  # the same rows, in other places
-        merge(small_run, decision)
-        versions.add(read_json(small_run / "augmented" / "croissant.json")["version"])
-    assert len(versions) == 1
-    merge(small_run, "ship_real_only", on_reject="real_only")
-    versions.add(read_json(small_run / "augmented" / "croissant.json")["version"])
-    assert len(versions) == 2
-    assert all(re.fullmatch(r"0\.0\.0\+[0-9a-f]{12}", version) for version in versions)
+    same, places = (document_of(small_run, d)["version"] for d in ("ship", "undecided"))
+    fewer = document_of(small_run, "ship_real_only", on_reject="real_only")["version"]
+    assert same == places != fewer
+    assert all(re.fullmatch(r"0\.0\.0\+[0-9a-f]{12}", version) for version in (same, fewer))
 
 
 @pytest.mark.parametrize("decision", ["ship", "undecided"])
@@ -60,19 +62,12 @@ def test_hashes_and_origins_are_those_of_the_manifest(augmented):
     assert list(made) == ["train-synthetic-00000.parquet"]
 
 
-def test_a_set_of_real_images_claims_no_generator(small_run):
-    merge(small_run, "ship_real_only", on_reject="real_only", published="2026-07-01")
-    assert "urn:sha256" not in (small_run / "augmented" / "croissant.json").read_text()
-    assert issues_of(small_run / "augmented") == (set(), set())
-
-
 def test_images_without_a_page_come_from_their_source_by_name(small_run):
     prepared = read_json(small_run / "prepared" / "prepared.json")
     prepared["source"]["homepage"] = ""
     write_json(prepared, small_run / "prepared" / "prepared.json")
-    merge(small_run, "ship")
-    document = read_json(small_run / "augmented" / "croissant.json")
-    assert document["prov:wasDerivedFrom"]["prov:label"] == prepared["source"]["name"]
+    origin = document_of(small_run)["prov:wasDerivedFrom"]
+    assert origin["prov:label"] == prepared["source"]["name"]
     assert issues_of(small_run / "augmented")[0] == set()
 
 

@@ -1,15 +1,24 @@
 import io
+import shutil
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 from PIL import Image
 
 from ganaug.errors import DatasetError
 from ganaug.fileio import read_json, sha256_file, write_json
 from ganaug.publishing.verify import verify_dataset
 from tests.publishing.small_run import make_old, merge
+from tests.refusal import refuses
+
+SYNTHETIC, APART = "train-synthetic-00000.parquet", "synthetic/synthetic-00000.parquet"
+
+
+def edit_manifest(folder, change):
+    manifest = read_json(folder / "manifest.json")
+    change(manifest)
+    write_json(manifest, folder / "manifest.json")
 
 
 def change_rows(folder, name, change):
@@ -18,52 +27,75 @@ def change_rows(folder, name, change):
     table = pq.read_table(path)
     rows = [change(row) for row in table.to_pylist()]
     pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
-    manifest = read_json(folder / "manifest.json")
-    manifest["files"][name]["sha256"] = sha256_file(path)
-    write_json(manifest, folder / "manifest.json")
+    edit_manifest(folder, lambda m: m["files"][name].update(sha256=sha256_file(path)))
 
 
-def test_merged_dataset_is_as_stated(augmented):
-    manifest = verify_dataset(augmented)
-    assert len(manifest["files"]) == 4
+def with_bytes(row, content):
+    return row | {"image": {"bytes": content, "path": None}}
 
 
-APART = "synthetic/synthetic-00000.parquet"
+def without_mark(row):
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(row["image"]["bytes"])).save(buffer, format="PNG")
+    return with_bytes(row, buffer.getvalue())
 
 
-def test_rows_that_are_kept_apart_are_checked_like_the_others(small_run):
-    merge(small_run, "undecided")
-    folder = small_run / "augmented"
-    change_rows(folder, APART, lambda row: row | {"image_id": "0" * 32})
-    with pytest.raises(DatasetError, match=rf"{APART} row 0 \(0{{32}}\): the pixels are not those"):
-        verify_dataset(folder)
-    (folder / APART).unlink()
-    with pytest.raises(DatasetError, match=rf"{APART} is missing"):
-        verify_dataset(folder)
-
-
-def test_synthetic_shard_beside_the_real_ones_of_a_no_is_named(small_run):
-    merge(small_run, "undecided")
-    folder, name = small_run / "augmented", "train-synthetic-00000.parquet"
-    (folder / APART).rename(folder / name)
-    manifest = read_json(folder / "manifest.json")
-    manifest["files"][name] = manifest["files"].pop(APART)
-    write_json(manifest, folder / "manifest.json")
-    with pytest.raises(DatasetError, match=f"{name} is synthetic and lies outside synthetic"):
-        verify_dataset(folder)
-
-
-def test_old_dataset_is_as_stated(augmented):
+def test_merged_dataset_is_as_stated_and_so_is_an_old_one(augmented, tmp_path):
+    assert len(verify_dataset(augmented)["files"]) == 4
     make_old(augmented)
     assert verify_dataset(augmented)["schema_version"] == 2
+    refuses(DatasetError, r"manifest\.json: no such file", verify_dataset, tmp_path)
 
 
-def test_synthetic_row_in_a_shard_of_real_ones_is_named(augmented):
-    manifest = read_json(augmented / "manifest.json")
-    manifest["files"]["train-synthetic-00000.parquet"]["source"] = "real"
-    write_json(manifest, augmented / "manifest.json")
-    with pytest.raises(DatasetError, match="synthetic, in a shard of real rows"):
-        verify_dataset(augmented)
+def test_rows_that_are_not_as_stated_are_named(augmented, tmp_path):
+    cut = [
+        ("val-00000.parquet", lambda row, n=n: with_bytes(row, row["image"]["bytes"][:n]),
+         "row 0 .+: (not a readable|the pixels are not)")
+        for n in (0, 20, 60)
+    ]  # fmt: skip
+    for number, (name, change, match) in enumerate(
+        (
+            (SYNTHETIC, without_mark, r"row 0 \(.{32}\): synthetic, but the image is not"),
+            (
+                SYNTHETIC,
+                lambda row: row | {"source": "real"},
+                "marked as synthetic, .* real; .*more",
+            ),
+            (
+                SYNTHETIC,
+                lambda row: row | {"generator_id": "0" * 64},
+                "by generator 0{64}, which is",
+            ),
+            (
+                "train-real-00000.parquet",
+                lambda row: row | {"image_id": "0" * 32},
+                "row 0 .+: the pix",
+            ),
+            *cut,
+        )
+    ):
+        folder = shutil.copytree(augmented, tmp_path / str(number))
+        change_rows(folder, name, change)
+        refuses(DatasetError, match, verify_dataset, folder)
+
+
+def test_a_manifest_that_is_wrong_is_named(augmented):
+    path = augmented / "manifest.json"
+    whole = path.read_text()
+    for change, match in (
+        (
+            lambda m: m["files"][SYNTHETIC].update(source="real"),
+            "synthetic, in a shard of real rows",
+        ),
+        (
+            lambda m: m["counts"]["val"]["clear"].update(real=7),
+            r"val has \d+ real images of clear, not 7",
+        ),
+        (lambda m: m["counts"].pop("val"), r"val has \d+ real images of clear, not 0"),
+    ):
+        edit_manifest(augmented, change)
+        refuses(DatasetError, match, verify_dataset, augmented)
+        path.write_text(whole)
 
 
 def test_changed_missing_and_added_files_are_named(augmented):
@@ -71,82 +103,29 @@ def test_changed_missing_and_added_files_are_named(augmented):
     shard.write_bytes(shard.read_bytes() + b"x")
     (augmented / "test-00000.parquet").unlink()
     pd.DataFrame({"a": [1]}).to_parquet(augmented / "extra.parquet")
-    with pytest.raises(DatasetError) as caught:
-        verify_dataset(augmented)
-    message = str(caught.value)
-    assert "val-00000.parquet has another sha256" in message
-    assert "test-00000.parquet is missing" in message
-    assert "extra.parquet is not in the manifest" in message
-
-
-def test_unmarked_synthetic_image_is_named(augmented):
-    def strip_mark(row):
-        pixels = Image.open(io.BytesIO(row["image"]["bytes"]))
-        buffer = io.BytesIO()
-        pixels.save(buffer, format="PNG")
-        return row | {"image": {"bytes": buffer.getvalue(), "path": None}}
-
-    change_rows(augmented, "train-synthetic-00000.parquet", strip_mark)
-    with pytest.raises(DatasetError, match=r"row 0 \(.{32}\): synthetic, but the image is not"):
-        verify_dataset(augmented)
-
-
-def test_synthetic_image_that_poses_as_real_is_named(augmented):
-    change_rows(augmented, "train-synthetic-00000.parquet", lambda row: row | {"source": "real"})
-    with pytest.raises(DatasetError, match=r"marked as synthetic, but the row says real; .*more"):
-        verify_dataset(augmented)
-
-
-def test_pixels_that_do_not_match_their_id_are_named(augmented):
-    change_rows(augmented, "train-real-00000.parquet", lambda row: row | {"image_id": "0" * 32})
-    with pytest.raises(DatasetError, match=r"row 0 .+: the pixels are not those"):
-        verify_dataset(augmented)
-
-
-@pytest.mark.parametrize("length", [0, 20, 60])
-def test_images_that_are_cut_short_are_named(augmented, length):
-    def cut(row):
-        return row | {"image": {"bytes": row["image"]["bytes"][:length], "path": None}}
-
-    change_rows(augmented, "val-00000.parquet", cut)
-    with pytest.raises(DatasetError, match=r"row 0 .+: (not a readable|the pixels are not)"):
-        verify_dataset(augmented)
-
-
-def test_wrong_counts_are_named(augmented):
-    manifest = read_json(augmented / "manifest.json")
-    manifest["counts"]["val"]["clear"]["real"] += 1
-    write_json(manifest, augmented / "manifest.json")
-    with pytest.raises(DatasetError, match=r"val has \d+ real images of clear, not"):
-        verify_dataset(augmented)
-
-
-def test_split_that_is_not_stated_is_named(augmented):
-    manifest = read_json(augmented / "manifest.json")
-    del manifest["counts"]["val"]
-    write_json(manifest, augmented / "manifest.json")
-    with pytest.raises(DatasetError, match=r"val has \d+ real images of clear, not 0"):
-        verify_dataset(augmented)
-
-
-def test_files_in_other_places_are_named(augmented):
     (augmented / "sub").mkdir()
     (augmented / "sub" / "train-extra.parquet").write_bytes(b"")
     (augmented / "notes.csv").write_text("")
-    with pytest.raises(
-        DatasetError, match=r"notes\.csv is not .+; sub/train-extra\.parquet is not"
+    for match in (
+        r"val-00000\.parquet has another sha256",
+        r"test-00000\.parquet is missing",
+        r"extra\.parquet is not in the manifest",
+        r"notes\.csv is not",
+        r"sub/train-extra\.parquet is not",
     ):
-        verify_dataset(augmented)
+        refuses(DatasetError, match, verify_dataset, augmented)
 
 
-def test_rows_of_another_generator_are_named(augmented):
-    change_rows(
-        augmented, "train-synthetic-00000.parquet", lambda row: row | {"generator_id": "0" * 64}
-    )
-    with pytest.raises(DatasetError, match=r"made by generator 0{64}, which is not"):
-        verify_dataset(augmented)
-
-
-def test_folder_without_a_manifest_is_refused(tmp_path):
-    with pytest.raises(DatasetError, match=r"manifest\.json: no such file"):
-        verify_dataset(tmp_path)
+def test_rows_that_are_kept_apart_are_checked_like_the_others(small_run, tmp_path):
+    merge(small_run, "undecided")
+    folder = small_run / "augmented"
+    beside = shutil.copytree(folder, tmp_path / "beside")
+    change_rows(folder, APART, lambda row: row | {"image_id": "0" * 32})
+    match = rf"{APART} row 0 \(0{{32}}\): the pixels are not those"
+    refuses(DatasetError, match, verify_dataset, folder)
+    (folder / APART).unlink()
+    refuses(DatasetError, rf"{APART} is missing", verify_dataset, folder)
+    (beside / APART).rename(beside / SYNTHETIC)
+    edit_manifest(beside, lambda m: m["files"].update({SYNTHETIC: m["files"].pop(APART)}))
+    match = f"{SYNTHETIC} is synthetic and lies outside synthetic"
+    refuses(DatasetError, match, verify_dataset, beside)

@@ -187,7 +187,7 @@ def test_parquet_without_names_takes_labels_as_they_are(tmp_path, load):
     Dataset.from_dict(content, features=features).to_parquet(path)
     source = load("parquet", path, table={"image": "picture", "label": "kind"})
     assert classes_and_splits(source) == [("dog", None)]
-    refuses(SourceError, "no column 'image'; there are picture, kind", load, "parquet", path)
+    refuses(SourceError, r"no column 'image' .+; there are picture, kind", load, "parquet", path)
 
 
 @pytest.mark.parametrize("column", ["image", "label"])
