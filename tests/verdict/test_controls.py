@@ -1,6 +1,6 @@
 """Does the verdict deserve trust? Synthetic sets whose right verdict is known, through all of it.
 
-Handwritten digits, twelve real training images a class. The good set is made of fresh real images,
+Handwritten digits with a long tail of training images. The good set is made of fresh real images,
 which is what a perfect generator would give.
 """
 
@@ -19,7 +19,8 @@ from tests.toy_synthetic import write_synthetic
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("controls")]
 CLASSES = tuple("0123456789")
-PER_CLASS = {"train": 12, "val": 20, "test": 80}  # the rest is fresh
+TRAIN = (30, 26, 22, 19, 16, 14, 12, 10, 9, 8)  # images of each class: a long tail
+PER_CLASS = {"val": 20, "test": 80, "fresh": 60}
 FEW = {"num_repetitions": 2, "num_steps": 2, "networks": ("cnn",)}  # where none decides
 
 
@@ -29,11 +30,10 @@ def digits():
     images = np.kron(found.images, np.ones((2, 2))) * (255 / 16)
     images, parts = images.round().astype(np.uint8)[..., None], {}
     rows = {c: np.flatnonzero(found.target == c) for c in range(len(CLASSES))}
-    start = 0
-    for name, number in [*PER_CLASS.items(), ("fresh", 60)]:
-        chosen = np.concatenate([own[start : start + number] for own in rows.values()])
+    for name, numbers in [("train", TRAIN), *((n, [k] * 10) for n, k in PER_CLASS.items())]:
+        chosen = np.concatenate([rows[c][: numbers[c]] for c in rows])
+        rows = {c: own[numbers[c] :] for c, own in rows.items()}
         parts[name] = images[chosen], found.target[chosen].astype(np.int64)
-        start += number
     return parts
 
 
@@ -57,7 +57,7 @@ def prepared(parts, folder, shipped_params):
             split=split,
             content=encode_png(image),
         )
-        for split in PER_CLASS
+        for split in ("train", "val", "test")
         for index, (image, label) in enumerate(zip(*parts[split], strict=True))
     )
     facts = SourceFacts(
@@ -96,7 +96,7 @@ def reasons(found):
     return " ".join(found.verdict["reasons"])
 
 
-def test_fresh_real_images_ship_with_an_uplift(parts, verdict):
+def test_fresh_real_images_ship_with_an_uplift_on_a_long_tailed_set(parts, verdict):
     found = verdict(*parts["fresh"])
     assert found.verdict["decision"] == "ship", found.verdict["reasons"]
     assert found.verdict["sentence"].startswith("The synthetic images help")

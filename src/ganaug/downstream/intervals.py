@@ -54,10 +54,10 @@ def joint_delta(
         In percentage points mean_pp, low_pp, high_pp; spread_groups_pp and spread_repetitions_pp,
         the standard errors that more groups and that only more repetitions would bring down (their
         squares add up to that of the mean); num_repetitions, num_groups; confidence; "recall":
-        {class index: {mean_pp, low_pp, high_pp}}, the change of each class's recall. A class
-        without test images has None thrice, one that lies in a single group has None as bounds; in
-        macro-F1 such a class adds little to the spread because its own is not known. Neither order
-        of images nor names of groups matter.
+        {class index: {mean_pp, low_pp, high_pp}}, the change of each class's recall. All three are
+        None for a class without test images, the bounds for a class in a single group; the spread
+        of such a class is unknown, so macro-F1 has too small a spread then. The order of images and
+        the names of groups do not matter.
     Raises:
         ValueError: fewer than two repetitions, shapes that don't match, or an unknown class.
     Source: Owen 2007, arXiv:0712.1111 (both factors resampled); the correction for counting their

@@ -28,16 +28,16 @@ class Margins:
         """The rule in words, with its numbers."""
         return {
             "text": (
-                "Compared are, for each classifier, the best recipe with synthetic images and the "
-                "best without, both chosen on val, on the test images. Ship when for every "
-                "classifier that val gives synthetic images macro-F1 rises on average, the lower "
-                f"bound of its change lies above -{self.harm_pp:g} pp and no class is shown to "
-                f"lose more than {self.recall_pp:g} pp of recall; when val gives some to one at "
-                "least; when every class that was asked for has some; when they lie where real "
-                "images do; and when no copying of training images shows. The answer is no when "
-                f"the upper bound lies below +{self.harm_pp:g} pp, and that it is undecided "
-                "otherwise: the real images go out. An uplift is called one only when its lower "
-                "bound lies above zero."
+                "For each classifier, the best recipe with synthetic images is compared with the "
+                "best one without on the test images; val chooses both. Ship when val gives "
+                "synthetic images to at least one classifier; when, for each of these, macro-F1 "
+                f"rises on average, its lower bound lies above -{self.harm_pp:g} pp and no class "
+                f"is shown to lose more than {self.recall_pp:g} pp of recall; when every class "
+                "that was asked for has synthetic images; when they lie where real images do; and "
+                "when no copying of training images shows. The answer is no when an upper bound "
+                f"lies below +{self.harm_pp:g} pp or one of the other conditions fails. Else it is "
+                "undecided, and the real images go out. An uplift is called one only when its "
+                "lower bound lies above zero."
             ),
             "harm_margin_pp": self.harm_pp,
             "recall_margin_pp": self.recall_pp,
@@ -114,7 +114,7 @@ def _too_small(evidence: Evidence) -> list[str]:
 
 
 def _against(evidence: Evidence, margins: Margins) -> list[str]:
-    """What speaks against shipping, whatever more test images would show."""
+    """Reasons to refuse that more test images would not change."""
     if not evidence.num_synthetic:
         return ["There are no synthetic images: none was accepted by the filter."]
     reasons = []
@@ -137,7 +137,7 @@ def _against(evidence: Evidence, margins: Margins) -> list[str]:
 
 
 def _open(evidence: Evidence, margins: Margins) -> list[str]:
-    """What the test images are too few to tell."""
+    """Questions that the test images are too few to answer."""
     reasons = []
     for facts in evidence.used.values():
         delta = facts["uplift"]
