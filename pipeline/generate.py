@@ -22,6 +22,8 @@ from ganaug.gan.snapshot import load_snapshot
 from ganaug.preparing.prepared import Prepared, read_prepared
 from ganaug.shards import read_labelled
 
+HOW = ("strategy", "amount", "latent_std", "truncation")  # params that travel with the images
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -56,14 +58,8 @@ def main(
             max_draws_per_image=p.generate.max_draws_per_image,
         )
         tallies = tally_dict(curated.tallies) | {"least": rules.least}
-        facts = {
-            "generator_id": model.generator_id,
-            "strategy": p.generate.strategy,
-            "amount": p.generate.amount,
-            "latent_std": p.generate.latent_std,
-            "truncation": p.generate.truncation,
-            **tallies,
-        }
+        how = {name: getattr(p.generate, name) for name in HOW}
+        facts = {"generator_id": model.generator_id, **how, **tallies}
         write_synthetic(curated, facts, folder=out, class_names=dataset.classes)
     write_json(tallies, results / "metrics.json")
     accepted, drawn = (sum(tallies[what].values()) for what in ("accepted", "drawn"))

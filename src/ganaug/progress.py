@@ -45,8 +45,7 @@ class ProgressReport:
     @property
     def rate(self) -> float:
         """Units per second since the start, 0 before the first."""
-        elapsed = time.monotonic() - self._began
-        return (self._done - self._first) / elapsed if elapsed > 0 else 0.0
+        return (self._done - self._first) / max(time.monotonic() - self._began, 1e-9)
 
     def advance(self, count: int = 1) -> None:
         """Count `count` more units."""
@@ -54,7 +53,7 @@ class ProgressReport:
         self._bar.update(self._task, advance=count, state=f"{self._count()} {self._speed()}")
         if self._bar.disable and self._done >= self._next_line:
             self._next_line = self._plan_line()
-            self.note(f"{self._count()} {self._unit}, {self._describe_rate()}")
+            self.note(f"{self._count()} {self._unit}, {self._speed()}{self._time_left()}")
 
     def _plan_line(self) -> int:
         """After how many units the next plain line is due."""
@@ -66,13 +65,11 @@ class ProgressReport:
     def _count(self) -> str:
         return f"{self._done}" if self._total is None else f"{self._done}/{self._total}"
 
-    def _describe_rate(self) -> str:
-        if not self.rate:
-            return "starting"
+    def _time_left(self) -> str:
         if self._total is None:
-            return self._speed()
+            return ""
         minutes, seconds = divmod(round(max(0, self._total - self._done) / self.rate), 60)
-        return f"{self._speed()}, {minutes}:{seconds:02d} left"
+        return f", {minutes}:{seconds:02d} left"
 
     def _speed(self) -> str:
         if 0 < self.rate < 1:

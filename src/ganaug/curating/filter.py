@@ -65,12 +65,11 @@ class SyntheticFilter:
         seed: int,
         num_steps: int,
     ) -> None:
-        self._num_classes = len(class_names)
+        num_classes = len(class_names)
         halves = split_in_halves(labels, groups, class_names=class_names, seed=seed)
-        self._rows: list[list[Labels]] = []  # per half and class: rows held out of its classifier
-        self._models: list[Classifier] = []
-        self._spaces: list[list[RealNeighbours]] = []
-        targets = one_hot(labels, self._num_classes)
+        # For each half its classifier and, by class, the rows held out of it and their neighbours.
+        self._halves: list[tuple[Classifier, list[tuple[Labels, RealNeighbours]]]] = []
+        targets = one_hot(labels, num_classes)
         for half in (0, 1):
             seen, own_seed = halves == half, derive_seed(seed, "filter", half)
             pool = Pool(images, labels, targets, np.flatnonzero(seen))
@@ -91,10 +90,9 @@ class SyntheticFilter:
                     symmetries, classical, seed=derive_seed(seed, "filter", "classical", half)
                 ),
             )
-            held_out = [np.flatnonzero(~seen & (labels == c)) for c in range(self._num_classes)]
-            self._models.append(model)
-            self._rows.append(held_out)
-            self._spaces.append([RealNeighbours(embed(model, images[rows])) for rows in held_out])
+            held_out = [np.flatnonzero(~seen & (labels == c)) for c in range(num_classes)]
+            spaces = [(rows, RealNeighbours(embed(model, images[rows]))) for rows in held_out]
+            self._halves.append((model, spaces))
 
     def score(self, images: Pixels, labels: Labels) -> pd.DataFrame:
         """Scores of [M, H, W, C] uint8 images that were made for the classes `labels` [M].
@@ -115,12 +113,13 @@ class SyntheticFilter:
         return scores
 
     def _score_by(self, half: int, images: Pixels, labels: Labels) -> pd.DataFrame:
-        model, parts = self._models[half], list[pd.DataFrame]()
-        features = embed(model, images)
+        model, spaces = self._halves[half]
+        parts, features = list[pd.DataFrame](), embed(model, images)
         for label in np.unique(labels):
             own = np.flatnonzero(labels == label)
-            part = self._spaces[half][label].locate(features[own]).set_index(own)
-            parts.append(part.assign(nearest=self._rows[half][label][part["nearest"]]))
+            rows, neighbours = spaces[label]
+            part = neighbours.locate(features[own]).set_index(own)
+            parts.append(part.assign(nearest=rows[part["nearest"]]))
         scores = pd.concat(parts).sort_index()
         scores["label_confidence"] = predict(model, images)[np.arange(len(images)), labels]
         return scores
