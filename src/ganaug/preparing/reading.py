@@ -1,7 +1,7 @@
 """Read every image of a source on all cores, in the source's order; drop none silently.
 
-Workers decode batches of images and write the PNGs to a scratch folder. Memory holds facts about each
-image, not the image. After a kill, the next run reads only the unfinished batches.
+Workers decode batches of images and write the PNGs to a scratch folder. Memory holds facts about
+each image, not the image. After a kill, the next run reads only the unfinished batches.
 """
 
 import hashlib

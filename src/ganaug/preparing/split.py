@@ -85,8 +85,8 @@ def complete_given_splits(
 ) -> tuple["pd.Series[str]", list[str]]:
     """Complete the splits of a source that gives fewer than three.
 
-    Many datasets come as train and test, or as train and val. The held-out part becomes test; val is
-    drawn from train. Train alone counts as no split.
+    Many datasets come as train and test, or as train and val. The held-out part becomes test; val
+    is drawn from train. Train alone counts as no split.
 
     Args:
         images: as in `assign_splits`, which then takes the result as its column `split`.

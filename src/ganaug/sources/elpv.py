@@ -1,7 +1,7 @@
 """Solar cells seen by electroluminescence: the package elpv-dataset, 300 x 300 pixels, 8-bit grey.
 
-Class = kind of module x defective or not. The package does not name the modules, but lists the files
-module by module: cutting each run of one kind into 60 or 72 cells gives the 44 modules documented.
+Class = kind of module x defective or not. The package does not name the modules, but lists the
+files module by module: cutting each run of one kind into 60 or 72 cells gives the 44 documented.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Find the source that reads a path, from the files there.
 
-Parquet and Arrow files that hold images come first. Folders with images are class folders, even with
-a table beside them. In an archive alone, a table of its images counts, recognised by its columns.
+Parquet and Arrow files that hold images come first. Folders with images are class folders, even
+with a table beside them. Inside an archive, a table of its images wins, recognised by its columns.
 """
 
 import tarfile
