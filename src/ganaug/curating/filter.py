@@ -1,8 +1,7 @@
-"""Scores of synthetic images, by classifiers that are cross-fitted on the real training images.
+"""Score synthetic images with two classifiers, cross-fitted on the real training images.
 
-Each of two classifiers learns from one half of the groups, and its feature space holds the other
-half: no real image is ever judged by a network that has seen it, so the balls around real images
-are as wide as for new ones.
+Each classifier learns from one half of the groups; its feature space holds the other half. So no
+network judges a real image that it has seen, and real images lie as far apart as new ones would.
 """
 
 from collections.abc import Sequence
@@ -34,9 +33,9 @@ BATCH_SIZE = 64
 LR = 0.004
 MIN_IMAGES = 2 * (K + 1)  # of a class: both halves need neighbours
 
-# Reasons to reject, in the order in which they are looked for.
+# Reasons to reject, in order of precedence.
 OF_ITS_OWN = ("duplicate", "near_copy", "wrong_class", "unrealistic")
-NEAR_DUPLICATE = "near_duplicate"  # of an image that was accepted before it
+NEAR_DUPLICATE = "near_duplicate"  # of an image accepted earlier
 REASONS = (*OF_ITS_OWN, NEAR_DUPLICATE)
 
 Labels = NDArray[np.int64]
@@ -50,13 +49,13 @@ class Scores:
         label_confidence: [M] 0..1, the classifiers' mean probability of the wanted class.
         realism: [M] >= 0, mean over the two feature spaces; 1 is the edge of a real ball.
         nearest: [M] row of the nearest real training image.
-        nearest_distance: [M] to it, 1 being the median radius of real balls.
-        is_copy: [M] closer to a training image than those are to each other.
+        nearest_distance: [M] to it, in units of the median radius of real balls.
+        is_copy: [M] closer to a training image than training images are to each other.
     """
 
     label_confidence: NDArray[np.float64]
     realism: NDArray[np.float64]
-    nearest: Labels
+    nearest: NDArray[np.int64]
     nearest_distance: NDArray[np.float64]
     is_copy: NDArray[np.bool_]
 
@@ -70,7 +69,7 @@ class SyntheticFilter:
         groups: [N] group ids; a group is never split between the halves.
         class_names: what labels index.
         symmetries: flips that keep the label.
-        classical: of the classifiers' augmentation.
+        classical: strength of the classifiers' augmentation.
         seed: of the halves and the classifiers.
         num_steps: optimiser steps of each classifier.
     Raises:
@@ -91,7 +90,7 @@ class SyntheticFilter:
     ) -> None:
         self._num_classes = len(class_names)
         halves = split_in_halves(labels, groups, class_names=class_names, seed=seed)
-        self._rows: list[list[Labels]] = []  # per half and class: rows held out of its classifier
+        self._rows: list[list[NDArray[np.int64]]] = []  # per half and class: held-out rows
         self._models: list[Classifier] = []
         self._spaces: list[list[RealNeighbours]] = []
         targets = one_hot(labels, self._num_classes)
@@ -121,7 +120,7 @@ class SyntheticFilter:
             self._spaces.append([RealNeighbours(embed(model, images[rows])) for rows in held_out])
 
     def score(self, images: Pixels, labels: Labels) -> Scores:
-        """Scores of [M, H, W, C] uint8 images that were made for the classes `labels` [M]."""
+        """Score [M, H, W, C] uint8 images made for the classes `labels` [M]."""
         one, other = (self._score_by(half, images, labels) for half in (0, 1))
         is_closer = one.nearest_distance <= other.nearest_distance
         return Scores(
@@ -151,7 +150,7 @@ class SyntheticFilter:
 def split_in_halves(
     labels: Labels, groups: Sequence[str], *, class_names: Sequence[str], seed: int
 ) -> NDArray[np.int64]:
-    """0 or 1 for each image: whole groups, each class in both halves as evenly as groups allow.
+    """Assign each image to half 0 or 1: whole groups, each class as evenly as groups allow.
 
     Raises:
         DatasetError: a class lies in one group only or has too few images.
@@ -161,7 +160,7 @@ def split_in_halves(
     table = counts.to_numpy()
     totals = np.zeros((2, table.shape[1]))
     half_of: dict[str, int] = {}
-    # The largest groups first, each to the half that has less of the classes it holds.
+    # Largest groups first, each to the half that has fewer images of its classes.
     for index in order[np.argsort(-table.sum(axis=1)[order], kind="stable")]:
         lacks = (totals / table.sum(axis=0) * table[index]).sum(axis=1)
         half = int(lacks.argmin())
@@ -182,7 +181,7 @@ def split_in_halves(
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The least scores to ask for of one class: what most real images of it reach.
+    """Lowest accepted scores of one class, which most of its real images reach.
 
     Args:
         label_confidence: 0..1, never below chance.
@@ -196,17 +195,17 @@ class Thresholds:
 def fit_thresholds(
     scores: Scores, labels: Labels, *, num_classes: int, acceptance: float
 ) -> list[Thresholds]:
-    """Thresholds by class, from real images.
+    """Set thresholds by class from real images.
 
-    A limit that is the same for all would refuse what varies most, such as cracked cells: fewer
-    real ones of them, too, lie in the balls around others.
+    One threshold for all would reject the classes that vary most, such as cracked cells: their real
+    images, too, lie further apart.
 
     Args:
-        scores: of real images that no classifier has seen, in their own class.
+        scores: of real images that no classifier has seen, for their own class.
         labels: [N].
         num_classes: K.
-        acceptance: share of a class's real images that reach each threshold, 0..1; all of them
-            where they are too few to tell, fewer where that would ask for less than chance, 1 / K.
+        acceptance: share of a class's real images that pass each threshold, 0..1. More pass if the
+            class has few images, fewer if the threshold would fall below chance, 1 / K.
     """
 
     def least(values: NDArray[np.float64], *, floor: float) -> float:
@@ -226,7 +225,7 @@ def fit_thresholds(
 def near_duplicate_distances(
     images: Pixels, labels: Labels, groups: Sequence[str], *, num_classes: int
 ) -> list[float]:
-    """By class, how near thumbnails of real images [N, H, W, C] of different groups never come."""
+    """By class, a distance below that of any two real images of different groups."""
     small, codes = thumbnails(images), pd.Series(groups)
     return [
         near_duplicate_distance(small[labels == label], codes[labels == label])
@@ -240,7 +239,7 @@ def reject_reasons(
     *,
     least: Thresholds,
 ) -> NDArray[np.str_]:
-    """The first reason of `OF_ITS_OWN` that holds for each image, "" for an accepted one."""
+    """The first reason in `OF_ITS_OWN` to reject each image; "" to accept it."""
     conditions = (
         is_duplicate,
         scores.is_copy,
