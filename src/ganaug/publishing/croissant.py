@@ -1,7 +1,7 @@
-"""croissant.json: the dataset in the words of Croissant 1.1, which crawlers and loaders read.
+"""croissant.json: the dataset described in Croissant 1.1, for crawlers and loaders.
 
-The same dataset gives the same bytes: no clock, and a version that follows from the shards, for the
-tag comes later. datePublished is stated where `merge.published` gives it.
+The same dataset gives the same bytes: no clock, and a version that is a hash of the shards, since
+the tag comes later. datePublished is given only if `merge.published` is.
 Source: mlcommons.org/croissant/1.1, provenance in the terms of W3C PROV-O.
 """
 
@@ -71,13 +71,13 @@ def _is_apart(name: str) -> bool:
 
 
 def _version(manifest: Mapping[str, Any]) -> str:
-    """A semantic version that names nothing but the content: 0.0.0+ and a hash of all shards."""
+    """A semantic version made from the content: 0.0.0+ and a hash of all shards."""
     hashes = sorted(facts["sha256"] for facts in manifest["files"].values())
     return f"0.0.0+{hashlib.sha256(' '.join(hashes).encode()).hexdigest()[:12]}"
 
 
 def _origin(source: Mapping[str, Any]) -> dict[str, str]:
-    """What the real images come from: by its page, or by its name where it has none."""
+    """The origin of the real images: its page, or its name if it has none."""
     if source["homepage"]:
         return {"@id": source["homepage"]}
     return {"@type": "prov:Entity", "prov:label": source["name"]}
@@ -104,7 +104,7 @@ def _shard(name: str, facts: Mapping[str, Any], manifest: Mapping[str, Any]) -> 
 
 
 def _shards_of(part: str) -> dict[str, Any]:
-    """The shards of a split, or those that are kept apart."""
+    """The shards of a split, or the synthetic ones that are kept apart."""
     return {
         "@type": "cr:FileSet",
         "@id": part,
