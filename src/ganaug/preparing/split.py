@@ -232,7 +232,7 @@ def _explain_no_salt(groups: _Groups, classes: NDArray[np.str_]) -> str:
             f"{', '.join(SPLITS)}; each needs every class"
         )
     return (
-        f"no split found that puts every class of {names} in {', '.join(SPLITS)}: the images come "
+        f"no way found to put every class of {names} in {', '.join(SPLITS)}: the images come "
         f"from {len(groups.keys)} groups; add groups, or bring prepare.val_fraction and "
         "prepare.test_fraction nearer to a third"
     )

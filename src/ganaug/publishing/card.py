@@ -1,6 +1,7 @@
 """The dataset card: README.md for the Hugging Face hub, `datasets` and people.
 
-Its front matter tells `load_dataset(folder)` the shards of each split, and the features. Every number in the text comes from the files of the run.
+Its front matter tells `load_dataset(folder)` the shards of each split, and the features. Every
+number in the text comes from the files of the run.
 """
 
 import re
