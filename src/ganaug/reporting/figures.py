@@ -1,6 +1,6 @@
-"""Figures of the report as PNG bytes; the same input, the same bytes.
+"""Figures of the report as PNG; the same input gives the same bytes.
 
-Drawn on matplotlib's objects, without pyplot, so that nothing global is kept.
+Drawn with matplotlib's objects, without pyplot and its global state.
 """
 
 import io
@@ -20,10 +20,10 @@ from ganaug.images import Pixels, tile
 
 MOSAIC_DPI = 100
 CHART_DPI = 160
-TILE_PIXELS = 128  # images are magnified, or reduced, by whole factors to about this side
+TILE_PIXELS = 128  # scale images by whole factors to about this side
 
 
-# Colours, as in report.css; the series are told apart by people with any colour vision.
+# Colours, as in report.css; people with any colour vision can tell the series apart.
 INK, MUTED, LINE, PAPER = "#1d232a", "#57606a", "#e3e7eb", "#ffffff"
 SERIES = ("#1f5f99", "#c2570c", "#5b6670", "#9a7d0a", "#7b4a9e", "#2a8577")
 
@@ -38,12 +38,12 @@ class Interval(NamedTuple):
 
 
 def mosaic(blocks: Mapping[str, Sequence[Pixels]], *, columns: int, title: str) -> bytes:
-    """Blocks of images side by side under a title, magnified without blurring a pixel.
+    """Draw blocks of images side by side under a title, magnified without blur.
 
     Args:
         blocks: images [H, W, C] uint8 of one shape by the block's heading.
-        columns: images a row in each block.
-        title: above all.
+        columns: images per row of a block.
+        title: of the whole figure.
     """
     background = np.array(ImageColor.getrgb(PAPER), np.uint8)
     parts = [_tiles(images, columns, background) for images in blocks.values()]
@@ -116,7 +116,7 @@ def uplift_chart(intervals: Sequence[Interval], *, margin_pp: float) -> bytes:
         axes.axvline(-margin_pp, color=SERIES[1], linewidth=1, linestyle=(0, (4, 3)))
         axes.hlines(rows, lows, highs, color=SERIES[0], linewidth=3, alpha=0.55)
         axes.plot(means, rows, "o", color=SERIES[0], markersize=8)
-        for row, mean in enumerate(means):  # beside the axes, where no line can cross it
+        for row, mean in enumerate(means):  # outside the axes, so that no line crosses it
             place = axes.get_yaxis_transform()
             axes.text(1.02, row, f"{mean:+.1f}", transform=place, fontsize=9, va="center")
         axes.set_yticks(rows, names)
@@ -178,7 +178,7 @@ def _look() -> AbstractContextManager[None]:
         "legend.handlelength": 1.2,
         "lines.markersize": 4,
         "text.color": INK,
-        "text.parse_math": False,  # names of classes are no formulas
+        "text.parse_math": False,  # class names are not formulas
         **{f"{axis}tick.{name}": value for axis in "xy" for name, value in ticks.items()},
     }
     return mpl.rc_context(settings)

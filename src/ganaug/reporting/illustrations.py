@@ -1,4 +1,4 @@
-"""Every figure of the report, with the words for those who can't see it."""
+"""The figures of the report, with alternative text."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ Picture = dict[str, Any]  # alt, width, height, and uri, which holds the PNG
 
 
 def _picture(folder: Path, name: str, png: bytes, *, alt: str) -> Picture:
-    """A figure, also written to `folder`."""
+    """A figure for the page; also writes it to `folder`."""
     path = folder / f"{name}.png"
     path.write_bytes(png)
     with Image.open(path) as image:
@@ -36,7 +36,7 @@ def _picture(folder: Path, name: str, png: bytes, *, alt: str) -> Picture:
 
 
 def uplift_picture(folder: Path, verdict: Mapping[str, Any]) -> Picture:
-    """Both answers of each network, with their intervals."""
+    """For each network, both gains with their intervals."""
     intervals = [
         Interval(f"{words}, {net}", delta["mean_pp"], delta["low_pp"], delta["high_pp"])
         for net, facts in verdict["networks"].items()
@@ -77,7 +77,7 @@ def reject_picture(folder: Path, drawn: Mapping[str, Mapping[str, int]]) -> Pict
 
 
 def pairs_picture(folder: Path, pairs: Sequence[Pair]) -> Picture | None:
-    """The synthetic images nearest to a real one, beside it; None when there is no synthetic."""
+    """The synthetic images closest to a real one, in pairs; None without synthetic images."""
     if not pairs:
         return None
     tiles = [np.concatenate([pair.synthetic, pair.real], axis=1) for pair in pairs]
@@ -92,7 +92,7 @@ def pairs_picture(folder: Path, pairs: Sequence[Pair]) -> Picture | None:
 
 
 def example_pictures(folder: Path, dataset: Prepared, synthetic: Sequence[Path]) -> list[Picture]:
-    """One figure a class: real images beside synthetic ones."""
+    """One figure per class: real images beside synthetic ones."""
     names = dataset.classes[:MOST_CLASSES]
     real = examples_by_class(dataset.shards("train"), len(names), number=EXAMPLES)
     made = examples_by_class(synthetic, len(names), number=EXAMPLES)

@@ -1,6 +1,6 @@
-"""What each section of the report says: one small function a section, from the files of the run.
+"""The content of the report: one small function per section, from the files of the run.
 
-A missing fact is an error here, never a gap in the report.
+A missing value is an error, never a gap in the report.
 """
 
 import platform
@@ -18,7 +18,7 @@ from ganaug.publishing import wording
 from ganaug.publishing.wording import points
 
 Facts = list[tuple[str, str]]
-Rows = list[list[str]]  # of a table, the first cell names the row
+TableRows = list[list[str]]  # the first cell names the row
 Json = Mapping[str, Any]
 
 ARMS = {
@@ -30,8 +30,8 @@ ARMS = {
     "E": "synthetic only, classical augmentation",
 }
 PACKAGES = ("ganaug", "torch", "numpy", "pandas", "pyarrow", "scikit-learn", "albumentations")
-CODE = ("*.py", "*.yaml", "constraints.txt")  # what decides a result, as Git's pathspecs
-PROVENANCE = "provenance.json"  # which commit's code ran: the report itself must not depend on it
+CODE = ("*.py", "*.yaml", "constraints.txt")  # Git pathspecs of the files that decide a result
+PROVENANCE = "provenance.json"  # names the commit that ran; kept out of the report, which must not change with it
 FRAGMENTS = "fragments"  # the space of the gate that looks at pieces of images
 MISSING = "\N{EN DASH}"
 
@@ -49,8 +49,8 @@ def main_facts(verdict: Json, made: Json) -> Facts:
     ]
 
 
-def answer_rows(verdict: Json) -> Rows:
-    """Both answers of each classifier: the best without synthetic images, and what they add."""
+def answer_rows(verdict: Json) -> TableRows:
+    """For each classifier: the best recipe without synthetic images, and what they add."""
     return [
         [
             row["network"],
@@ -63,8 +63,8 @@ def answer_rows(verdict: Json) -> Rows:
     ]
 
 
-def arms_rows(metrics: Json) -> dict[str, Rows]:
-    """Macro-F1 in percent of the textbooks' arms, by network."""
+def arms_rows(metrics: Json) -> dict[str, TableRows]:
+    """Macro-F1 in percent of the textbook arms, by network."""
     return {
         net: [
             [f"{arm}: {ARMS[arm]}", *(f"{100 * own[key]:.1f}" for key in ("mean", "std"))]
@@ -74,8 +74,8 @@ def arms_rows(metrics: Json) -> dict[str, Rows]:
     }
 
 
-def choice_rows(metrics: Json, verdict: Json) -> dict[str, Rows]:
-    """What val chose from, by network, best first; the chosen ones are marked."""
+def choice_rows(metrics: Json, verdict: Json) -> dict[str, TableRows]:
+    """The recipes tried on val, by network, best first; the chosen ones are marked."""
     found = {}
     for net, facts in metrics["networks"].items():
         own = verdict["networks"][net]
@@ -93,17 +93,17 @@ def choice_rows(metrics: Json, verdict: Json) -> dict[str, Rows]:
 
 
 def edge_notes(verdict: Json) -> list[str]:
-    """A warning for each network whose winner lies at the edge of what was tried."""
+    """A warning for each network whose best share is the largest one tried."""
     return [
-        f"With {facts['words']} val took the largest share that was tried, "
+        f"With {facts['words']}, the largest share of synthetic images won on val, "
         f"{facts['chosen_share']:.0%}: add larger ones to evaluate.shares."
         for facts in verdict["networks"].values()
         if facts["at_edge"]
     ]
 
 
-def classes_rows(prepared: Prepared, made: Json, metrics: Json, verdict: Json) -> Rows:
-    """Training images by class, the change of recall, and quality beside its floor."""
+def classes_rows(prepared: Prepared, made: Json, metrics: Json, verdict: Json) -> TableRows:
+    """Training images by class, change of recall, and quality beside its floor."""
     synthetic, floor = (metrics["distances"][part]["classes"] for part in ("synthetic", "floor"))
     return [
         [
@@ -127,8 +127,8 @@ def _recall_cells(verdict: Json, name: str) -> list[str]:
     return [_delta_cell(change[name]) if change else MISSING for change in changes]
 
 
-def means_rows(metrics: Json) -> Rows:
-    """Quality in both feature spaces: mean of the classes that could be measured, and overall."""
+def means_rows(metrics: Json) -> TableRows:
+    """Quality in both feature spaces: mean over the measured classes, and overall."""
     shown = ("kid", "precision", "recall", "density", "coverage")
     spaces = (metrics[space] for space in ("distances", "distances_trained"))
     return [
@@ -141,8 +141,8 @@ def means_rows(metrics: Json) -> Rows:
     ]
 
 
-def memorisation_rows(metrics: Json) -> Rows:
-    """The gate in each feature space, beside the real training images themselves."""
+def memorisation_rows(metrics: Json) -> TableRows:
+    """The copy gate in each feature space, beside the same numbers of real training images."""
     shown = ("near_copies", "authentic", "closer_to_train")
     keys = [key for name in shown for key in (name, f"{name}_real")]
     return [
@@ -159,7 +159,7 @@ def memorisation_rows(metrics: Json) -> Rows:
 
 
 def fragment_sentence(metrics: Json) -> str | None:
-    """Pieces of training images; None without synthetic images."""
+    """A sentence about copied fragments; None without synthetic images."""
     gate = metrics["memorisation"].get(FRAGMENTS)
     if gate is None:
         return None
@@ -172,10 +172,10 @@ def fragment_sentence(metrics: Json) -> str | None:
 
 
 def training_sentence(losses: pd.DataFrame, kid: pd.Series) -> str:
-    """The run, and the snapshot that was kept."""
+    """A sentence about the run and the snapshot kept."""
     return (
-        f"The GAN saw {losses.index[-1]:,} real images. The generator that was kept has the lowest "
-        f"KID on val, {kid.min():.4f} after {kid.idxmin():,} images."
+        f"The GAN saw {losses.index[-1]:,} real images. The generator kept has the lowest KID on val, "
+        f"{kid.min():.4f} after {kid.idxmin():,} images."
     )
 
 
@@ -206,11 +206,11 @@ def rejects_table(drawn: Mapping[str, Mapping[str, int]], made: Json) -> dict[st
 
 
 def code_revision(folder: Path) -> str | None:
-    """Git's commit of a working folder, and whether code or params differ; None without Git."""
+    """The commit of a working folder, and whether code or params differ; None without Git."""
     git = partial(subprocess.check_output, cwd=folder, text=True, stderr=subprocess.DEVNULL)
     try:
         head = git(["git", "rev-parse", "HEAD"]).strip()
-        # Not of all files: the run itself writes results and dvc.lock.
+        # Not all files: the run itself writes results and dvc.lock.
         changed = git(["git", "status", "--porcelain", "--", *CODE])
     except (FileNotFoundError, subprocess.CalledProcessError):
         return None
@@ -222,7 +222,7 @@ def provenance_facts(prepared: Prepared, made: Json, metrics: Json, verdict: Jso
     source, read = prepared.source, prepared.num_images
     side, colours = prepared.resolution, "grey" if prepared.channels == 1 else "RGB"
     networks = [metrics[space]["extractor"] for space in ("distances", "distances_trained")]
-    # A patch of Python changes no result, so it must not change the report's bytes either.
+    # A patch release of Python changes no result, and must not change the report's bytes.
     python = ".".join(platform.python_version_tuple()[:2])
     return [
         ("Real images", f"{source['name']} {source['version']}, {source['homepage']}"),
