@@ -133,9 +133,9 @@ def recipe_weights(rows: pd.DataFrame, recipe: Recipe) -> NDArray[np.float64]:
 class TorchImages(torch.utils.data.Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Images [C, H, W] float32 in [0, 1], labels int64, weights of the rows in the loss float32.
 
-    The recipe gives the weight of a synthetic row; `RecipeSampler` decides how often it is drawn. The
-    PNGs stay in memory. `augment` changes an image at each access, with torch's generator: epochs
-    differ, with workers too, and `torch.manual_seed` repeats them.
+    The recipe gives the weight of a synthetic row; `RecipeSampler` decides how often it is drawn.
+    The PNGs stay in memory. `augment` changes an image at each access, with torch's generator:
+    epochs differ, with workers too, and `torch.manual_seed` repeats them.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Release the dataset: check it, then tag the commit in GTO's format.
 
 Version numbers follow Croissant's rule: the same rows are a patch, added rows a minor version,
-changed or removed rows a major one. The rule holds for the default config and for the whole dataset,
-including synthetic images that are kept apart.
+changed or removed rows a major one. The rule holds for the default config and for the whole
+dataset, including synthetic images that are kept apart.
 """
 
 import subprocess

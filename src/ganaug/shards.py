@@ -1,8 +1,8 @@
 """Write rows to Parquet shards and read them; the bytes depend on the rows alone.
 
-DVC stores and pushes whole files, so one changed row stores its shard again. Real and synthetic rows
-are in different shards, and the first bits of the image_id choose the shard, so that a row added or
-removed changes one shard only.
+DVC stores and pushes whole files, so one changed row stores its shard again. Real and synthetic
+rows are in different shards, and the first bits of the image_id choose the shard, so that a row
+added or removed changes one shard only.
 """
 
 from collections.abc import Iterator, Sequence

@@ -31,7 +31,7 @@ ARMS = {
 }
 PACKAGES = ("ganaug", "torch", "numpy", "pandas", "pyarrow", "scikit-learn", "albumentations")
 CODE = ("*.py", "*.yaml", "constraints.txt")  # Git pathspecs of the files that decide a result
-PROVENANCE = "provenance.json"  # names the commit that ran; kept out of the report, which must not change with it
+PROVENANCE = "provenance.json"  # the commit that ran; kept out of the report
 FRAGMENTS = "fragments"  # the space of the gate that looks at pieces of images
 MISSING = "\N{EN DASH}"
 
@@ -174,8 +174,8 @@ def fragment_sentence(metrics: Json) -> str | None:
 def training_sentence(losses: pd.DataFrame, kid: pd.Series) -> str:
     """A sentence about the run and the snapshot kept."""
     return (
-        f"The GAN saw {losses.index[-1]:,} real images. The generator kept has the lowest KID on val, "
-        f"{kid.min():.4f} after {kid.idxmin():,} images."
+        f"The GAN saw {losses.index[-1]:,} real images. The generator kept has the lowest KID on "
+        f"val, {kid.min():.4f} after {kid.idxmin():,} images."
     )
 
 
