@@ -78,7 +78,7 @@ def dvc_version(rev: str, *, repo: str = ".") -> Iterator["DVCFileSystem"]:
         yield DVCFileSystem(repo, rev=rev)
     except (DvcException, DataIndexDirError, SCMError, OSError) as error:
         raise DatasetError(
-            f"{repo} at {rev}: {one_line(error)}; was it pushed, with git and dvc?"
+            f"{repo} at {rev}: {one_line(error)}; is it pushed, with git and dvc?"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Which networks: a family and a size as plain numbers, and the builders of each family."""
+"""Turn a family and a size into plain numbers, and build the networks."""
 
 import math
 from collections.abc import Callable
@@ -14,7 +14,7 @@ RESOLUTIONS = (16, 32, 64, 128, 256)
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of networks."""
+    """A kind of networks."""
 
     layout: Callable[[str, int], tuple[tuple[int, ...], int]]  # (size, resolution): widths, patch
     betas: tuple[float, float]  # Adam's, of both networks
@@ -57,7 +57,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "dcgan": Family(
         layout=_dcgan_layout,
-        betas=(0.5, 0.999),  # the paper's
+        betas=(0.5, 0.999),  # as in the paper
         generator=dcgan.DcganGenerator,
         discriminator=dcgan.DcganDiscriminator,
     ),

@@ -36,7 +36,7 @@ class MlpGenerator(Generator):
 
 
 class MlpDiscriminator(Discriminator):
-    """Image and class to logit; `widths` as in the generator, walked backwards."""
+    """Image and class to logit; the generator's `widths` in reverse."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class MlpDiscriminator(Discriminator):
         self.layers = nn.Sequential(*hidden, nn.Linear(widths[0], 1), nn.Flatten(0))
 
     def forward(self, encoded: Tensor, label: Tensor, _code: Tensor, /) -> Tensor:
-        """[N, C, H, W] in [-1, 1], [N] int64, code left aside -> [N] float32 logits."""
+        """[N, C, H, W] in [-1, 1], [N] int64, code unused -> [N] float32 logits."""
         classes = _one_hot(label, self.num_classes)
         logits: Tensor = self.layers(torch.cat([encoded.flatten(1), classes], dim=1))
         return logits.float()
