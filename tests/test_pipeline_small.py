@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -36,30 +35,6 @@ def test_a_second_run_does_nothing_and_metrics_and_plots_can_be_shown(finished):
     assert {f"results/evaluate/{name}.json" for name in ("metrics", "budget")} <= set(metrics)
     assert dvc(folder, "plots", "show").returncode == 0
     assert (folder / "dvc_plots" / "index.html").exists()
-
-
-def test_real_shards_are_the_same_files(finished):
-    folder, _ = finished
-    names = [p.name for p in (folder / "data/prepared").glob("*-*.parquet")]
-    assert len(names) >= 3
-    for name in names:
-        copies = [folder / "data" / stage / name for stage in ("augmented", "prepared")]
-        assert len(set(map(sha256_file, copies))) == 1, name
-
-
-def test_consumers_can_load_the_result(finished, monkeypatch, tmp_path):
-    folder, _ = finished
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    from datasets import load_dataset
-
-    data = load_dataset(str(folder / "data/augmented"), cache_dir=str(tmp_path))
-    assert set(data) == {"train", "validation", "test"}
-    assert data["train"][0]["image"].size == (16, 16)
-    assert data["train"].features["label"].names == [str(i) for i in range(10)]
-    for split in ("validation", "test"):
-        assert set(data[split]["source"]) == {"real"}
-    frame = pd.concat(pd.read_parquet(p) for p in (folder / "data/augmented").glob("train-*"))
-    assert len(frame) == len(data["train"])
 
 
 def test_summary_names_the_verdict_and_the_places(finished, monkeypatch):

@@ -42,24 +42,11 @@ def write_synthetic(
     """Write shards and synthetic.json; `columns` overrides what the rows say."""
     folder.mkdir(parents=True)
     train, _ = read_rows(prepared.shards("train"))
-    rows = pd.DataFrame(
-        {
-            "label": labels,
-            "image_id": [pixel_id(image) for image in images],
-            "source": "synthetic",
-            "split": "train",
-            "group_id": None,
-            "generator_id": "ab" * 32,
-            "seed": range(len(labels)),
-            "parent_id": None,
-            "label_confidence": 0.9,
-            "realism": 1.0,
-            "nearest_id": train["image_id"].iloc[0],
-            "nearest_distance": 1.0,
-            "weight": 1.0,
-        },
-        columns=METADATA_COLUMNS,
-    ).assign(**columns)
+    facts = {"label": labels, "image_id": [pixel_id(image) for image in images]}
+    facts |= {"source": "synthetic", "split": "train", "generator_id": "ab" * 32}
+    facts |= {"seed": range(len(labels)), "label_confidence": 0.9, "realism": 1.0}
+    facts |= {"nearest_id": train["image_id"].iloc[0], "nearest_distance": 1.0, "weight": 1.0}
+    rows = pd.DataFrame(facts, columns=METADATA_COLUMNS).assign(**columns)
     content = [encode_png(image, synthetic=True) for image in images]
     paths = write_shards(
         rows, content, folder=folder, stem="train-synthetic", class_names=prepared.classes

@@ -11,10 +11,10 @@ from ganaug.fileio import write_json
 
 @contextmanager
 def measured(stage: str, path: Path) -> Iterator[dict[str, float]]:
-    """Run a stage, then write {"seconds", "peak_memory_mib"} to `path` and say it in one line.
+    """Run a stage, then write {"seconds", "peak_memory_mib"} to `path` and print one line.
 
     Yields:
-        A dictionary for more of what it cost, to be written with it.
+        A dictionary to add more costs to.
     """
     began = time.monotonic()
     more: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""`ganaug`: what people run by hand. The stages under pipeline/ are for DVC."""
+"""`ganaug`: the commands that people run. DVC runs the stages under pipeline/."""
 
 import re
 from pathlib import Path
@@ -32,7 +32,7 @@ def summary(
     augmented: Annotated[Path, typer.Option(help="The merged dataset.")] = Path("data/augmented"),
     results: Annotated[Path, typer.Option(help="The results folder.")] = Path("results"),
 ) -> None:
-    """Show what the last run gave: counts per class, the verdict, where things lie."""
+    """Show the last run: images per class, the verdict, where the files are."""
     from ganaug.publishing.merge import merge_summary
 
     verdict = results / "evaluate" / "verdict.json"
@@ -71,7 +71,7 @@ def sample(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first image; the next follow.")] = 0,
     latent_std: Annotated[float, typer.Option(min=0.01, help="Above 1 more varied.")] = 1.0,
     truncation: Annotated[
-        float | None, typer.Option(min=0.01, help="Cut the latents: more typical images.")
+        float | None, typer.Option(min=0.01, help="Truncate the latents: more typical images.")
     ] = None,
     snapshot: Annotated[Path, typer.Option(help="Generator folder.")] = Path("models/generator"),
 ) -> None:
@@ -104,7 +104,7 @@ def inspect(
     ] = None,
     params: ParamsFile = PARAMS,
 ) -> None:
-    """Show what the pipeline would see in images of your own, before anything runs."""
+    """Show what the pipeline would find in images of your own, before anything runs."""
     from ganaug.preparing.survey import as_html, as_text, survey
     from ganaug.sources.recognise import recognise
 
@@ -125,7 +125,8 @@ def inspect(
 def init(
     path: Annotated[str, typer.Option(help="Folder, table, Parquet, tar or zip; or a URL.")],
     source: Annotated[
-        str | None, typer.Option(help="As prepare.source in params.yaml; without it, recognised.")
+        str | None,
+        typer.Option(help="prepare.source in params.yaml; found from the files if not given."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What to call the dataset.")] = None,
     flips: Annotated[str, typer.Option(help="Flips that keep labels: hflip,vflip")] = "",
@@ -187,17 +188,15 @@ def export(
 def release(
     bump: Annotated[
         str,
-        typer.Option(
-            help="patch: packed anew | minor: rows added | major: rows changed or removed"
-        ),
+        typer.Option(help="patch: same rows | minor: rows added | major: rows changed or removed"),
     ],
 ) -> None:
-    """Check the dataset, and tag this commit as its next version."""
+    """Check the dataset and tag this commit as its next version."""
     from ganaug.release import make_release
 
     tag = make_release(bump, repo=Path())
-    typer.echo(f"made the tag {tag}; hand it out: dvc push && git push origin {tag}")
-    typer.echo(f"undo: git tag -d {tag}, and where it was handed out: git push -d origin {tag}")
+    typer.echo(f"made the tag {tag}; publish: dvc push && git push origin {tag}")
+    typer.echo(f"undo: git tag -d {tag}, and if it was pushed: git push -d origin {tag}")
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""params.yaml as typed, frozen, strict `Params`: the full truth of a run, with no hidden default.
+"""params.yaml as typed, frozen, strict `Params`: every setting of a run, without hidden defaults.
 
-Read as YAML 1.2, as DVC does, so that `1e-4` is a number; a key or value out of place is refused
-with its place, and an unknown key with its nearest neighbour.
+Read as YAML 1.2, as DVC does, so that `1e-4` is a number. An error names the place of a bad key or
+value, and the nearest known key.
 """
 
 import difflib
@@ -26,7 +26,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
-MOST_PIXELS = 89_478_485  # above it Pillow itself takes a file for a decompression bomb
+MOST_PIXELS = 89_478_485  # Pillow treats larger files as decompression bombs
 
 
 class _Section(BaseModel):
@@ -40,7 +40,7 @@ class ElpvParams(_Section):
 
 
 class FilesParams(_Section):
-    """Images of your own: where they lie and what is known of them."""
+    """Images of your own: where they are, and facts about them."""
 
     path: Annotated[str, Field(min_length=1)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None
@@ -61,7 +61,7 @@ class FilesParams(_Section):
         except re.error as error:
             raise ValueError(f"not a regular expression: {error}") from None
         if num_groups != 1:
-            raise ValueError("needs one pair of parentheses, around what names the group")
+            raise ValueError("needs one pair of parentheses, around the name of the group")
         return pattern
 
 
@@ -75,7 +75,7 @@ class TableParams(_Section):
 
 
 class PrepareParams(_Section):
-    """Which real images, at what size, split how."""
+    """Which real images, at which size, and how they are split."""
 
     source: Literal["elpv", "digits", "folder", "table", "parquet", "webdataset", "archive"]
     resolution: Literal[16, 32, 64, 128, 256]
@@ -100,7 +100,7 @@ class PrepareParams(_Section):
         if held_out > 0.9:
             raise ValueError(
                 f"val_fraction + test_fraction is {held_out:g}; keep it at 0.9 or below, "
-                "so that something is left to train on"
+                "so that images are left to train on"
             )
         return self
 
@@ -141,7 +141,7 @@ class TrainParams(_Section):
         if self.family == "dcgan" and self.loss == "wgan_gp":
             raise ValueError(
                 "loss wgan_gp needs a gradient per image, which family dcgan does not have, since "
-                "it normalises over the batch; take another loss or family"
+                "it normalises over the batch; choose another loss or family"
             )
         if self.family == "dcgan" and penalties:
             raise ValueError(
@@ -167,7 +167,7 @@ class TrainParams(_Section):
 
 
 class GenerateParams(_Section):
-    """How many synthetic images, and which are kept."""
+    """How many synthetic images to make, and which to keep."""
 
     strategy: Literal["balance", "per_class", "ratio"]
     amount: Positive
@@ -179,7 +179,7 @@ class GenerateParams(_Section):
 
 
 class ClassicalParams(_Section):
-    """How far classical augmentation may change an image, either way; 0 leaves it as it is."""
+    """How far classical augmentation may change an image in either direction; 0: not at all."""
 
     max_shift: Annotated[float, Field(ge=0, le=0.5)]
     max_scale: Annotated[float, Field(ge=0, lt=1)]
@@ -218,7 +218,7 @@ class EvaluateParams(_Section):
 
 
 class MergeParams(_Section):
-    """What leaves the pipeline, and how when the verdict does not ship the synthetic images."""
+    """What the pipeline publishes, and what to do if the verdict does not ship synthetic images."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
     on_reject: Literal["keep_apart", "real_only", "fail"]
@@ -241,10 +241,9 @@ def load_params(path: Path, changes: Mapping[str, Any] | None = None) -> Params:
 
     Args:
         path: the file.
-        changes: values to put in place of the file's, by `section.key`.
+        changes: values that replace the file's, by `section.key`.
     Raises:
-        ParamsError: the file is missing, is not YAML, or a key or value breaks a rule; all broken
-            places are named at once.
+        ParamsError: the file is missing, is not YAML, or breaks rules; names all of them at once.
     """
     document = _read(path, YAML(typ="safe", pure=True))
     _put(document, changes or {})
@@ -262,10 +261,10 @@ def stage_commands(path: Path) -> dict[str, str]:
 
 
 def change_params(path: Path, changes: Mapping[str, Any]) -> Params:
-    """Write changed values, given by `section.key`, into params.yaml; its comments stay.
+    """Write changed values, given by `section.key`, into params.yaml; keep its comments.
 
     Raises:
-        ParamsError: as `load_params`; the file is then left as it was.
+        ParamsError: as `load_params`; the file is then unchanged.
     """
     yaml = YAML()
     yaml.width = 200
@@ -297,7 +296,7 @@ def _put(document: Any, changes: Mapping[str, Any]) -> None:
         section = document
         for name in sections:
             section = section.get(name) if isinstance(section, dict) else None
-        if isinstance(section, dict):  # else it is missing, which the check says better
+        if isinstance(section, dict):  # else it is missing; the check has a better error
             section[key] = _in_one_line(value) if isinstance(value, list) else value
 
 
@@ -309,7 +308,7 @@ def _in_one_line(values: list[Any]) -> CommentedSeq:
 
 def _check(raw: Any, path: Path) -> Params:
     try:
-        # By way of JSON: lists become tuples, while "3" or true for an int is still refused.
+        # Through JSON: lists become tuples, while "3" or true for an int is still refused.
         return Params.model_validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
         problems = "; ".join(_explain(problem, raw) for problem in error.errors())

@@ -1,7 +1,7 @@
-"""Open a merged dataset, from a folder or from a version under DVC, with the tool at hand.
+"""Load a merged dataset, from a folder or from a version under DVC, for torch, pandas or datasets.
 
 A dataset has three configs: `default` is what the verdict recommends, `real` has no synthetic
-image, and `augmented` has them all, whatever the verdict says; it is absent where there are none.
+images, `augmented` has all of them; it is absent if there are none.
 
 folder = fetch("augmented@v1.2.0", repo="https://git.example.org/solar-cells")
 train = load_torch(folder, classical=True)
@@ -39,21 +39,21 @@ CACHE = Path.home() / ".cache" / "ganaug"
 
 
 def fetch(rev: str, *, repo: str = ".", path: str = AUGMENTED, cache: Path | None = None) -> Path:
-    """The folder of a version, downloaded from the DVC remote unless it is there already.
+    """Download a version from the DVC remote, unless it is cached; return its folder.
 
     Args:
         rev: tag, branch or commit, say "augmented@v1.2.0".
         repo: folder or URL of the Git repository.
         path: of the dataset in it.
-        cache: where versions are kept, by their content; ~/.cache/ganaug where it is not given.
+        cache: folder for versions, by content hash; default ~/.cache/ganaug.
     Raises:
-        DatasetError: there is no such version, or its files can't be had.
+        DatasetError: there is no such version, or its files can't be downloaded.
     """
     with dvc_version(rev, repo=repo) as files:
         folder = (cache or CACHE) / str(files.info(path)["md5"]).removesuffix(".dir")
         if not folder.exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            # A name of its own: the processes of one training may all ask for the same version.
+            # A unique name: several processes may download the same version.
             with TemporaryDirectory(dir=folder.parent) as scratch:
                 whole = Path(scratch) / "whole"
                 files.get(f"{path}/", str(whole), recursive=True)
@@ -64,10 +64,10 @@ def fetch(rev: str, *, repo: str = ".", path: str = AUGMENTED, cache: Path | Non
 
 @contextmanager
 def dvc_version(rev: str, *, repo: str = ".") -> Iterator["DVCFileSystem"]:
-    """The files of a version; what goes wrong with them is told in one line.
+    """The files of a version; turns errors of DVC into one line.
 
     Raises:
-        DatasetError: there is no such version, or a file of it can't be had.
+        DatasetError: there is no such version, or a file can't be downloaded.
     """
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
@@ -78,22 +78,22 @@ def dvc_version(rev: str, *, repo: str = ".") -> Iterator["DVCFileSystem"]:
         yield DVCFileSystem(repo, rev=rev)
     except (DvcException, DataIndexDirError, SCMError, OSError) as error:
         raise DatasetError(
-            f"{repo} at {rev}: {one_line(error)}; is it pushed, by git and by dvc?"
+            f"{repo} at {rev}: {one_line(error)}; is it pushed, with git and dvc?"
         ) from None
 
 
 def load_pandas(
     folder: Path, split: str = "train", *, config: str = "default", network: str | None = None
 ) -> pd.DataFrame:
-    """A split as a frame: the columns of `records`, `image` as PNG bytes, `class` by name.
+    """A split as a data frame: the columns of `records`, `image` as PNG bytes, and `class`.
 
     Args:
         folder: the merged dataset.
         split: train, val or test.
         config: default, real or augmented.
-        network: of the verdict, say "linear". For learners that take all rows at once: `weight`
-            then makes classes and synthetic rows of train count as much as in the recipe that did
-            best with this network. Without it, the weights are those of the shards, 1.
+        network: a classifier of the verdict, say "linear": `weight` then weights the rows of train
+            as its best recipe does, for learners that take all rows at once. Without it, weights
+            are 1.
     Raises:
         DatasetError: `folder` is no merged dataset, or there is no such split, config or network.
     """
@@ -113,10 +113,9 @@ def load_pandas(
 class TorchImages(torch.utils.data.Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Images [C, H, W] float32 in [0, 1], labels int64, weights of the rows in the loss float32.
 
-    A synthetic row weighs what the recipe says; how often it is drawn is `RecipeSampler`'s matter.
-    The PNGs lie in memory. With `augment`, each image is changed by it whenever it is asked for,
-    drawn from torch's generator: epochs differ, with workers too, and `torch.manual_seed` repeats
-    them.
+    The recipe gives the weight of a synthetic row; `RecipeSampler` decides how often it is drawn.
+    The PNGs stay in memory. `augment` changes an image at each access, with torch's generator:
+    epochs differ, with workers too, and `torch.manual_seed` repeats them.
     """
 
     def __init__(
@@ -143,12 +142,11 @@ class TorchImages(torch.utils.data.Dataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 class RecipeSampler(torch.utils.data.Sampler[list[int]]):
-    """Batches of row numbers as the verdict drew them: a `batch_sampler` for a DataLoader.
+    """Draw batches of row numbers as the verdict did: a `batch_sampler` for a DataLoader.
 
-    The slots of a batch go to the classes by the recipe's law: each equally often, or as in the
-    real images. A share of the slots is synthetic, in every batch or in the first 70 % of the
-    steps; a class without synthetic images takes real ones. The recipe's mixup and soft labels are
-    up to the training loop.
+    The recipe draws classes equally often, or as often as in the real images. A share of each batch
+    is synthetic, in all or in the first 70 % of the steps; a class without synthetic images uses
+    real ones. Mixup and soft labels are left to the training loop.
     """
 
     def __init__(
@@ -164,10 +162,10 @@ class RecipeSampler(torch.utils.data.Sampler[list[int]]):
 
         Args:
             images: the split train.
-            batch_size: slots of a batch, real and synthetic together.
-            num_steps: of the whole training, which the schedule needs to know.
-            seed: another one gives other batches.
-            recipe: in place of the one that did best with these images.
+            batch_size: real and synthetic images per batch.
+            num_steps: of the whole training; the schedule needs it.
+            seed: of the draws.
+            recipe: default: the best one with these images.
         Raises:
             DatasetError: the recipe has a share of synthetic images, and there are none.
         """
@@ -197,7 +195,7 @@ class RecipeSampler(torch.utils.data.Sampler[list[int]]):
             yield batch.images.tolist()
 
     def _pool(self, wanted: NDArray[np.bool_]) -> Pool:
-        """Row numbers in place of images: the batches of the verdict, unread."""
+        """Row numbers instead of images, drawn like the batches of the verdict."""
         labels = self._images.labels.numpy()
         unused = one_hot(np.zeros_like(labels), 1)
         return Pool(np.arange(len(labels)), labels, unused, np.flatnonzero(wanted))
@@ -217,8 +215,8 @@ def load_torch(
         folder: the merged dataset.
         split: train, val or test.
         config: default, real or augmented.
-        network: of the verdict, whose best recipe with this config becomes `recipe` of the result.
-        classical: change images by the classical policy that the verdict compared with.
+        network: a classifier of the verdict; its best recipe for this config becomes `recipe`.
+        classical: apply the classical augmentation of the verdict.
     Raises:
         DatasetError: `folder` is no merged dataset, or there is no such split, config or network.
     """

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: write to a temporary name, flush to disk, rename."""
+"""Write files whole or not at all: to a temporary name, flush, rename."""
 
 import hashlib
 import json
@@ -31,9 +31,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Give an empty temporary folder beside `path`; on success it takes the place of `path`.
 
-    No folder is renamed over a full one, so the old one steps aside for a moment. A run that is
-    killed just then leaves it at the backup name, and the next call puts it back. What lies at the
-    backup name is always whole, what lies at the temporary name never needed.
+    A folder can't be renamed over a full one, so the old one is first renamed to a backup. If the
+    process is killed in between, the next call restores the backup. A backup is always whole; a
+    temporary folder is never needed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, backup = path.with_name(f".{path.name}.tmp"), path.with_name(f".{path.name}.old")
@@ -49,10 +49,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def _tidy(path: Path, temporary: Path, backup: Path) -> None:
-    """Put the backup back if nothing is in its place; remove all else."""
+    """Restore the backup if nothing is in its place; remove the rest."""
     shutil.rmtree(temporary, ignore_errors=True)
     if backup.exists():
-        # Removed under the temporary name: half removed, it must not pass for a backup.
+        # Rename before removing: a half-removed backup must not look like a whole one.
         backup.replace(temporary if path.exists() else path)
         shutil.rmtree(temporary, ignore_errors=True)
 

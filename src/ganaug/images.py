@@ -40,9 +40,9 @@ def decode_png(content: bytes) -> Pixels:
     """The image, [H, W, C] uint8, of a PNG that `encode_png` made.
 
     Raises:
-        ValueError: it is none of grey or RGB with 8 bits, or can't be decoded.
+        ValueError: it can't be decoded, or is not grey or RGB with 8 bits.
     """
-    # OpenCV's decoder, for every stage and every consumer decodes each row: Pillow's is slower.
+    # OpenCV, since every stage and consumer decodes each row, and Pillow is slower.
     buffer = np.frombuffer(content, np.uint8)
     found = cv2.imdecode(buffer, cv2.IMREAD_UNCHANGED) if content.startswith(SIGNATURE) else None
     if found is None:

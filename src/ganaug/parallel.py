@@ -1,7 +1,6 @@
-"""Parallel runs over processes, of this machine or of a cluster; one that dies loses no task.
+"""Run tasks in processes, here or on a cluster; a process that dies loses no task.
 
-Workers on this machine never outlive the program that started them; those of a cluster are the
-cluster's own.
+Workers on this machine end with the program that started them; a cluster manages its own.
 """
 
 import os
@@ -35,16 +34,16 @@ def map_unordered(
     num_workers: int,
     backend: Backend = "loky",
 ) -> Iterator[Result]:
-    """Results of `function` for each task, in the order in which they are done.
+    """Yield the results of `function` for each task, as they finish.
 
     Args:
         function: must be importable in a worker; memory-mapped arrays in a task are not copied.
-            A task may run again after its worker died.
+            A task runs again if its worker dies.
         tasks: one argument each.
-        num_workers: processes; 1 runs here, -1 takes every core. A running cluster has its own.
-        backend: loky takes this machine; ray and dask the cluster that RAY_ADDRESS or
-            DASK_SCHEDULER_ADDRESS names, where this folder must be mounted at the same path, or
-            else one of their own on this machine.
+        num_workers: processes; 1 runs in this one, -1 uses every core. A cluster decides itself.
+        backend: loky uses this machine; ray and dask the cluster at RAY_ADDRESS or
+            DASK_SCHEDULER_ADDRESS, with this folder mounted at the same path; if none is set, this
+            machine.
     Raises:
         WorkerError: workers died again and again, or the cluster can't be used.
         Exception: what `tasks` or `function` raised.
@@ -106,7 +105,7 @@ def _guarded(
 
 @lru_cache(maxsize=1)
 def _exit_with(parent: int) -> None:
-    """Watch from a thread, started once a process: a killed parent can't tell its workers."""
+    """Watch the parent from a thread, once per process: if killed, it can't stop its workers."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -137,7 +136,7 @@ def _run_in(
     os.chdir(folder)
     try:
         return function(task), None
-    except Exception as error:  # as a value: each cluster wraps what is raised in its own way
+    except Exception as error:  # returned, since each cluster wraps raised errors in its own way
         return None, error
 
 
@@ -145,7 +144,7 @@ def _outcome(future: "Future[Any]") -> Any:
     try:
         result, error = future.result()
     except Exception as lost:
-        raise WorkerError(f"the cluster gave up a task: {one_line(lost)}") from lost
+        raise WorkerError(f"the cluster gave up on a task: {one_line(lost)}") from lost
     if error is not None:
         raise error
     return result
@@ -153,7 +152,7 @@ def _outcome(future: "Future[Any]") -> Any:
 
 @contextmanager
 def _ray(num_workers: int) -> Iterator[tuple[Submit, int]]:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it reports to its makers
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage reports
     with _usable("ray"):
         import ray
 

@@ -1,4 +1,4 @@
-"""Progress for people: a bar with rate and time left on a terminal, plain lines when piped."""
+"""Show progress: a bar with rate and time left on a terminal, plain lines when piped."""
 
 import sys
 import time
@@ -7,13 +7,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 LINES_PER_RUN = 20  # plain lines of a whole run when piped, besides notes
-FIRST_LINE = 1000  # units before the first plain line where the total is not known; then the double
+FIRST_LINE = 1000  # units before the first plain line if the total is unknown; then twice as many
 
 
 class ProgressReport:
-    """Report progress through `total` units, say images; None where nobody knows how many come.
+    """Report progress through `total` units, say images; None if the total is unknown.
 
-    Used as a context manager; `advance` counts, `note` says one line that stays.
+    A context manager; `advance` counts, `note` prints a line that stays.
     """
 
     def __init__(

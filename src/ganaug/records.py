@@ -1,7 +1,7 @@
-"""THE row: one schema for real and synthetic images, in every shard of every stage.
+"""The row schema of real and synthetic images, the same in every shard of every stage.
 
-`arrow_schema` is how rows lie on disk; its `huggingface` metadata lets `datasets` decode images and
-class names unaided. `check_rows` holds the rules that link columns.
+`arrow_schema` is the schema on disk; its `huggingface` metadata lets `datasets` decode images and
+class names. `check_rows` checks the rules between columns.
 """
 
 import json
@@ -23,8 +23,8 @@ FIELDS: dict[str, pa.DataType] = {
     "image_id": pa.string(),  # hash of shape and pixels
     "source": pa.string(),  # real | synthetic
     "split": pa.string(),  # train | val | test
-    "group_id": pa.string(),  # what must not be split; null on synthetic rows
-    # From here on null on real rows.
+    "group_id": pa.string(),  # rows that must stay in one split; null on synthetic rows
+    # The next ones are null on real rows.
     "generator_id": pa.string(),  # sha256 of generator.safetensors
     "seed": pa.int64(),  # image = f(snapshot, class, seed)
     "parent_id": pa.string(),  # image_id of the image it was made from, if any
@@ -110,12 +110,12 @@ def _row_schema(num_classes: int) -> pandera.DataFrameSchema:
 
 
 def check_rows(rows: pd.DataFrame, class_names: Sequence[str], *, where: str) -> pd.DataFrame:
-    """Check the metadata columns of rows against the schema; all broken rules are named at once.
+    """Check the metadata columns of rows; name all broken rules at once.
 
     Args:
         rows: the columns `METADATA_COLUMNS`, in that order.
         class_names: what `label` indexes.
-        where: named in the error, say the folder.
+        where: place to name in the error, say the folder.
     Returns:
         The rows with normalised dtypes.
     Raises:

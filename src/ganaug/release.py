@@ -1,8 +1,8 @@
-"""A version of the dataset: an annotated tag in GTO's format, once every promise is checked.
+"""Release the dataset: check it, then tag the commit in GTO's format.
 
-What a version number must say is Croissant's rule: the same rows packed anew are a patch, new rows
-beside the old ones a minor version, old rows changed or gone a major one. It holds for what loads
-by default and for all that travels, synthetic images that are kept apart included.
+Version numbers follow Croissant's rule: the same rows are a patch, added rows a minor version,
+changed or removed rows a major one. The rule holds for the default config and for the whole
+dataset, including synthetic images that are kept apart.
 """
 
 import subprocess
@@ -32,7 +32,7 @@ VERDICT = "results/evaluate/verdict.json"
 
 
 def make_release(bump: str, *, repo: Path) -> str:
-    """Tag the commit that is checked out as the next version of the dataset.
+    """Tag the current commit as the next version of the dataset.
 
     Args:
         bump: patch, minor or major.
@@ -41,7 +41,7 @@ def make_release(bump: str, *, repo: Path) -> str:
         The tag, say "augmented@v1.2.0".
     Raises:
         GanaugError: uncommitted changes, nothing new since the last version, or too small a bump.
-        DatasetError: the dataset is not the committed one, not verified, or without its verdict.
+        DatasetError: the dataset is not committed, fails verification or lacks its verdict.
     """
     import gto.api
     from gto.exceptions import ArtifactNotFound
@@ -65,7 +65,7 @@ def make_release(bump: str, *, repo: Path) -> str:
 
 
 def _require_verdict(repo: Path, manifest: dict[str, Any]) -> None:
-    """The committed verdict decided as the dataset says, and judged these very shards."""
+    """Require that the verdict has the dataset's decision and judged its shards."""
     verdict = read_json(repo / VERDICT)
     if verdict.get("decision") != manifest["decision"]:
         raise DatasetError(f"{VERDICT} is not the verdict of {AUGMENTED}; run `make repro`")
@@ -73,7 +73,7 @@ def _require_verdict(repo: Path, manifest: dict[str, Any]) -> None:
 
 
 def _require_committed(repo: Path) -> None:
-    """Raises unless the commit that is checked out is what lies there, the dataset included."""
+    """Require that all files, the dataset included, are committed."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -90,13 +90,13 @@ def _require_committed(repo: Path) -> None:
         raise DatasetError(f"{AUGMENTED}: {error}") from None
     notes = [entry for entries in status.values() for entry in entries if isinstance(entry, dict)]
     deps = [state for entry in notes for state in entry.get("changed deps", {}).values()]
-    # A clone may have pulled the dataset alone: what it was made from need not be there.
+    # A clone may have pulled the dataset only, without the inputs of its stage.
     if any("changed outs" in entry for entry in notes) or any(s != "deleted" for s in deps):
         raise DatasetError(f"{AUGMENTED} is not what dvc.lock says; run `make repro` and commit")
 
 
 def _require_enough(bump: str, repo: Path, manifest: dict[str, Any], *, tag: str) -> None:
-    """The bump says at least what has changed in what loads by default, and in all that travels."""
+    """Require a bump as large as the change in the default config and in the whole dataset."""
     bumps, found = list(FIRST), []
     with dvc_version(tag, repo=str(repo)) as files, TemporaryDirectory() as name:
         scratch = Path(name)
@@ -120,7 +120,7 @@ def _require_enough(bump: str, repo: Path, manifest: dict[str, Any], *, tag: str
 
 
 def _shards(manifest: dict[str, Any], *, by_default: bool) -> dict[str, str]:
-    """Names of the shards by their content: all, or those of the config `default`."""
+    """Names of the shards by sha256: all, or those of the config `default`."""
     sources = configs_of(manifest)["default"] if by_default else SOURCES
     files = manifest["files"].items()
     return {facts["sha256"]: name for name, facts in files if facts["source"] in sources}
@@ -137,7 +137,7 @@ def needed_bump(before: Sequence[Path], after: Sequence[Path]) -> tuple[str, str
 
 
 def _row_hashes(paths: Sequence[Path]) -> NDArray[np.uint64]:
-    """A number for each row: its pixels by image_id, its class by place and name, all columns."""
+    """A hash of each row: its image_id, its class by place and name, and all columns."""
     hashes = [np.empty(0, np.uint64)]
     for path in paths:  # one by one: columns without a null have other types
         rows, classes = read_rows([path])

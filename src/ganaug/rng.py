@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    import torch  # takes two seconds, which stages without a network need not wait
+    import torch  # takes two seconds to import; not every stage needs it
 
 
 def derive_seed(seed: int, *names: str | int) -> int:
     """A 63-bit seed for the stream called `names`, the same on every machine and version.
 
-    Streams with different names are independent, so adding one moves no other.
+    Streams with different names are independent, so adding one does not change the others.
     """
     key = "/".join([str(seed), *map(str, names)]).encode()
     return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little") >> 1

@@ -1,8 +1,8 @@
-"""Rows to Parquet shards and back, with bytes that depend on the rows alone.
+"""Write rows to Parquet shards and read them; the bytes depend on the rows alone.
 
-DVC stores and pushes whole files, so a shard is the smallest thing that is stored again when a row
-changes: real and synthetic rows never share one, and which rows share one is told by the first
-bits of their image_id, so that a row that comes or goes touches its own shard only.
+DVC stores and pushes whole files, so one changed row stores its shard again. Real and synthetic
+rows are in different shards, and the first bits of the image_id choose the shard, so that a row
+added or removed changes one shard only.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,13 +32,13 @@ def write_shards(
     stem: str,
     class_names: Sequence[str],
 ) -> list[Path]:
-    """Write rows to `stem-00000.parquet` and so on, in the order given within each.
+    """Write rows to `stem-00000.parquet` and so on, in the given order within each.
 
     Args:
-        rows: the metadata columns of `records`, one row an image.
-        images: PNG bytes, one a row; those that lie in a file are read one row group at a time.
+        rows: the metadata columns of `records`, one row per image.
+        images: PNG bytes, one per row; spans of a file are read one row group at a time.
         folder: must exist.
-        stem: say "train-real"; names what the shard holds.
+        stem: names the content, say "train-real".
         class_names: what `label` indexes.
     Returns:
         The files written; none for no rows.
@@ -59,7 +59,7 @@ def write_shards(
 def _parts(
     bits: NDArray[np.uint64], sizes: NDArray[np.int64], rows: NDArray[np.int64], *, bit: int
 ) -> Iterator[NDArray[np.int64]]:
-    """`rows`, halved by the first bits of their id, until each part fits a shard."""
+    """Halve `rows` by the first bits of their id until each part fits a shard."""
     if sizes[rows].sum() <= TARGET_BYTES or bit < 0:
         if len(rows):
             yield rows
@@ -72,7 +72,7 @@ def _parts(
 def _write_shard(
     rows: pd.DataFrame, images: Sequence[bytes | Span], path: Path, schema: pa.Schema
 ) -> None:
-    # PNG does not compress further; everything that decides the bytes is fixed here or pinned.
+    # PNG does not compress further. All that decides the bytes is fixed here or pinned.
     with pq.ParquetWriter(path, schema, compression="none") as writer:
         for start in range(0, len(rows), ROWS_PER_GROUP):
             part = rows.iloc[start : start + ROWS_PER_GROUP]
@@ -117,7 +117,7 @@ def iter_rows(
 ) -> Iterator[tuple[dict[str, Any], bytes]]:
     """Metadata and PNG of each row of a shard, in order, one row group in memory at a time.
 
-    Fewer columns of the metadata are faster.
+    Reading fewer columns is faster.
 
     Raises:
         DatasetError: the shard can't be read.
@@ -146,8 +146,8 @@ def read_images(paths: Sequence[Path], *, spill: Path | None = None) -> NDArray[
 
     Args:
         paths: shards.
-        spill: a .npy file to write them to, for what does not fit in memory; the array is then a
-            read-only `np.memmap` of it.
+        spill: a .npy file for images that do not fit in memory; the array is then a read-only
+            `np.memmap`.
     Raises:
         DatasetError: a shard can't be read, or its images differ in shape.
     """

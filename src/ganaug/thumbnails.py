@@ -1,7 +1,7 @@
-"""Tiny copies of images, in which, once standardised, a copy stays a copy under noise or dimming.
+"""Standardised thumbnails of images, which hardly change under noise or dimming.
 
-The features of an ImageNet net move far when faint noise is added: of 400 noisy copies of elpv
-training cells they showed 0.3 % as near copies, thumbnails 89 %.
+ImageNet features change much under faint noise: of 400 noisy copies of elpv training cells they
+found 0.3 % as near copies, thumbnails 89 %.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from ganaug.images import Pixels
 
 SIDE = 16  # px; divides every resolution
 NAME = f"thumbnails, {SIDE} px, each with mean 0 and standard deviation 1"
-FAINT = 2  # of 255, added to the deviation, so that a nearly flat image's noise stays small
+FAINT = 2  # of 255; added to the deviation, so that noise in a nearly flat image stays small
 AXES = {"hflip": 2, "vflip": 1}  # of [N, H, W, C]
 
 
@@ -37,13 +37,13 @@ def standardise(small: NDArray[np.float32]) -> NDArray[np.float32]:
 def thumbnails(images: Pixels) -> NDArray[np.float32]:
     """[N, H, W, C] uint8, H = W a multiple of 16 -> [N, 256 C], standardised.
 
-    Rounded before, as `prepare` keeps them, so that every stage sees the same distances.
+    Rounded first, as `prepare` stores them, so that every stage computes the same distances.
     """
     return standardise(np.rint(shrink(images)))
 
 
 def combine(flips: Iterable[str]) -> list[tuple[str, ...]]:
-    """Every combination of the flips named, none of them first."""
+    """Every combination of the given flips, starting with none."""
     names = sorted(set(flips))
     return [some for size in range(len(names) + 1) for some in combinations(names, size)]
 

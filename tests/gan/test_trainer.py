@@ -294,6 +294,6 @@ def test_weights_that_break_between_two_log_lines_are_never_measured(make_traine
     monkeypatch.setattr("ganaug.gan.trainer.LOG_LINES", 1)  # so that only evaluations look
     measured = []
     trainer = make_trainer(lr=1e18, evaluate=lambda i, y: measured.append(1) or {"kid": 0.1})
-    with pytest.raises(TrainingError, match="diverged before it was measured once"):
+    with pytest.raises(TrainingError, match="diverged before its first evaluation"):
         trainer.run()
     assert measured == []

@@ -39,18 +39,11 @@ def write_prepared(folder: Path, parts: dict[str, tuple[list[Pixels], list[int]]
         paths += write_shards(rows[split], png, folder=folder, stem=stem, class_names=CLASSES)
     counts = count_rows(pd.concat(rows.values()), CLASSES)
     height, _, channels = parts["train"][0][0].shape
-    document = {
-        "source": SOURCE,
-        "classes": list(CLASSES),
-        "resolution": height,
-        "channels": channels,
-        "symmetries": ["hflip"],
-        "counts": counts,
-        "groups": {split: {split: len(part)} for split, part in rows.items()},
-        "num_images": {"read": 40, "accepted": 40, "rejected": 0, "left_out": 0},
-        "num_rejected": {},
-        "files": describe_files(paths),
-    }
+    document = {"source": SOURCE, "classes": list(CLASSES), "symmetries": ["hflip"]}
+    document |= {"resolution": height, "channels": channels, "counts": counts}
+    document |= {"groups": {split: {split: len(part)} for split, part in rows.items()}}
+    document |= {"num_images": {"read": 40, "accepted": 40, "rejected": 0, "left_out": 0}}
+    document |= {"num_rejected": {}, "files": describe_files(paths)}
     write_json(document, folder / "prepared.json")
     return rows["train"]
 
@@ -66,33 +59,19 @@ def write_synthetic(
 ) -> None:
     """Write data/synthetic; `columns` overrides provenance."""
     folder.mkdir(parents=True)
-    provenance = {
-        "generator_id": GENERATOR,
-        "seed": range(2**62, 2**62 + len(images)),  # does not survive a float64
-        "label_confidence": 0.9,
-        "realism": 1.1,
-        "nearest_id": train["image_id"].iloc[0],
-        "nearest_distance": 2.5,
-    }
+    provenance = {"generator_id": GENERATOR, "label_confidence": 0.9, "realism": 1.1}
+    provenance |= {"nearest_id": train["image_id"].iloc[0], "nearest_distance": 2.5}
+    provenance |= {"seed": range(2**62, 2**62 + len(images))}  # does not survive a float64
     rows = rows_of(images, labels, "train").assign(source="synthetic", group_id=None)
     rows = rows.assign(**(provenance | columns))
     png = [encode_png(x, synthetic=marked) for x in images]
     paths = write_shards(rows, png, folder=folder, stem="train-synthetic", class_names=CLASSES)
     accepted = {name: labels.count(label) for label, name in enumerate(CLASSES)}
-    document = {
-        "generator_id": GENERATOR,
-        "strategy": "balance",
-        "amount": 1.5,
-        "latent_std": 1.0,
-        "truncation": None,
-        "wanted": accepted,
-        "accepted": accepted,
-        "drawn": {name: n + 5 for name, n in accepted.items()},
-        "rejected": {
-            name: {"near_copy": 0, "wrong_class": 3, "unrealistic": 2} for name in CLASSES
-        },
-        "files": describe_files(paths),
-    }
+    document = {"generator_id": GENERATOR, "strategy": "balance", "amount": 1.5}
+    document |= {"latent_std": 1.0, "truncation": None, "wanted": accepted, "accepted": accepted}
+    document |= {"drawn": {name: n + 5 for name, n in accepted.items()}}
+    rejected = {"near_copy": 0, "wrong_class": 3, "unrealistic": 2}
+    document |= {"rejected": dict.fromkeys(CLASSES, rejected), "files": describe_files(paths)}
     write_json(document, folder / "synthetic.json")
 
 
@@ -123,25 +102,20 @@ def metrics() -> dict[str, Any]:
         for name, mean in (("better", 0.72), ("base", 0.7))
     ]
     own = {"arms": arms, "choice": {"candidates": candidates, "at_edge": False}}
-    return {
-        "networks": {"cnn": own, "linear": own},
-        **{
-            space: {
-                "extractor": {"name": f"net of {space}", "weights_sha256": "ef" * 32},
-                "synthetic": both,
-                "floor": floor,
-            }
-            for space in ("distances", "distances_trained")
-        },
-        "memorisation": {"imagenet": gate, "thumbnails": gate, "fragments": pieces}
-        | {"thumbnails_space": "16 px"},
-    }
+    memorisation = {"imagenet": gate, "thumbnails": gate, "fragments": pieces}
+    memorisation |= {"thumbnails_space": "16 px"}
+    content = {"networks": {"cnn": own, "linear": own}, "memorisation": memorisation}
+    for space in ("distances", "distances_trained"):
+        extractor = {"name": f"net of {space}", "weights_sha256": "ef" * 32}
+        content[space] = {"extractor": extractor, "synthetic": both, "floor": floor}
+    return content
 
 
 def write_pairs(run: Path) -> None:
     """Write closest_pairs.json: synthetic rows 5, 4 and 3 nearest to the real rows 0, 1 and 0."""
     made, _ = read_rows(sorted((run / "synthetic").glob("*.parquet")))
     real, _ = read_rows(sorted((run / "prepared").glob("train*")))
+    made, real = made["image_id"], real["image_id"]
     pairs = [
         {
             "synthetic_id": made["image_id"].iloc[row],

@@ -3,10 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ganaug import shards as shard_files
 from ganaug.fileio import read_json
+from ganaug.images import encode_png
 from ganaug.reporting import pictures
 from ganaug.reporting.pictures import examples_by_class, read_pairs
-from ganaug.shards import read_images, read_rows
+from ganaug.shards import read_images, read_rows, write_shards
 from tests.publishing.small_run import CLASSES, rows_of, toy_images
 
 
@@ -24,9 +26,8 @@ def test_examples_are_spaced_over_the_rows_of_their_class(small_run: Path) -> No
 
 
 def test_a_class_without_images_and_a_set_without_shards_give_none(small_run: Path) -> None:
-    assert [
-        len(part) for part in examples_by_class(shards(small_run, "synthetic"), 2, number=4)
-    ] == [0, 4]
+    examples = examples_by_class(shards(small_run, "synthetic"), 2, number=4)
+    assert [len(part) for part in examples] == [0, 4]
     assert examples_by_class([], 2, number=4) == [[], []]
     assert read_pairs([], [], shards(small_run, "prepared")) == []
 
@@ -45,25 +46,14 @@ def test_pairs_keep_their_order_and_find_both_images(small_run: Path) -> None:
 def test_rows_are_counted_through_shards_and_row_groups(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ganaug import shards as module
-    from ganaug.images import encode_png
-
-    monkeypatch.setattr(module, "ROWS_PER_GROUP", 2)
-    paths = []
-    images = toy_images(10, 5)
-    for index, part in enumerate((images[:5], images[5:])):
-        png = [encode_png(x) for x in part]
-        rows = rows_of(part, [0] * 5, "train")
-        paths += module.write_shards(
-            rows, png, folder=tmp_path, stem=f"part-{index}", class_names=CLASSES
-        )
-    reads = []
+    monkeypatch.setattr(shard_files, "ROWS_PER_GROUP", 2)
+    paths, reads, images = [], [], toy_images(10, 5)
+    for stem, part in (("part-0", images[:5]), ("part-1", images[5:])):
+        rows, png = rows_of(part, [0] * 5, "train"), [encode_png(x) for x in part]
+        paths += write_shards(rows, png, folder=tmp_path, stem=stem, class_names=CLASSES)
     read = pictures.pq.ParquetFile.read_row_group
-    monkeypatch.setattr(
-        pictures.pq.ParquetFile,
-        "read_row_group",
-        lambda self, group, columns: reads.append(group) or read(self, group, columns),
-    )
+    note = lambda self, group, columns: reads.append(group) or read(self, group, columns)  # noqa: E731
+    monkeypatch.setattr(pictures.pq.ParquetFile, "read_row_group", note)
     (found,) = examples_by_class(paths, 1, number=3)
     assert np.array_equal(found, [images[0], images[4], images[9]])
     assert reads == [0, 2, 2]  # of six groups, those that hold a chosen row

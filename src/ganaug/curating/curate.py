@@ -1,4 +1,4 @@
-"""Draw, score, accept or reject, until every class has its images; and write the accepted ones."""
+"""Draw, score, accept or reject images until every class has enough; write the accepted ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +20,7 @@ from ganaug.progress import ProgressReport
 from ganaug.records import METADATA_COLUMNS
 from ganaug.shards import describe_files, write_shards
 
-ROUND = 256  # images drawn and scored at a time: memory does not grow with the number wanted
+ROUND = 256  # images drawn and scored at a time; bounds memory
 
 
 @dataclass
@@ -44,12 +44,12 @@ class Curated:
 
 @dataclass(frozen=True)
 class Rules:
-    """How images are drawn, and what an accepted one must reach.
+    """How to draw images, and which to accept.
 
     Args:
         law: distribution of the latents.
-        least: scores to reach, of `filter.ASKED`, by class.
-        min_distance: between thumbnails of accepted images, by class.
+        least: lowest accepted scores, of `filter.ASKED`, by class.
+        min_distance: least distance between thumbnails of accepted images, by class.
     """
 
     law: LatentLaw
@@ -76,13 +76,13 @@ def curate(
         wanted: images per class, keyed as in the snapshot's classes.
         first_seed: seeds count up from here, in each class.
         rules: how images are drawn and judged.
-        max_draws_per_image: a class is given up after this many draws per wanted image.
+        max_draws_per_image: give up on a class after this many draws per wanted image.
     """
     taken = set(real_ids)
     tallies = {name: ClassTally(count) for name, count in wanted.items()}
     parts: list[pd.DataFrame] = [pd.DataFrame(columns=METADATA_COLUMNS)]
     encoding: list[Future[list[bytes]]] = []
-    # zlib lets go of Python's lock, so the next images are drawn meanwhile.
+    # zlib releases Python's lock, so the next images are drawn meanwhile.
     with (
         ProgressReport("generate", total=sum(wanted.values())) as progress,
         ThreadPoolExecutor(max_workers=1) as encoder,
@@ -118,7 +118,7 @@ def _draw(
     rules: Rules,
     taken: set[str],
 ) -> tuple[pd.DataFrame, Pixels, NDArray[np.str_]]:
-    """Rows and pixels of one class's next images, and why each is rejected; `taken` grows."""
+    """Draw one class's next images: rows, pixels, reasons for rejection; adds to `taken`."""
     label = snapshot.classes.index(class_name)
     pixels = sample(snapshot.generator, [label] * len(seeds), seeds, law=rules.law)
     ids = [pixel_id(image) for image in pixels]
@@ -154,7 +154,7 @@ def _rounds(tally: ClassTally, first_seed: int, max_draws: int) -> Iterator[list
 
 
 def _settle(tally: ClassTally, reasons: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Count draws up to the last image needed; positions of the accepted ones among them."""
+    """Count draws up to the last image needed; return the positions of the accepted ones."""
     accepted = np.flatnonzero(reasons == "")[: tally.wanted - tally.accepted]
     is_full = tally.accepted + len(accepted) == tally.wanted
     used = int(accepted[-1]) + 1 if is_full and len(accepted) else len(reasons)

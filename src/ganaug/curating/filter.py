@@ -1,8 +1,7 @@
-"""Scores of synthetic images, by classifiers that are cross-fitted on the real training images.
+"""Score synthetic images with two classifiers, cross-fitted on the real training images.
 
-Each of two classifiers learns from one half of the groups, and its feature space holds the other
-half: no real image is ever judged by a network that has seen it, so the balls around real images
-are as wide as for new ones.
+Each classifier learns from one half of the groups; its feature space holds the other half. So no
+network judges a real image that it has seen, and real images lie as far apart as new ones would.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,9 +27,9 @@ BATCH_SIZE = 64
 LR = 0.004
 MIN_IMAGES = 2 * (K + 1)  # of a class: both halves need neighbours
 
-# Reasons to reject, in the order in which they are looked for.
+# Reasons to reject, in order of precedence.
 OF_ITS_OWN = ("duplicate", "near_copy", "wrong_class", "unrealistic")
-NEAR_DUPLICATE = "near_duplicate"  # of an image that was accepted before it
+NEAR_DUPLICATE = "near_duplicate"  # of an image accepted earlier
 REASONS = (*OF_ITS_OWN, NEAR_DUPLICATE)
 ASKED = ["label_confidence", "realism"]  # scores with a threshold; too low: the last two reasons
 
@@ -46,7 +45,7 @@ class SyntheticFilter:
         groups: [N] group ids; a group is never split between the halves.
         class_names: what labels index.
         symmetries: flips that keep the label.
-        classical: of the classifiers' augmentation.
+        classical: strength of the classifiers' augmentation.
         seed: of the halves and the classifiers.
         num_steps: optimiser steps of each classifier.
     Raises:
@@ -95,7 +94,7 @@ class SyntheticFilter:
             self._halves.append((model, spaces))
 
     def score(self, images: Pixels, labels: Labels) -> pd.DataFrame:
-        """Scores of [M, H, W, C] uint8 images that were made for the classes `labels` [M].
+        """Score [M, H, W, C] uint8 images made for the classes `labels` [M].
 
         Returns:
             M rows of
@@ -128,7 +127,7 @@ class SyntheticFilter:
 def split_in_halves(
     labels: Labels, groups: Sequence[str], *, class_names: Sequence[str], seed: int
 ) -> NDArray[np.int64]:
-    """0 or 1 for each image: whole groups, each class in both halves as evenly as groups allow.
+    """Assign each image to half 0 or 1: whole groups, each class as evenly as groups allow.
 
     Raises:
         DatasetError: a class lies in one group only or has too few images.
@@ -138,7 +137,7 @@ def split_in_halves(
     table = counts.to_numpy()
     totals = np.zeros((2, table.shape[1]))
     half_of: dict[str, int] = {}
-    # The largest groups first, each to the half that has less of the classes it holds.
+    # Largest groups first, each to the half that has fewer images of its classes.
     for index in order[np.argsort(-table.sum(axis=1)[order], kind="stable")]:
         lacks = (totals / table.sum(axis=0) * table[index]).sum(axis=1)
         half = int(lacks.argmin())
@@ -160,17 +159,17 @@ def split_in_halves(
 def fit_thresholds(
     scores: pd.DataFrame, labels: Labels, *, num_classes: int, acceptance: float
 ) -> list[dict[str, float]]:
-    """The least `ASKED` scores of each class: what most of its real images reach.
+    """Set thresholds of the `ASKED` scores by class, which most of its real images reach.
 
-    A limit that is the same for all would refuse what varies most, such as cracked cells: fewer
-    real ones of them, too, lie in the balls around others.
+    One threshold for all would reject the classes that vary most, such as cracked cells: their real
+    images, too, lie further apart.
 
     Args:
-        scores: of real images that no classifier has seen, in their own class.
+        scores: of real images that no classifier has seen, for their own class.
         labels: [N].
         num_classes: K.
-        acceptance: share of a class's real images that reach each threshold, 0..1; all of them
-            where they are too few to tell, fewer where that would ask for less than chance, 1 / K.
+        acceptance: share of a class's real images that pass each threshold, 0..1. More pass if the
+            class has few images, fewer if the threshold would fall below chance, 1 / K.
     """
     least = scores[ASKED].groupby(labels).quantile(1 - acceptance, interpolation="lower")
     least = least.reindex(range(num_classes), fill_value=0.0)
@@ -182,7 +181,7 @@ def fit_thresholds(
 def near_duplicate_distances(
     images: Pixels, labels: Labels, groups: Sequence[str], *, num_classes: int
 ) -> list[float]:
-    """By class, how near thumbnails of real images [N, H, W, C] of different groups never come."""
+    """By class, a distance below that of any two real images of different groups."""
     small, codes = thumbnails(images), pd.Series(groups)
     return [
         near_duplicate_distance(small[labels == label], codes[labels == label])
@@ -193,7 +192,7 @@ def near_duplicate_distances(
 def reject_reasons(
     scores: pd.DataFrame, is_duplicate: NDArray[np.bool_], *, least: Mapping[str, float]
 ) -> NDArray[np.str_]:
-    """The first reason of `OF_ITS_OWN` that holds for each image, "" for an accepted one."""
+    """The first reason in `OF_ITS_OWN` to reject each image; "" to accept it."""
     too_low = [(scores[name] < least[name]).to_numpy() for name in ASKED]
     conditions = [is_duplicate, scores["is_copy"].to_numpy(), *too_low]
     return np.select(conditions, OF_ITS_OWN, default="").astype(np.str_)

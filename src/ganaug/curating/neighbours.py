@@ -1,4 +1,4 @@
-"""Where a synthetic image lies: among real ones of its class, and beside those accepted before."""
+"""Compare a synthetic image with the real ones of its class and those accepted before."""
 
 import numpy as np
 import pandas as pd
@@ -8,8 +8,8 @@ from ganaug.images import Pixels
 from ganaug.quality.neighbours import TINY, copy_ratios, distances_between, nearest_others
 from ganaug.thumbnails import thumbnails
 
-K = 3  # neighbours that span a real image's ball, as in the paper of the realism score
-COPY_PERCENTILE = 1.0  # of real images that would count as copies of each other
+K = 3  # a real image's ball reaches to its K-th neighbour, as in the paper of the realism score
+COPY_PERCENTILE = 1.0  # per cent of real images that would count as copies of each other
 
 
 class RealNeighbours:
@@ -26,7 +26,7 @@ class RealNeighbours:
         self._first = distances[:, 0]
         self._radius = distances[:, K - 1]
         self._unit = max(float(np.median(self._radius)), TINY)
-        # Wide balls lie around outliers and would call anything realistic.
+        # Wide balls around outliers would make any image realistic.
         self._trusted = self._radius <= np.median(self._radius)
         self._copy_below = float(np.percentile(copy_ratios(distances, neighbours), COPY_PERCENTILE))
 
@@ -40,9 +40,9 @@ class RealNeighbours:
             - nearest_distance: to it, in units of the real images' median ball radius
             - is_copy: whether it is closer to that image than real images are to each other
         Source: realism is that of Kynkaanniemi et al. 2019, arXiv:1904.06991, equation 4, with the
-        wider half of the balls left out as there; the copy test compares with the real image's own
-        nearest neighbour as in Alaa et al. 2022, arXiv:2102.08921, its threshold being calibrated
-        on real images.
+        wider half of the balls left out; the copy test compares with the real image's own nearest
+        neighbour as in Alaa et al. 2022, arXiv:2102.08921, with a threshold calibrated on real
+        images.
         """
         distances = distances_between(features, self._features)  # [M, N]
         nearest = distances.argmin(axis=1)
@@ -60,10 +60,10 @@ class RealNeighbours:
 
 
 class Apart:
-    """Images of one class, none of which nearly repeats an earlier one.
+    """Images of one class, without near-duplicates.
 
     Args:
-        distance: least one between two thumbnails, Euclidean.
+        distance: least Euclidean distance between two thumbnails.
     """
 
     def __init__(self, distance: float) -> None:
@@ -71,7 +71,7 @@ class Apart:
         self._admitted: list[NDArray[np.float32]] = []
 
     def admit(self, images: Pixels) -> NDArray[np.bool_]:
-        """Which of [M, H, W, C] are admitted, one after another, however they are batched."""
+        """Which of [M, H, W, C] to admit, one after another; batching does not matter."""
         own = thumbnails(images)
         admitted = np.ones(len(own), bool)
         for earlier in self._admitted:

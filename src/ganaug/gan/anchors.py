@@ -1,15 +1,15 @@
 """Anchors: latents that stand for known real images, so that no class can shrink to one picture.
 
-A generator that only has to please D may forget its latent: every cell of a class then looks
-alike, and D, which sees one image at a time, does not mind. Here half of each batch is generated
-from the code of the real image beside it. G's loss includes the distance between the two, on coarse
-images only: D alone decides about detail. The code is linear and fixed. It holds the principal
-components of the class, scaled to unit variance, and so looks like the standard normal latents that
-the other half and all later samples are made from. The pull fades in the first half of training.
-Held longer, it makes G a linear decoder, whose varied images D can't correct.
+A generator trained by D alone may ignore its latent: all images of a class then look alike, and D,
+which sees one image at a time, can't notice. So half of each batch is generated from the code of a
+real image of the batch, and G's loss includes the distance to that image, on coarse images only: D
+alone judges detail. The code is linear and fixed: the principal components of the class, scaled to
+unit variance, and so distributed like the standard normal latents of the other half and of all later
+samples. The weight of this distance fades to 0 in the first half of training. Kept longer, it makes G
+a linear decoder, and D can't correct its images.
 
-D sees the code beside the image, to the end of training: the real image's own code, or the part of
-the latent that stands for it. It notices images that do not show what their latent says.
+D sees the code with the image throughout training: the real image's own code, or the part of the
+latent in its place. So it can notice an image that does not match its latent.
 
 Sources: the mode regulariser of Che et al. 2017, arXiv:1612.02136, section 2.2; the joint game of
 Donahue et al. 2017, arXiv:1605.09782; both with principal components in place of a trained encoder.
@@ -24,13 +24,13 @@ from torch.nn import functional as F
 from ganaug.gan.batches import FLIPPED_AXIS
 from ganaug.gan.networks import COARSE, Architecture
 
-CLAMP = 3.0  # standard deviations; a code beyond them would be a latent that is never drawn
+CLAMP = 3.0  # standard deviations; latents beyond them are never drawn
 
 
 class Anchors(nn.Module):
-    """The linear code of real images and the distance that it promises to keep small.
+    """The linear code of real images, and the distance of anchored images to them.
 
-    `code_dim` is the number of principal components, which lead an anchored latent.
+    `code_dim` is the number of principal components, the first numbers of an anchored latent.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -49,7 +49,7 @@ class Anchors(nn.Module):
 
         Args:
             batches: images [N, C, H, W] in [-1, 1] and labels [N] int64, some of each class.
-            flips: those that training applies to real images; each image counts in all of them.
+            flips: that training applies to real images; each image counts once per combination.
         """
         looked = [(self._coarse(images), label) for images, label in batches]
         coarse, label = (torch.cat(parts) for parts in zip(*looked, strict=True))
@@ -63,8 +63,8 @@ class Anchors(nn.Module):
         _, vectors = torch.linalg.eigh((residual.T @ residual / len(residual)).double())
         self.components.copy_(vectors.flip(1)[:, : self.code_dim])  # eigenvalues ascend
         squares = (residual @ self.components).square()
-        # Few images tell little about the spread of their class. Mix it with that of all classes,
-        # as if the class had `code_dim` more images of the common spread.
+        # The spread of a small class is uncertain. Mix it with that of all classes, as if the class
+        # had `code_dim` more images of the common spread.
         own = torch.zeros_like(self.stds).index_add_(0, label, squares)
         shared = squares.mean(dim=0) * self.code_dim
         self.stds.copy_(((own + shared) / (num_images[:, None] + self.code_dim)).sqrt())

@@ -1,4 +1,4 @@
-"""Which networks: a family and a size as plain numbers, and the builders of each family."""
+"""Turn a family and a size into plain numbers, and build the networks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ RESOLUTIONS = (16, 32, 64, 128, 256)
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of networks."""
+    """A kind of networks."""
 
     layout: Callable[[str, int], tuple[tuple[int, ...], int]]  # (size, resolution): widths, patch
     betas: tuple[float, float]  # Adam's, of both networks

@@ -1,4 +1,4 @@
-"""Batches of real images: each a pure function of (seed, step), so a resumed run meets the same."""
+"""Batches of real images, each a pure function of (seed, step), so a resumed run sees the same."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +13,7 @@ from ganaug.rng import numpy_rng
 
 Batch = tuple[Tensor, Tensor]  # [B, C, H, W] float32 in [-1, 1] and [B] int64
 
-LOOKED_AT_ONCE = 64  # images, so that looking at many takes little memory
+LOOKED_AT_ONCE = 64  # images; bounds memory
 FLIPPED_AXIS = {"hflip": 3, "vflip": 2}
 
 
@@ -23,19 +23,19 @@ class RealBatches:
     An array lives on the device; an `np.memmap` stays on disk, and a thread gathers the next batch
     while the device works on this one.
 
-    A batch is made of groups of `STATISTICS_GROUP` images of one class each: D's minibatch
-    statistic then compares like with like. Classes are drawn with weight (images)**exponent, for
-    reals and synthetics alike, so that D can't tell them apart by the class alone.
+    A batch consists of groups of `STATISTICS_GROUP` images of one class, so that D's minibatch
+    statistic compares images of one class. Classes are drawn with weight (images)**exponent, real
+    and synthetic alike, so that D can't tell them apart by class.
 
     Args:
         images: [N, H, W, C] uint8.
         labels: [N] int64.
-        batch_size: images a step, a multiple of `STATISTICS_GROUP`.
-        class_exponent: 0 draws classes equally, 1 as they come.
-        flips: "hflip", "vflip": those that keep the labels. Reals are flipped at random, synthetics
-            are not: G has to learn both orientations, which is variety for nothing.
+        batch_size: images per step, a multiple of `STATISTICS_GROUP`.
+        class_exponent: 0 draws classes equally, 1 as in the data.
+        flips: "hflip", "vflip" if they keep the labels: flips real images at random, so that G
+            learns all orientations.
         seed: of the whole run.
-        device: where the images live.
+        device: holds the images.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class RealBatches:
         self.draw: Callable[[int], Batch] = self._make  # the batch of a step
         if isinstance(images, np.memmap):
             self.draw = _Prefetch(self._make)
-        else:  # on a CPU this is the array itself: a copy would be the dataset in memory again
+        else:  # on a CPU this is the array itself, not a copy
             self._images = torch.from_numpy(images).to(device)
         self._rows_of = [np.flatnonzero(labels == c) for c in range(int(labels.max()) + 1)]
         weights = np.array([float(len(rows)) for rows in self._rows_of])
@@ -65,16 +65,16 @@ class RealBatches:
         self._seed = seed
 
     def look(self, per_class: int) -> Iterator[Batch]:
-        """At most `per_class` images of each class, evenly spread over it, none flipped.
+        """At most `per_class` images of each class, evenly spaced, not flipped.
 
-        They come in batches of one class each.
+        Each batch holds one class.
         """
         for chosen in self._spread(per_class):
             for start in range(0, len(chosen), LOOKED_AT_ONCE):
                 yield self._gather(chosen[start : start + LOOKED_AT_ONCE])
 
     def looked_at(self, per_class: int) -> NDArray[np.int64]:
-        """The rows of the images that `look` gives, in its order."""
+        """The rows of the images that `look` yields, in its order."""
         return np.concatenate(list(self._spread(per_class)))
 
     def _spread(self, per_class: int) -> Iterator[NDArray[np.int64]]:
@@ -99,7 +99,7 @@ class RealBatches:
             images = self._images[chosen]
         else:
             images = torch.from_numpy(self._images[rows]).to(self._labels.device)
-        # Contiguous wherever it comes from: strides choose kernels, which round differently.
+        # Contiguous, whatever the source: strides select kernels, which round differently.
         channels_first = images.permute(0, 3, 1, 2).contiguous()
         return channels_first.float().div_(127.5).sub_(1), self._labels[chosen]
 
@@ -109,7 +109,7 @@ class RealBatches:
 
 
 class _Prefetch:
-    """A batch of any step; the next step's is made by a thread while this one is used."""
+    """Return the batch of a step; a thread makes the next one meanwhile."""
 
     def __init__(self, make: Callable[[int], Batch]) -> None:
         self._make = make

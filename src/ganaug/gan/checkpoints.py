@@ -1,7 +1,7 @@
-"""Checkpoints: everything that resuming needs, written whole, the newest two kept.
+"""Checkpoints: all that resuming needs, written atomically; the newest two are kept.
 
-They live outside DVC's outputs, which DVC deletes before a stage starts, in a folder named after a
-fingerprint of parameters, data and code: another run never meets them. Tensors and JSON only.
+They are not DVC outputs, since DVC deletes those before a stage. Their folder is named by a
+fingerprint of parameters, data and code, so another run never uses them. Tensors and JSON only.
 """
 
 import hashlib
@@ -42,17 +42,17 @@ class Checkpoints:
         self.folder = root / run
 
     def locked(self) -> AbstractContextManager[object]:
-        """Hold the run for this process; the lock goes with the process, however it dies.
+        """Lock the run for this process; the lock ends with the process, however it dies.
 
         Raises:
-            TrainingError: another process holds it.
+            TrainingError: another process holds the lock.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             return FileLock(self.folder.with_suffix(".lock"), timeout=0).acquire()
         except Timeout:
             raise TrainingError(
-                f"{self.folder}: another process is training this very run; "
+                f"{self.folder}: another process is training this run; "
                 "wait for it, or stop it and start again"
             ) from None
 
@@ -63,7 +63,7 @@ class Checkpoints:
             old.unlink()
 
     def save_best(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Write the state that a rollback returns to and that ships; it replaces the one before."""
+        """Write the best state, to roll back to and to ship; replaces the last one."""
         _write(self._best_path, tensors, facts)
 
     def load_best(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -81,10 +81,10 @@ class Checkpoints:
             ) from None
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The newest checkpoint that is whole; None when there is none. A torn one is removed.
+        """The newest whole checkpoint, or None. Removes torn ones.
 
         Raises:
-            TrainingError: the disk does not give a checkpoint's content; nothing is removed.
+            TrainingError: a checkpoint can't be read from disk; nothing is removed.
         """
         for path in self._newest_first():
             try:

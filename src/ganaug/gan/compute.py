@@ -1,7 +1,7 @@
-"""Where, in which precision and in how many processes to train: the one place that knows.
+"""Device, precision and processes of training.
 
-Processes are lightning-fabric's: it starts them, or finds itself started by torchrun or SLURM. The
-networks stay plain modules; all that processes exchange is one flat sum of gradients per update.
+lightning-fabric starts the processes, or joins those started by torchrun or SLURM. The networks are
+plain modules; processes exchange one flat sum of gradients per update.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 @dataclass(frozen=True)
 class Compute:
-    """A device, the precision of its convolutions, and this process among all."""
+    """A device, the precision of its convolutions, and the rank of this process."""
 
     device: torch.device
     bf16: bool
@@ -42,11 +42,11 @@ class Compute:
         return self.fabric.world_size if self.fabric else 1
 
     def autocast(self) -> torch.autocast:
-        """Run convolutions in bf16 where that pays; else change nothing."""
+        """Run convolutions in bf16 if that is fast; else change nothing."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
 
     def average_gradients(self, network: nn.Module) -> None:
-        """Make the gradients of all processes their mean, in one flat exchange."""
+        """Average the gradients over all processes, in one flat exchange."""
         if self.fabric is None:
             return
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
@@ -56,11 +56,11 @@ class Compute:
         torch._foreach_copy_(gradients, list(parts))
 
     def share(self, batch: Tensor) -> Tensor:
-        """The rows of this process, of a batch that all processes drew alike."""
+        """The rows of this process, from a batch that is the same in all processes."""
         return batch.chunk(self.world_size)[self.rank]
 
     def agree(self, value: Value) -> Value:
-        """What process 0 says, in all processes; it waits for them."""
+        """Return the value of process 0 in all processes; waits for them."""
         return self.fabric.broadcast(value) if self.fabric else value
 
     def maximum(self, value: int) -> int:
@@ -71,7 +71,7 @@ class Compute:
         return int(largest.item())  # type: ignore[union-attr]
 
     def fits(self, num_bytes: int) -> bool:
-        """Whether the device can hold so much for the whole run: half of what is free now."""
+        """Whether the device can hold this for the whole run: at most half of its free memory."""
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
         else:
@@ -91,10 +91,9 @@ class Compute:
 def choose_compute(
     *, device: str = "auto", precision: str = "auto", devices: int = 1, num_nodes: int = 1
 ) -> Compute:
-    """Take CUDA when there is one, and bf16 where the machine has instructions for it.
+    """Choose CUDA if there is one, and bf16 if the machine has instructions for it.
 
-    With more than one process this starts the others, each of which runs the whole program again
-    up to this call.
+    With more than one process, it starts the others; each runs the whole program up to this call.
 
     Args:
         device: auto | cpu | cuda.
@@ -103,7 +102,7 @@ def choose_compute(
         devices: processes on each node.
         num_nodes: machines; more than one are started by torchrun or SLURM.
     Raises:
-        TrainingError: CUDA is asked for and there is none, or fewer devices than asked for.
+        TrainingError: CUDA is requested and missing, or there are too few devices.
     """
     available = torch.cuda.device_count()
     if device == "cuda" and not available:
@@ -112,7 +111,7 @@ def choose_compute(
     if kind == "cuda" and devices > available:
         raise TrainingError(f"train.devices is {devices}, but torch sees {available} CUDA devices")
     _keep_freed_memory()
-    torch.set_flush_denormal(True)  # denormal numbers are slow on a CPU and worth nothing
+    torch.set_flush_denormal(True)  # denormal numbers are slow on a CPU, and negligible
     fabric = None
     chosen = torch.device(kind)
     if devices * num_nodes > 1:
@@ -124,10 +123,10 @@ def choose_compute(
 
 
 def _keep_freed_memory() -> None:
-    """Have glibc keep what a step frees, since the next step needs as much again.
+    """Let glibc keep the memory that a step frees, since the next step needs it again.
 
-    Given back, each page is zeroed anew: 7 % of the processor time of "r3" at 64 px. The price:
-    resident memory stays at its peak.
+    Otherwise each page is returned and zeroed again: 7 % of the processor time of "r3" at 64 px. But
+    resident memory then stays at its peak.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):  # musl has none
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)

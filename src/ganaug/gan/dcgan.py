@@ -1,7 +1,7 @@
-"""Family "dcgan": strided convolutions with batch normalisation, the rival to beat.
+"""Family "dcgan": strided convolutions with batch normalisation, a baseline.
 
 Layers, widths and initialisation of Radford et al. 2016, arXiv:1511.06434, section 3, with a class
-embedding: beside the latent in G, as one more image channel in D.
+embedding: appended to the latent in G, one more image channel in D.
 
 Axes: N batch, C channels, H height, W width, Z latent, K classes.
 """
@@ -77,7 +77,7 @@ class DcganDiscriminator(Discriminator):
         self.layers.apply(_init)
 
     def forward(self, encoded: Tensor, label: Tensor, _code: Tensor, /) -> Tensor:
-        """[N, C, H, W] in [-1, 1], [N] int64, code left aside -> [N] float32 logits."""
+        """[N, C, H, W] in [-1, 1], [N] int64, code unused -> [N] float32 logits."""
         plane = self.embedding(label).view(-1, 1, self.resolution, self.resolution)
         logits: Tensor = self.layers(torch.cat([encoded, plane], dim=1))
         return logits.float()

@@ -1,8 +1,10 @@
-"""When training has gone wrong: pure functions of what was measured."""
+"""Detect training that has gone wrong: pure functions of the measurements."""
 
 import math
 
-DIVERSITY = "class_diversity/"  # metric per class: mean pairwise feature distance, real being 1
+DIVERSITY = (
+    "class_diversity/"  # metric per class: mean pairwise feature distance, relative to real images
+)
 COLLAPSED_BELOW = 0.5
 DOUBLED = 2.0  # a KID below this multiple of the best may be noise
 
@@ -18,9 +20,9 @@ def lost_ground(kid: float, *, first: float, best: float, noise: float = 0.0) ->
 
     Args:
         kid: of this evaluation.
-        first, best: of the first and of the best evaluation so far; KIDs have no common scale over
-            datasets, but the way from `first` to `best` has.
-        noise: standard deviation of a KID; less than three of it mean nothing.
+        first, best: KIDs of the first and the best evaluation so far; their distance sets the scale,
+            which differs between datasets.
+        noise: standard deviation of a KID; a change below three of it does not count.
     """
     if kid <= (first + best) / 2 or kid <= DOUBLED * best or kid - best <= 3 * noise:
         return ""

@@ -1,4 +1,4 @@
-"""When to stop early: a signal, or the death of the program that started us."""
+"""Stop early on a signal, or when the program that started this one dies."""
 
 import signal
 import time
@@ -8,12 +8,12 @@ from types import FrameType
 
 import psutil
 
-LAUNCHERS = ("make", "dvc", "sh", "dash")  # when one of them dies, nobody waits for the result
+LAUNCHERS = ("make", "dvc", "sh", "dash")  # if one of them dies, nobody waits for the result
 POLL_SEC = 1.0
 
 
 class StopRequest:
-    """Answers, once per step, whether there is a reason to stop."""
+    """Tells, once per step, whether to stop."""
 
     def __init__(self) -> None:
         self._signum: int | None = None
@@ -21,7 +21,7 @@ class StopRequest:
         self._next_poll = 0.0
 
     def receive(self, signum: int, _frame: FrameType | None) -> None:
-        """Signal handler: remember, so that the running step can end."""
+        """Signal handler: remember the signal, so that the step can finish."""
         self._signum = signum
 
     def pending(self) -> int | None:
@@ -36,9 +36,9 @@ class StopRequest:
 
 
 def _launchers() -> list[psutil.Process]:
-    """The chain of make, dvc and shells that this process was started through.
+    """The chain of make, dvc and shells that started this process.
 
-    An interactive shell or a terminal ends the chain: closing it must not end a run under nohup.
+    It ends at an interactive shell or terminal: closing that must not end a run under nohup.
     """
     chain = []
     for parent in psutil.Process().parents():

@@ -1,7 +1,7 @@
-"""Adversarial losses: what D and G minimise, as functions of D's logits.
+"""Adversarial losses of D and G, as functions of D's logits.
 
-D's probability that an image is real is sigmoid(logit); log D(x) = -softplus(-logit). One entry of
-`LOSSES` is all that a new loss needs. All take logits [N] float32 and return a scalar.
+D's probability that an image is real is sigmoid(logit); log D(x) = -softplus(-logit). To add a
+loss, add an entry to `LOSSES`. All take logits [N] float32 and return a scalar.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from torch.nn.functional import relu, softplus
 
 @dataclass(frozen=True)
 class AdversarialLoss:
-    """What D and what G minimises, each a function (real_logits, synthetic_logits)."""
+    """The losses of D and G, each a function (real_logits, synthetic_logits)."""
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]

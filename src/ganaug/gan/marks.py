@@ -1,12 +1,11 @@
-"""Marks: the rare strong detail of real images, such as cracks, on which new images are built.
+"""Marks: rare, strong details of real images, such as cracks, that G builds new images on.
 
-A class of two hundred cells shows a crack in forty of them, each time elsewhere: too rare for G to
-invent lines that D would believe within minutes. What sets such an image apart is small, though.
-Subtract what the class and its leading principal components explain, keep the strongest few per
-cent of the rest: that is the image's mark, and most of a sound image's is empty. G draws a mark of
-the wanted class by one number of its latent, adds it to the image, and sees it at every stage, so
-that it can blend both; D judges the result. The marks travel in G's weights, and with each the row
-of the training image that it was taken from.
+A class of two hundred cells may show a crack in forty of them, each in another place: too rare for G
+to learn to draw one within minutes. But such a detail is small. Subtract from an image what the class
+and its leading principal components explain, and keep the strongest few per cent of the rest: this is
+the image's mark, mostly empty for a sound cell. One number of the latent chooses a mark of the wanted
+class. G adds it to the image and sees it at every stage, so that it can blend both; D judges the
+result. The marks are part of G's weights, each with the row of its training image.
 
 After the background and the defect of Zhang et al. 2021, arXiv:2103.15158 (Defect-GAN), whose
 defect layer is generated; and the retrieved patches of Tseng et al. 2020, arXiv:2007.11206.
@@ -21,13 +20,13 @@ from torch import Tensor, nn
 from ganaug.gan.batches import FLIPPED_AXIS
 from ganaug.gan.networks import Architecture
 
-MARKED_IMAGES = 512  # of all classes together that marks are taken from, but
-MARKED_NUMBERS = 2**25  # in all of them at most
-EXPLAINED = 24  # principal components that a mark is free of
-KEPT = 0.04  # share of a class's pixels that marks consist of
+MARKED_IMAGES = 512  # at most, of all classes together, and
+MARKED_NUMBERS = 2**25  # at most in all marks
+EXPLAINED = 24  # principal components to subtract
+KEPT = 0.04  # share of a class's pixels kept in marks
 SCALE = 127  # of the [-1, 1] scale, as int8
 FINENESS = 2**16  # of the number that chooses a mark, per unit
-NO_ROW = -1  # in place of the source of an empty mark
+NO_ROW = -1  # source of an empty mark
 
 
 def marks_per_class(architecture: Architecture) -> int:
@@ -47,7 +46,7 @@ class Marks(nn.Module):
         super().__init__()
         side, num_classes = architecture.resolution, architecture.num_classes
         self._shape = (architecture.channels, side, side)
-        # Each mark in a row: networks are laid out channels last, which tensors of five axes can't.
+        # Each mark is one row: tensors of five axes can't be laid out channels last.
         num_marks = marks_per_class(architecture)
         table = (num_classes, num_marks, math.prod(self._shape))
         self.marks = nn.Buffer(torch.zeros(table, dtype=torch.int8))
@@ -57,9 +56,8 @@ class Marks(nn.Module):
     def fit(self, images: Tensor, label: Tensor, rows: Tensor, *, flips: Sequence[str]) -> None:
         """Take the marks of images [N, C, H, W] in [-1, 1] of the classes `label`, [N] int64.
 
-        `rows`, [N] int64, says which training images they are. Marks are flipped by turns as
-        `flips` allows, each in one way: seeing few marks often, G blends them better than many
-        that it hardly meets again.
+        `rows`, [N] int64, are their row numbers. Each mark gets one of the allowed `flips`, in
+        turn: G blends few marks that it sees often better than many that it rarely sees.
         """
         self.marks.zero_()
         self.rows.fill_(NO_ROW)
@@ -75,10 +73,10 @@ class Marks(nn.Module):
             own = rest[label == c]
             rank = max(1, round((1 - KEPT) * own.numel()))
             threshold = own.abs().flatten().kthvalue(rank).values
-            # The non-negative garrote: nothing below the threshold, and what is strong stays so.
+            # The non-negative garrote: 0 below the threshold, nearly unchanged far above it.
             own = torch.where(own.abs() > threshold, own - threshold.square() / own, 0)
             chosen = torch.arange(self.marks.shape[1], device=own.device)
-            sources = chosen * len(own) // len(chosen)  # a class of few has each several times
+            sources = chosen * len(own) // len(chosen)  # a small class repeats its own
             own = own[sources].view(-1, *self._shape)
             for power, name in enumerate(flips):
                 flipped = (chosen >> power) % 2 == 1
@@ -91,7 +89,7 @@ class Marks(nn.Module):
     def draw(self, z: Tensor, label: Tensor) -> Tensor:
         """[N] numbers, [N] int64 -> [N, C, H, W], to be added to images in [-1, 1].
 
-        Every mark is as likely as any other, however widely the numbers are spread.
+        Every mark is equally likely, whatever the spread of the numbers.
         """
         marks = self.marks[label, self._choose(z)]
         return marks.view(-1, *self._shape).float() / SCALE

@@ -44,7 +44,7 @@ class MlpGenerator(Generator):
 
 
 class MlpDiscriminator(Discriminator):
-    """Image and class to logit; `widths` as in the generator, walked backwards."""
+    """Image and class to logit; the generator's `widths` in reverse."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What every family of networks provides."""
+"""The interface of a family of networks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-STATISTICS_GROUP = 8  # images of one class in a row, whose spread one minibatch statistic describes
+STATISTICS_GROUP = 8  # images of one class in a row that share a minibatch statistic
 COARSE = 16  # pixels per side of the images that a code describes, at most half the resolution
 
 
@@ -21,35 +21,35 @@ class Architecture:
     resolution: int  # pixels per side
     channels: int  # 1 grey, 3 RGB
     num_classes: int  # >= 2
-    z_dim: int  # length of the latent, what a family adds for texture not counted
+    z_dim: int  # length of the latent, without what a family adds for texture
     widths: tuple[int, ...]  # channels per stage from 4x4 pixels up, or units per hidden layer
     patch: int  # side of the patches at the image end; 1 in families that end in pixels
 
     @property
     def code_dim(self) -> int:
-        """Length of a real image's code, which stands in for as many numbers of the latent."""
+        """Length of a real image's code, which replaces as many numbers of the latent."""
         return min(self.z_dim // 2, self.channels * min(COARSE, self.resolution // 2) ** 2)
 
 
 class Reals(Protocol):
-    """The training images, as networks may look at them before training."""
+    """The training images, for networks that measure them before training."""
 
     @property
     def flips(self) -> tuple[str, ...]:
-        """Those that training applies to real images: "hflip", "vflip"."""
+        """The flips that training applies to real images: "hflip", "vflip"."""
 
     def look(self, per_class: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Images [N, C, H, W] in [-1, 1] and labels [N] int64, at most `per_class` of a class."""
 
     def looked_at(self, per_class: int) -> NDArray[np.int64]:
-        """The rows, among all training images, that `look` gives, in its order."""
+        """The rows of the images that `look` yields, in its order."""
 
 
 class Generator(nn.Module, ABC):
     """Latent and class to image.
 
     Args:
-        latent_dim: Z, numbers of standard normal noise that one image is made from.
+        latent_dim: Z, numbers of standard normal noise per image.
     """
 
     def __init__(self, *, latent_dim: int) -> None:
@@ -57,16 +57,16 @@ class Generator(nn.Module, ABC):
         self.latent_dim = latent_dim
 
     def prepare_from(self, reals: Reals, *, is_trained: bool) -> None:
-        """Take from the training images what the family needs of them; by default nothing.
+        """Measure the training images; by default nothing.
 
-        Called once before training. `is_trained` says that the weights come from an earlier
-        training, perhaps on other images.
+        Called once before training. `is_trained`: the weights come from an earlier training,
+        perhaps on other images.
         """
 
     def sources(self) -> Tensor | None:
-        """[K, M] int64: rows of the training images that images of each class are built on.
+        """[K, M] int64: rows of the training images that each class is built on; -1: none.
 
-        A row of -1 stands for none. None for a family that builds images on nothing.
+        None if the family builds images on no training image.
         """
         return None
 
@@ -80,18 +80,18 @@ class Generator(nn.Module, ABC):
 
 
 class Discriminator(nn.Module, ABC):
-    """Image, class and the image's code to a realness logit; D's probability is its sigmoid.
+    """Image, class and code to a realness logit; D's probability is its sigmoid.
 
-    The code is that of `anchors`: of a real image, what it is seen to show; of a synthetic one,
-    what it was asked to show. A family may leave it aside, as the textbook does.
+    The code is that of `anchors`: measured for a real image, requested for a synthetic one. A family
+    may ignore it.
     """
 
-    # Whether an image's logit depends on the batch by batch normalisation: real and synthetic
-    # images then pass one after the other, and no gradient penalty per image is defined.
+    # Whether batch normalisation makes a logit depend on the batch: real and synthetic images then
+    # pass separately, and no gradient penalty per image is defined.
     normalises_batch = False
 
     def prepare_from(self, reals: Reals) -> None:
-        """Take from the training images what the family needs of them; by default nothing."""
+        """Measure the training images; by default nothing."""
 
     def encode(self, images: Tensor) -> Tensor:
         """[N, C, H, W] -> the coordinates in which D looks and gradient penalties are taken."""

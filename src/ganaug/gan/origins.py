@@ -1,7 +1,7 @@
-"""Which code a program runs: its own files, found by following imports.
+"""Find the code that a program runs, by following its imports.
 
-A training state is resumed by the code that made it alone, so the fingerprint of a run covers every
-file that can change the outcome. A list typed by hand would miss the next new module.
+Only the code that made a training state may resume it, so the fingerprint of a run covers every file
+that can change the result. A list written by hand would miss new modules.
 """
 
 import ast
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ganaug.fileio import sha256_file
 
-# These cost, show, stop or store a run; none of them changes a number in it. They are not followed
-# either, so a change of the progress bar or of an error's words loses no state.
+# These measure, show, stop or store a run, but change no number in it. Their imports are not followed
+# either, so a change of the progress bar or of an error message loses no state.
 NEUTRAL = frozenset({"budget", "errors", "fileio", "gan.interrupts", "progress"})
 
 
@@ -21,7 +21,7 @@ def code_behind(program: Path, package: Path) -> dict[str, str]:
         program: a Python file.
         package: the folder of the package, say src/ganaug.
     Returns:
-        {dotted name below the package: digest}, by name; the program's own is its file's name.
+        {dotted name below the package: digest}, sorted; the program is named by its file.
     """
     found = {program.name: sha256_file(program)}
     waiting = _imported_names(program, package.name)

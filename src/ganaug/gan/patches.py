@@ -1,16 +1,15 @@
-"""Images as whitened frequency coefficients of small patches: how "r3" meets pixels.
+"""Images as whitened frequency coefficients of small patches, the input and output of "r3".
 
-Fine structure carries little energy in an image, so a discriminator on raw pixels learns it last,
-and a pixel shuffle at the end of a generator leaves a dot pattern that nobody punishes for long.
-Here each patch of P x P pixels is written in the orthonormal cosine basis (as in JPEG), and every
-coefficient is divided by its standard deviation over the training images: all frequencies count
-alike from the first step on. On solar cells at 64 px this reached in 12,000 images what the same
-networks on pixels did not reach in 50,000 (docs/experiments.md).
+Fine structure has little energy, so a discriminator on raw pixels learns it last, and a pixel shuffle
+at the end of a generator leaves a dot pattern that goes unpunished for long. Here each patch of P x P
+pixels is written in the orthonormal cosine basis (as in JPEG), and every coefficient is divided by
+its standard deviation over the training images: all frequencies count equally from the first step.
+On solar cells at 64 px this reached in 12,000 images what the same networks on pixels did not reach
+in 50,000 (docs/experiments.md).
 
-An edge is many times as strong as grain, though, and the grain of one class many times as strong as
-another's. Coefficients other than a patch's mean are therefore compressed by asinh, about
-logarithmic beyond `KNEE`: faint detail then counts beside strong edges, as in the companding of
-audio codecs.
+An edge is many times as strong as grain, and grain differs as much between classes. So all
+coefficients but a patch's mean are compressed by asinh, about logarithmic beyond `KNEE`: faint detail
+then counts beside strong edges, as in the companding of audio codecs.
 """
 
 import math
@@ -21,11 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-MIN_STD = 1 / 127.5  # one grey level: below it there is nothing but rounding
-KNEE = 0.25  # standard deviations from which on a coefficient is compressed
-LINEAR = 1e3  # in place of it for the patches' means: far beyond any of them
-MIN_SPREAD = 0.05  # after compression; less have only coefficients that hardly ever change
-BOUND = 4.5  # standard deviations after compression that the generator can reach
+MIN_STD = 1 / 127.5  # one grey level; anything smaller is rounding
+KNEE = 0.25  # standard deviations; compress coefficients beyond
+LINEAR = 1e3  # the same for patch means: beyond any value
+MIN_SPREAD = 0.05  # after compression; floor for coefficients that hardly vary
+BOUND = 4.5  # standard deviations after compression; limit of the generator
 
 
 class WhitenedPatches(nn.Module):
@@ -62,11 +61,11 @@ class WhitenedPatches(nn.Module):
         return encoded.contiguous(memory_format=torch.channels_last)
 
     def decode(self, encoded: Tensor) -> Tensor:
-        """The inverse of `encode`, for coefficients that are first bounded smoothly.
+        """Invert `encode`, after bounding the coefficients smoothly.
 
-        Bounding is not cosmetic: with an unbounded output the same networks collapsed. Nor is the
-        choice of the bound: tanh has no slope left where a careless step of G can land, and G
-        stayed there for thousands of images; the arc tangent's slope fades slowly.
+        Without a bound the same networks collapsed. With tanh, a large step of G can land where
+        the slope is 0, and G stayed there for thousands of images; the slope of the arc tangent
+        fades slowly.
         """
         steepness = math.pi / 2 / BOUND  # slope 1 at 0
         bounded = torch.atan(encoded.float() * steepness) / steepness

@@ -1,4 +1,4 @@
-"""Schedules, pure functions of what was seen, so that resuming needs no state; the averaged G."""
+"""Schedules, pure functions of the images seen, so resuming needs no state; the averaged G."""
 
 import math
 
@@ -12,7 +12,7 @@ def cosine(progress: float, *, start: float, end: float) -> float:
 
 
 def fading(progress: float, *, start: float, until: float) -> float:
-    """From `start` at progress 0 along a line to 0 at `until`, and 0 from there on."""
+    """Linear from `start` at progress 0 to 0 at `until`; 0 afterwards."""
     return start * max(0.0, 1 - progress / until)
 
 
@@ -24,8 +24,8 @@ def penalty_scale(step: int, *, interval: int) -> int:
 def ema_decay(images_seen: int, *, batch_size: int, half_life_kimg: float) -> float:
     """Share of the old average that one step keeps.
 
-    The half-life is at most a tenth of the images seen, so that the average leaves the random
-    start behind at once (Karras et al. 2020, arXiv:2006.06676, appendix B).
+    The half-life is at most a tenth of the images seen, so that the average forgets the random
+    start quickly (Karras et al. 2020, arXiv:2006.06676, appendix B).
     """
     half_life = min(half_life_kimg * 1000, 0.1 * images_seen)
     return float(0.5 ** (batch_size / max(half_life, 1e-8)))

@@ -1,7 +1,7 @@
-"""Generator snapshot: `generator.safetensors` + `generator.json`, all that sampling needs.
+"""Generator snapshot: `generator.safetensors` and `generator.json`, all that sampling needs.
 
-A family may build its images on training images. The weights then hold their rows, and the
-description their image_ids, under "parents": a list for each class, null where there is none.
+A family may build its images on training images. The weights then hold their rows, and the JSON
+their image_ids under "parents": a list per class, with null for none.
 """
 
 from collections.abc import Sequence
@@ -58,9 +58,8 @@ def save_snapshot(
         weights: the EMA generator's state dict.
         folder: replaced when it exists.
         classes: names, in label order.
-        training: what made it: fingerprint, images seen, val metrics; JSON types.
-        image_ids: of all training images, in their order; not needed for a generator that builds
-            its images on none of them.
+        training: facts about the run: fingerprint, images seen, val metrics; JSON types.
+        image_ids: of all training images, in order; only needed by a generator that builds on them.
     """
     generator = build_generator(architecture)
     generator.load_state_dict(weights)
@@ -111,7 +110,7 @@ def load_snapshot(folder: Path) -> Snapshot:
 def _name(
     sources: Tensor, classes: Sequence[str], image_ids: Sequence[str]
 ) -> dict[str, list[str | None]]:
-    """The image_ids of each class's sources, None where there is none."""
+    """The image_ids of each class's sources, None for none."""
     return {
         name: [image_ids[row] if row >= 0 else None for row in rows]
         for name, rows in zip(classes, sources.tolist(), strict=True)

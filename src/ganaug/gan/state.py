@@ -1,4 +1,4 @@
-"""The state of a training run, and how it turns into tensors and JSON and back."""
+"""The state of a training run, and its conversion to tensors and JSON."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +24,7 @@ class TrainingState:
     counts: dict[str, int] = field(default_factory=dict)  # of steps in each of the sums
     history: list[dict[str, float]] = field(default_factory=list)  # of "images_seen" and values
     best: dict[str, float] | None = None  # "kid", "images_seen" and the other metrics, when best
-    lr_scale: float = 1.0  # what rollbacks have left of the learning rate, 0..1
+    lr_scale: float = 1.0  # learning rate after rollbacks, as a share of the original, 0..1
     num_rollbacks: int = 0
 
     def tensors(self) -> dict[str, Tensor]:
@@ -39,18 +39,18 @@ class TrainingState:
         return flat
 
     def facts(self) -> dict[str, Any]:
-        """All the rest, as JSON types."""
+        """The rest, as JSON types."""
         return {name: getattr(self, name) for name in FACTS}
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Take over what `tensors` and `facts` gave."""
+        """Restore the state from `tensors` and `facts`."""
         self.restore_weights(tensors)
         self.sums = below(tensors, "sums")
         for name in FACTS:
             setattr(self, name, facts[name])
 
     def restore_weights(self, tensors: dict[str, Tensor]) -> None:
-        """Take over networks and optimisers only: clock, history and best stay."""
+        """Restore networks and optimisers only; keep clock, history and best."""
         for prefix, part in self._parts().items():
             held = below(tensors, prefix)
             if isinstance(part, Optimizer):
@@ -59,13 +59,13 @@ class TrainingState:
                 part.load_state_dict(held)
 
     def add(self, statistics: dict[str, Tensor]) -> None:
-        """Count the statistics of one step; nothing is read from the device."""
+        """Add the statistics of one step, without reading from the device."""
         for name, value in statistics.items():
             self.sums[name] = self.sums[name].to(value) + value if name in self.sums else value
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def pop_means(self) -> dict[str, float]:
-        """Means since the last call, by name, each over the steps that took it."""
+        """Means by name since the last call, each over the steps that reported it."""
         totals = torch.stack(list(self.sums.values())).tolist() if self.sums else []
         means = {n: total / self.counts[n] for n, total in zip(self.sums, totals, strict=True)}
         self.sums, self.counts = {}, {}
@@ -92,6 +92,6 @@ def _restore_optimiser(optimiser: Optimizer, flat: dict[str, Tensor]) -> None:
 
 
 def below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Those named `prefix/...`, without it."""
+    """The tensors named `prefix/...`, without the prefix."""
     start = f"{prefix}/"
     return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}

@@ -1,9 +1,8 @@
-"""One alternating update, as the textbook states it: D with G fixed, then G with D fixed.
+"""One alternating update: D with G fixed, then G with D fixed.
 
-G's images of the D update serve its own update too: G has not changed in between, so drawing them
-again would only repeat the forward pass. D has changed: a relativistic loss of G therefore takes
-both logits, of real and of synthetic images, from D after its update. That costs 7 % of a step's
-arithmetic ("r3" small at 64 px: 18.5 in place of 17.3 GFLOP, penalties at every fourth step).
+G's update uses the images of D's update: G has not changed in between. D has changed, so a
+relativistic loss of G computes both logits, of real and synthetic images, again. That adds 7 % to a
+step ("r3" small at 64 px: 18.5 instead of 17.3 GFLOP, penalties at every fourth step).
 """
 
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from ganaug.gan.penalties import between, one_centred_penalty, zero_centred_pena
 
 @dataclass
 class Networks:
-    """G and D with their optimisers, and the anchors, which training leaves as they are."""
+    """G and D with their optimisers, and the anchors, which training does not change."""
 
     G: Generator
     D: Discriminator
@@ -33,7 +32,7 @@ class Networks:
 
 @dataclass(frozen=True)
 class Objective:
-    """What both networks minimise, and how their images are augmented before D."""
+    """The losses of both networks, and the augmentation before D."""
 
     loss: AdversarialLoss
     r1_gamma: float  # weight of D's squared gradient norm on real images
@@ -47,8 +46,7 @@ class Objective:
 class Step:
     """An update of D, then of G, on one batch.
 
-    Gradient penalties are taken in some steps only, each of which stands for `penalty_scale` steps
-    (lazy regularisation, Karras et al. 2020, arXiv:1912.04958, appendix B).
+    Gradient penalties are computed in some steps only, weighted by `penalty_scale` (lazy regularisation, Karras et al. 2020, arXiv:1912.04958, appendix B).
     """
 
     networks: Networks  # changed in place
@@ -64,7 +62,7 @@ class Step:
 
         Args:
             real: [B, C, H, W] in [-1, 1].
-            label: [B]; synthetic images carry the labels of the reals beside them.
+            label: [B], of real and synthetic images alike.
             z: [B, Z] standard normal.
         Returns:
             Scalars on the device; reading them is left to the caller, since each read makes the
@@ -100,7 +98,7 @@ class Step:
     def _update_discriminator(
         self, real: Tensor, synthetic: Tensor, label: Tensor, real_code: Tensor, code: Tensor
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Statistics, and the reals as D saw them."""
+        """Update D; return statistics, and the real images as D saw them."""
         objective, scale = self.objective, self.penalty_scale
         D = self.networks.D.requires_grad_(True)
         moved = torch.cat([self._augment(real), self._augment(synthetic)])
@@ -136,11 +134,11 @@ class Step:
         code: Tensor,
         real_logits: Tensor | None,
     ) -> dict[str, Tensor]:
-        """Statistics; `real_logits` where the loss is relative."""
+        """Update G; return statistics."""
         D = self.networks.D.requires_grad_(False)
         with self.compute.autocast():
             synthetic_logits = D(D.encode(self._augment(synthetic)), label, code)
-        if real_logits is None:  # the loss leaves them aside
+        if real_logits is None:  # the loss does not use them
             real_logits = synthetic_logits.detach()
         adversarial = self.objective.loss.generator(real_logits, synthetic_logits)
         reconstruction = self.networks.anchors.distance(synthetic, real)
@@ -164,7 +162,7 @@ class Step:
     def _descend(
         self, network: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor
     ) -> Tensor:
-        """One optimiser step along the loss, averaged over processes; the gradient's norm."""
+        """Take one optimiser step, averaged over processes; return the gradient's norm."""
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.compute.average_gradients(network)
@@ -175,7 +173,7 @@ class Step:
 
 
 def _logits(D: Discriminator, encoded: Tensor, label: Tensor, code: Tensor) -> Tensor:
-    """D's logits of reals, then synthetics: one pass, unless batch statistics would mix them."""
+    """D's logits of real, then synthetic images: in one pass, unless D normalises over the batch."""
     if not D.normalises_batch:
         return D(encoded, label, code)  # type: ignore[no-any-return]
     halves = zip(encoded.chunk(2), label.chunk(2), code.chunk(2), strict=True)

@@ -33,36 +33,36 @@ from ganaug.progress import ProgressReport
 from ganaug.rng import derive_seed, torch_generator
 
 LOG_LINES = 200  # of a whole run
-SAVE_SEC = 20.0  # between checkpoints: what a SIGKILL can cost; saved at evaluations as well
+SAVE_SEC = 20.0  # between checkpoints: the most a SIGKILL can lose; also saved at evaluations
 EVALUATION_SAMPLES = 400  # of all classes together
-ANCHORED_IMAGES = 2000  # of each class that the anchors look at
-RECONSTRUCTION_UNTIL = 0.5  # of the budget; held longer, it fights D about what looks real
+ANCHORED_IMAGES = 2000  # per class, that the anchors measure
+RECONSTRUCTION_UNTIL = 0.5  # share of the budget; kept longer, it works against D
 MAX_ROLLBACKS = 3
 LOWER = "lower train.lr, or raise train.r1_gamma and train.r2_gamma"
-ROLLBACK_LR = 0.5  # what a rollback leaves of the learning rate
-AGREE_STEPS = 10  # between two exchanges among processes about whether to stop
+ROLLBACK_LR = 0.5  # factor on the learning rate at a rollback
+AGREE_STEPS = 10  # steps between two exchanges among processes about stopping
 
-# Images [N, H, W, C] uint8 and labels [N] to metrics; "kid" is the one that chooses the snapshot.
+# Images [N, H, W, C] uint8 and labels [N] to metrics; "kid" chooses the snapshot.
 Evaluate = Callable[[NDArray[np.uint8], NDArray[np.int64]], dict[str, float]]
 
 
 class Observer(Protocol):
-    """Told what happens, say to log it."""
+    """Receives metrics and samples, say to log them."""
 
     def metrics(self, images_seen: int, values: dict[str, float]) -> None:
-        """New values; on resuming, all earlier ones come again first."""
+        """New values; a resumed run first repeats all earlier ones."""
 
     def samples(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
-        """Images [N, H, W, C] of the current averaged generator; at last, of the best one."""
+        """Images [N, H, W, C] of the current averaged generator; at the end, of the best one."""
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The best snapshot: weights of the averaged generator, and what was measured then."""
+    """The best snapshot: weights of the averaged generator, and its metrics."""
 
     weights: dict[str, Tensor]  # state dict, on the CPU
     best: dict[str, float]  # "kid", "images_seen" and the other metrics of that evaluation
-    resumed_from: int  # images seen before this process went on
+    resumed_from: int  # images seen before this process resumed
     images_seen: int  # at the end; less than the budget when the run converged before
 
 
@@ -98,13 +98,13 @@ class Trainer:
         )
 
     def run(self) -> TrainingResult | None:
-        """Train to the end of the budget or to convergence, from the newest checkpoint on.
+        """Train from the newest checkpoint to the end of the budget or to convergence.
 
         Returns:
             The best snapshot; None in processes other than the first.
         Raises:
-            TrainingError: training diverged again and again.
-            StoppedBySignal: asked to stop; the state is saved.
+            TrainingError: training diverged repeatedly.
+            StoppedBySignal: a signal stopped it; the state is saved.
         """
         with stop_requests() as stop:
             resumed_from = self._resume()
@@ -114,10 +114,10 @@ class Trainer:
         seen = self._state.images_seen
         if signum:
             name = signal.Signals(signum).name
-            saved = f"{name} after {seen} images; saved, the same command goes on from there"
+            saved = f"{name} after {seen} images; saved; run the same command to resume"
             raise StoppedBySignal(signum, saved)
         if self._state.best is None:
-            raise TrainingError(f"training diverged before it was measured once; {LOWER}")
+            raise TrainingError(f"training diverged before its first evaluation; {LOWER}")
         tensors, _ = self.checkpoints.load_best()
         weights = below(tensors, "G_ema")
         self._state.G_ema.load_state_dict(weights)
@@ -133,7 +133,7 @@ class Trainer:
         return self._state.images_seen // self.params.batch_size
 
     def _loop(self, stop: StopRequest) -> int:
-        """Steps to the end; the signal that ended them before, or 0."""
+        """Take all steps; return the signal that stopped them early, or 0."""
         state, batch_size = self._state, self.params.batch_size
         next_save = time.monotonic() + SAVE_SEC
         title = f"train on {self.compute.describe()}"
@@ -189,7 +189,7 @@ class Trainer:
         update_ema(state.G_ema, state.networks.G, decay=decay)
 
     def _log_means(self) -> str:
-        """Log what was summed; why it shows divergence, or nothing."""
+        """Log the means; return the reason if they show divergence, else nothing."""
         values = self._state.pop_means()
         reason = self.compute.agree(not_finite(values))
         if not reason:
@@ -205,7 +205,7 @@ class Trainer:
         """Measure fixed samples, keep the state if it is the best.
 
         Returns:
-            One line about it, and why it shows divergence, or nothing.
+            One line about it, and the reason if it shows divergence.
         """
         state = self._state
         measured = self.evaluate(*self._show_samples()) if self.evaluate else {}
@@ -235,14 +235,14 @@ class Trainer:
         return images, labels
 
     def _has_converged(self) -> bool:
-        """Whether the best is older than a share `patience` of the budget; 1 never is."""
+        """Whether the best snapshot is older than the share `patience` of the budget."""
         best, patience = self._state.best, self.params.patience
         if best is None or patience == 1:
             return False
         return self._state.images_seen - best["images_seen"] >= patience * self._budget
 
     def _roll_back(self, reason: str) -> str:
-        """Return to the best weights at a lower learning rate; the clock goes on. One line."""
+        """Return to the best weights at a lower learning rate, without resetting the clock."""
         state = self._state
         state.num_rollbacks += 1
         where = f"after {state.images_seen} images"
@@ -260,7 +260,7 @@ class Trainer:
         return f"{reason} {where}; back to {best}, learning rate x {state.lr_scale:g}"
 
     def _agreed(self, stop: StopRequest) -> int:
-        """The signal that any process got, or 0; processes ask each other now and then."""
+        """The signal that any process got, or 0; processes exchange it now and then."""
         if self.compute.world_size > 1 and self._step_number % AGREE_STEPS:
             return 0
         return self.compute.maximum(stop.pending() or 0)
@@ -275,7 +275,7 @@ class Trainer:
             self.checkpoints.save(state.tensors(), state.facts(), images_seen=state.images_seen)
 
     def _resume(self) -> int:
-        """Take over the newest checkpoint; images seen by then, 0 for a fresh start."""
+        """Restore the newest checkpoint; return the images seen, 0 for a fresh start."""
         found = self.compute.agree(self.checkpoints.load() if self._leads else None)
         if found is None:
             self._keep_as_best()  # what a rollback before the first evaluation returns to
@@ -292,7 +292,7 @@ class Trainer:
 
 
 def make_objective(params: TrainParams) -> Objective:
-    """Loss, penalties and augmentation as params ask for them."""
+    """Loss, penalties and augmentation from params."""
     return Objective(
         loss=LOSSES[params.loss],
         r1_gamma=params.r1_gamma,
@@ -312,7 +312,7 @@ def make_state(
     device: torch.device,
     initial: dict[str, Tensor] | None = None,
 ) -> TrainingState:
-    """Networks, optimisers and counters at the start, a function of the seed and the images."""
+    """The initial networks, optimisers and counters, a function of seed and images."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "train", "weights"))
         G = build_generator(architecture)

@@ -1,4 +1,4 @@
-"""Checks of all decoded images together: each names those that must not be used, and says why.
+"""Checks across all decoded images: each rejects images, with the reason.
 
 To add a check, write a function from candidates to rejections and list it in `CHECKS`.
 """
@@ -19,7 +19,7 @@ class Candidate:
     group: str | None
     split: str | None
     image_id: str  # equal exactly when the pixels are equal
-    thumbnail: bytes  # 16 x 16 px, to be held against others
+    thumbnail: bytes  # 16 x 16 px, to compare with others
     png: Span
 
 
@@ -36,7 +36,7 @@ Check = Callable[[Sequence[Candidate]], list[Rejection]]
 
 
 def label_conflicts(candidates: Sequence[Candidate]) -> list[Rejection]:
-    """The same pixels in two classes: nobody knows which label is right, so all are rejected."""
+    """Reject equal pixels in two classes: nobody knows which label is right."""
     rejections = []
     for twins in _by_pixels(candidates):
         classes = sorted({twin.class_name for twin in twins})
@@ -49,7 +49,7 @@ def label_conflicts(candidates: Sequence[Candidate]) -> list[Rejection]:
 
 
 def duplicates(candidates: Sequence[Candidate]) -> list[Rejection]:
-    """The same pixels again: the first in the source's order stays."""
+    """Reject equal pixels within a class; keep the first in the source's order."""
     return [
         Rejection(twin.name, "duplicate", f"same pixels as {first.name}")
         for first, *later in _by_pixels(candidates)
@@ -63,7 +63,7 @@ CHECKS: tuple[Check, ...] = (label_conflicts, duplicates)  # each gets what the 
 def run_checks(
     candidates: Sequence[Candidate], checks: Sequence[Check] = CHECKS
 ) -> tuple[list[Candidate], list[Rejection]]:
-    """The candidates that pass every check, and the rejections of all others."""
+    """Run the checks; return the candidates that pass all, and the rejections."""
     left, rejections = list(candidates), list[Rejection]()
     for check in checks:
         found = check(left)
@@ -74,7 +74,7 @@ def run_checks(
 
 
 def _by_pixels(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
-    """Candidates with equal pixels together, all in the source's order."""
+    """Group candidates by equal pixels, in the source's order."""
     twins: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
         twins[candidate.image_id].append(candidate)

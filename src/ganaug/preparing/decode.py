@@ -1,4 +1,4 @@
-"""An encoded image file to square 8-bit pixels, or the reason why not.
+"""Decode an image file to square 8-bit pixels, or say why not.
 
 Rules, so that nothing is clipped or guessed: EXIF rotation is applied; animations and stacks of
 pages are refused; 16-bit values are divided by 257; transparency is laid over black; colour becomes
@@ -34,11 +34,11 @@ GREY_SPREAD = 2  # between the channels of a pixel: what JPEG makes of a grey pi
 
 @dataclass(frozen=True)
 class Form:
-    """What every image becomes, and how large its file's image may be."""
+    """The form that every image gets, and the largest file to decode."""
 
     resolution: int  # pixels per side
     channels: int | None  # 1 grey | 3 RGB | None: grey where the image shows no colour, else RGB
-    max_pixels: int  # of the file; a broken or hostile header may claim more than memory holds
+    max_pixels: int  # of the file; a broken or hostile header may claim any size
 
     @property
     def mode(self) -> str | None:
@@ -80,7 +80,7 @@ def decode_image(content: bytes | Path, form: Form) -> Pixels:
             image = image.convert("L")
     except UnusableImage:
         raise
-    except Image.DecompressionBombError as error:  # of many times what Pillow takes for sane
+    except Image.DecompressionBombError as error:  # many times Pillow's own limit
         raise UnusableImage("too_large", one_line(error)) from error
     except UnidentifiedImageError as error:  # whose text holds a memory address
         raise UnusableImage("unreadable", "not an image file") from error
@@ -92,10 +92,10 @@ def decode_image(content: bytes | Path, form: Form) -> Pixels:
 
 
 def silence_pillow() -> None:
-    """Keep off the screen what Pillow and libtiff say about a damaged file: its rejection tells.
+    """Silence what Pillow and libtiff print about a damaged file: its rejection names the reason.
 
-    The filter holds for the whole process and is set anew for each image, since other libraries put
-    theirs before it. `warnings.catch_warnings` would undo the filters of another thread (Dask).
+    Set the filter for the whole process, and again for each image, since other libraries add theirs
+    in front. `warnings.catch_warnings` would undo the filters of another thread (Dask).
     """
     warnings.filterwarnings("ignore", module=r"PIL\.")
     _silence_handlers()
@@ -112,13 +112,13 @@ def _silence_handlers() -> None:
 
 
 def _read(path: Path) -> bytes:
-    if path.exists() and not path.is_file():  # a pipe would be waited for
+    if path.exists() and not path.is_file():  # reading a pipe would block
         raise UnusableImage("unreadable", "not a regular file")
     return path.read_bytes()
 
 
 def _open(raw: bytes, form: Form) -> Image.Image:
-    """Decode all pixels and turn them upright; JPEG already near the size and mode wanted."""
+    """Decode all pixels and turn them upright; decode JPEG near the wanted size and mode."""
     if not raw:
         raise UnusableImage("unreadable", "the file is empty")
     image = Image.open(io.BytesIO(raw))
@@ -155,7 +155,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _flatten_alpha(image: Image.Image) -> Image.Image:
-    """Lay transparent pixels over black, and give palettes and other colour spaces as RGB."""
+    """Lay transparent pixels over black; convert palettes and other colour spaces to RGB."""
     if image.has_transparency_data:
         overlay = image.convert("RGBA")
         black = Image.new("RGBA", overlay.size, "black")

@@ -1,9 +1,9 @@
-"""Images that show nearly the same, held together so that no two splits share them.
+"""Find near-duplicates and keep them in one split.
 
 A near-duplicate is the same picture compressed again, scaled, dimmed, or with faint noise: its
-thumbnail, set to mean 0 and deviation 1, hardly moves. Flips are found where the dataset's images
-may be flipped, since a flipped copy is then one that training sees; crops are not found. `evaluate`
-asks the same question with the same function, so that it refuses nothing that `prepare` accepted.
+thumbnail, with mean 0 and deviation 1, hardly changes. Flipped copies are found if the dataset
+allows flips, since training flips its images; crops are not found. `evaluate` uses the same
+function, so it never refuses what `prepare` accepted.
 """
 
 from collections import Counter
@@ -21,8 +21,8 @@ from ganaug.preparing.checks import Candidate
 from ganaug.thumbnails import combine, flip, standardise
 
 DISTANCE = 0.045  # of `prepare.near_duplicate_distance` as shipped, and of `evaluate`
-AXES = 12  # of the tree that finds neighbours; distances along few axes never exceed the whole
-NEIGHBOURS = 16  # looked at for each image, which bounds memory where thousands are alike
+AXES = 12  # of the search tree; a distance along few axes never exceeds the whole
+NEIGHBOURS = 16  # to look at for each image; bounds memory if thousands are alike
 ROWS_AT_A_TIME = 8192
 
 Small = NDArray[Any]  # [N, D] uint8, or float32 once standardised
@@ -31,18 +31,18 @@ Small = NDArray[Any]  # [N, D] uint8, or float32 once standardised
 def join_near_duplicates(
     candidates: Sequence[Candidate], *, distance: float, symmetries: Sequence[str] = ()
 ) -> tuple[list[str], list[str]]:
-    """Give near-duplicates, and whatever shares a group with one, the group of the first of them.
+    """Give near-duplicates, and all images in their groups, the group of the first of them.
 
     Args:
         candidates: in the source's order.
-        distance: between standardised thumbnails, root mean square, from which on two images are
-            different ones; 0 joins none.
-        symmetries: flips, of "hflip" and "vflip", in which an image is still the same picture.
+        distance: join images nearer than this: root mean square between standardised thumbnails;
+            0 joins none.
+        symmetries: flips ("hflip", "vflip") that keep the label.
     Returns:
-        The group of each candidate, its own image_id where it stands alone, and what was done, one
-        sentence each.
+        The group of each candidate (its own image_id if it has none), and sentences about what was
+        joined.
     Raises:
-        DatasetError: near-duplicates are given two splits.
+        DatasetError: the source gives near-duplicates different splits.
     """
     thumbnails = [c.thumbnail for c in candidates]
     pairs = find_near_pairs(thumbnails, distance=distance, symmetries=symmetries).tolist()
@@ -64,7 +64,7 @@ def join_near_duplicates(
     if torn:
         example = " and ".join(candidates[i].name for i in torn[0])
         raise DatasetError(
-            f"{len(torn)} pairs of near-duplicates lie in two of the splits that are given, say "
+            f"{len(torn)} pairs of near-duplicates lie in two given splits, say "
             f"{example}: a test on them would be worthless; remove one image of each pair, or give "
             "both the same split"
         )
@@ -89,12 +89,12 @@ def find_near_pairs(
     distance: float,
     symmetries: Sequence[str] = (),
 ) -> NDArray[np.intp]:
-    """[P, 2] indices i < j, sorted, of images that are nearer than `distance`, flipped or not.
+    """Find pairs of images nearer than `distance`, flipped or not: [P, 2] indices i < j, sorted.
 
     Args:
         thumbnails: of 16 x 16 pixels each, as bytes of one length; or standardised ones [N, 256 C].
         distance: root mean square, between standardised thumbnails; 0 finds none.
-        symmetries: flips that may lie between two images, alone or together.
+        symmetries: flips to try, alone and combined.
     """
     if len(thumbnails) < 2 or distance == 0:
         return np.empty((0, 2), np.intp)
@@ -117,12 +117,12 @@ def find_near_pairs(
 def _close_in(
     tree: cKDTree, queries: NDArray[np.float32], small: Small, distance: float, flips: Sequence[str]
 ) -> NDArray[np.intp]:
-    """Pairs i < j of images of which one, flipped so, is near the other."""
+    """Find pairs i < j where one image, flipped this way, is near the other."""
     reach = distance * np.sqrt(small.shape[1])  # from root mean square to Euclidean
     k = min(NEIGHBOURS + 1, len(queries))
     _, found = tree.query(queries, k=k, distance_upper_bound=reach * 1.001, workers=-1)
     image, neighbour = np.repeat(np.arange(len(queries)), k), found.ravel()
-    close = (neighbour < len(queries)) & (image != neighbour)  # where none is, its index is N
+    close = (neighbour < len(queries)) & (image != neighbour)  # index N: no neighbour
     pairs = np.unique(np.sort(np.stack([image, neighbour], axis=1)[close], axis=1), axis=0)
     near = [np.empty(0, np.bool_)]
     for part in _batches(pairs):

@@ -1,7 +1,7 @@
 """The stage `prepare`: source -> decode and check -> split -> shards and prepared.json.
 
-Every image that is read ends up in a shard, or with its reason in rejected.parquet, or is counted
-as left out of train on purpose.
+Every image ends up in a shard, in rejected.parquet with its reason, or in the count of images left
+out of train on purpose.
 """
 
 from collections import Counter
@@ -32,7 +32,7 @@ from ganaug.shards import count_rows, describe_files, read_rows, write_shards
 from ganaug.sources.base import Source, SourceFacts
 from ganaug.sources.registry import load_source
 
-LISTED_GROUPS = 1000  # more are counted but not listed
+LISTED_GROUPS = 1000  # count more, but don't list them
 METRICS = ("num_images", "num_rejected", "num_left_out", "num_groups", "counts")
 
 
@@ -44,17 +44,17 @@ def prepare(
     source: Source | None = None,
     num_workers: int = -1,
 ) -> tuple[Prepared, dict[str, Any]]:
-    """Make a prepared dataset folder; the same input gives the same bytes.
+    """Write a prepared dataset folder; the same input gives the same bytes.
 
     Args:
-        params: which source, at what size, split how.
+        params: section `prepare`.
         seed: of the split.
         out: folder, replaced as a whole.
-        source: read in place of the one that `params` names, say images of your own.
-        num_workers: processes that decode; -1 one a core. The result does not depend on it.
+        source: read this one instead of the one that `params` names.
+        num_workers: decoding processes, -1 for one per core; does not change the result.
     Returns:
-        What `read_prepared` reads, and the metrics: numbers of images read, accepted, rejected by
-        reason, left out of train by class, in every split and class.
+        The dataset as `read_prepared` reads it, and the metrics: images read, accepted, rejected by
+        reason, left out of train by class, and by split and class.
     Raises:
         SourceError: the source can't be read.
         WorkerError: the workers were killed, or `params.backend` can't be used.
@@ -106,7 +106,7 @@ def prepare(
 
 
 def _rows_of(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """The metadata columns of `records`; those that tell of synthetic rows are null."""
+    """The metadata columns of `records`; those of synthetic rows are null."""
     given = {
         "label": images["class_name"].map({name: label for label, name in enumerate(classes)}),
         "image_id": images["image_id"],
@@ -125,14 +125,14 @@ def split_candidates(
     seed: int,
     symmetries: Sequence[str] = (),
 ) -> tuple[pd.DataFrame, "pd.Series[bool]", dict[str, int], list[str]]:
-    """Keep splits of an earlier version, near-duplicates together, split the rest, thin train.
+    """Keep the splits of an earlier version, join near-duplicates, split the rest, thin train.
 
     Returns:
-        A row an image, in the order given: `class_name`, `group`, `split`, `image_id`, `png` (a
-        span of a file); which of them stay; the salt of every class; what was done about
-        near-duplicates and splits.
+        One row per image, in the order given: `class_name`, `group`, `split`, `image_id`, `png` (a
+        span of a file); which rows to keep; the salt of every class; notes about near-duplicates
+        and splits.
     Raises:
-        DatasetError: they can't be split as wanted, or a class has too few training images then.
+        DatasetError: no such split exists, or it leaves a class too few training images.
     """
     if params.keep_splits is not None:
         candidates = _keep_splits(candidates, Path(params.keep_splits))
@@ -161,10 +161,10 @@ def split_candidates(
 
 
 def _keep_splits(candidates: Sequence[Candidate], folder: Path) -> list[Candidate]:
-    """The candidates, those that an earlier version held with their split of then.
+    """Give candidates that an earlier version held the split they had there.
 
-    Without this the split is a hash whose salt depends on the images, so that new ones may move old
-    ones; no rule that sees a group alone could both hold still and put every class in every split.
+    Otherwise the split is a hash with a salt that depends on all images, so new images may move old
+    ones. A rule that sees one group alone can't put every class in every split.
     """
     paths = sorted(folder.glob("*-*.parquet"))
     if not paths:

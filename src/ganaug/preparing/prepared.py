@@ -1,4 +1,4 @@
-"""What `prepare` hands on: a folder of shards and prepared.json, read back and checked."""
+"""Read and check the output of `prepare`: shards and prepared.json."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -26,7 +26,7 @@ class Prepared:
     counts: dict[str, dict[str, int]]  # images by split and class
     num_images: dict[str, int]  # read, accepted, rejected, left_out
     files: dict[str, dict[str, Any]]  # sha256, bytes, rows by shard name
-    notes: tuple[str, ...] = ()  # what a reader should know, one sentence each
+    notes: tuple[str, ...] = ()  # warnings for the reader, one sentence each
 
     def shards(self, split: str) -> list[Path]:
         """The shards of train, val or test, in order.
@@ -54,7 +54,7 @@ class Prepared:
 
 
 def read_prepared(folder: Path) -> Prepared:
-    """Read prepared.json and see that every shard it lists is there, at its length.
+    """Read prepared.json; check that every listed shard exists and has its length.
 
     Raises:
         DatasetError: the folder, a key or a shard is missing, or a shard has another length.

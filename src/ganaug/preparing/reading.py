@@ -1,7 +1,7 @@
-"""Read every image of a source, on all cores, in the source's order; nothing is dropped silently.
+"""Read every image of a source on all cores, in the source's order; drop none silently.
 
-Workers take the images in batches and write the PNGs to a scratch folder. Memory holds what is
-known of each image, not the image. A run that was killed reads only the batches that are not whole.
+Workers decode batches of images and write the PNGs to a scratch folder. Memory holds facts about
+each image, not the image. After a kill, the next run reads only the unfinished batches.
 """
 
 import hashlib
@@ -28,15 +28,15 @@ from ganaug.progress import ProgressReport
 from ganaug.sources.base import Refused, SourceImage
 from ganaug.thumbnails import shrink
 
-IMAGES_PER_BATCH = 64  # few, so that all workers end at about the same time
-BYTES_PER_BATCH = 2**24  # of encoded images that lie in memory, and then go to a worker
+IMAGES_PER_BATCH = 64  # small, so that all workers end at about the same time
+BYTES_PER_BATCH = 2**24  # encoded images in memory, then sent to a worker
 
 
 @dataclass(frozen=True)
 class _Batch:
     images: list[SourceImage]
     number: int
-    path: Path  # of the PNGs, one after the other; the facts lie beside it in a .json
+    path: Path  # the PNGs, concatenated; a .json beside it has the facts
     form: Form
 
 
@@ -48,15 +48,15 @@ def read_candidates(
     num_workers: int = -1,
     backend: Backend = "loky",
 ) -> tuple[list[Candidate], list[Rejection]]:
-    """Decode every image and keep the source's order; show how far it is.
+    """Decode every image in the source's order, and show the progress.
 
     Args:
         images: of the source.
-        form: what they become.
-        scratch: folder for the PNGs; the candidates point into its files. What a stopped run left
-            there is used where it read the same images in the same way.
-        num_workers: processes, -1 for one on each core. It does not change the result.
-        backend: where they run, see `map_unordered`. It does not change the result.
+        form: size and channels of the result.
+        scratch: folder for the PNGs; the candidates point into its files. Finished batches of a
+            stopped run are reused if images, form and code are the same.
+        num_workers: processes, -1 for one per core; does not change the result.
+        backend: where they run, see `map_unordered`; does not change the result.
     Raises:
         SourceError: two images of the source have one name.
         WorkerError: see `map_unordered`.
@@ -81,7 +81,7 @@ def read_candidates(
 
 @contextmanager
 def scratch_folder(path: Path) -> Iterator[Path]:
-    """A folder for the work: removed once that is done or refused, kept when the run is stopped."""
+    """A working folder: removed after success or an error of ours, kept after an interruption."""
     try:
         yield path
     except GanaugError:
@@ -125,8 +125,7 @@ def _read_batch(batch: _Batch) -> tuple[int, list[Candidate | Rejection]]:
 def _key(batch: _Batch) -> str:
     """Hash of the images, the form and the code.
 
-    It takes a file's path, size and time; for one from an archive, the archive's version and the
-    file's name.
+    A file counts by path, size and time; one from an archive by the archive's version and its name.
     """
     code = [PIL.__version__, *(sha256_file(Path(file)) for file in (decode.__file__, __file__))]
     digest = hashlib.sha256(json.dumps([code, astuple(batch.form)]).encode())
@@ -136,7 +135,7 @@ def _key(batch: _Batch) -> str:
             content = image.version
         elif isinstance(content, Path):
             facts = None
-            with suppress(OSError):  # missing, not ours to read, no name for a file: told later
+            with suppress(OSError):  # missing or not readable: rejected later
                 facts = (content.stat().st_size, content.stat().st_mtime_ns)
             content = [str(content), facts]
         elif isinstance(content, bytes):

@@ -1,4 +1,4 @@
-"""What the images must meet as a whole; the errors say how to mend it."""
+"""Rules for the images as a whole; the errors say what to do."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from ganaug.errors import DatasetError, SourceError
 from ganaug.preparing.checks import Candidate, Rejection
 from ganaug.sources.base import SourceFacts
 
-FEWEST_IMAGES = 8  # of a class; fewer can't be split, learned and measured
-FEWEST_IN_HALF = 4  # training images of a class: `generate` judges by halves of whole groups
-FEW_IMAGES = 50  # of a class; published GANs did harm below 20 to 50 (arXiv:2603.16134)
+FEWEST_IMAGES = 8  # per class; fewer can't be split, learned and measured
+FEWEST_IN_HALF = 4  # training images per class: `generate` splits the groups in two halves
+FEW_IMAGES = 50  # per class; published GANs did harm below 20 to 50 (arXiv:2603.16134)
 SHOWN_REJECTIONS = 3
 
 
@@ -46,17 +46,17 @@ def require_few_rejected(rejections: Sequence[Rejection], *, num_read: int, most
 
 
 def require_enough(candidates: Sequence[Candidate], facts: SourceFacts) -> list[str]:
-    """Refuse fewer than two classes or too small a class; name the merely small ones.
+    """Refuse fewer than two classes or a class with too few images; note small classes.
 
     Returns:
-        One sentence for every class that is small.
+        One sentence per small class.
     Raises:
         DatasetError: a class-conditional GAN can't learn from this.
     """
     if len(facts.classes) < 2:
         raise DatasetError(
             f"{facts.name} has one class, {', '.join(facts.classes)}; a class-conditional GAN "
-            "needs two: label the images further or add those of another class"
+            "needs two: split the label or add images of another class"
         )
     counts = Counter(candidate.class_name for candidate in candidates)
     for name in facts.classes:
@@ -74,7 +74,7 @@ def require_enough(candidates: Sequence[Candidate], facts: SourceFacts) -> list[
 
 
 def require_two_halves(train: pd.DataFrame) -> None:
-    """Refuse a class whose training images make no two halves of whole groups.
+    """Refuse a class whose training images can't be cut into two halves of whole groups.
 
     Args:
         train: columns `class_name` and `group`.

@@ -1,9 +1,8 @@
-"""Which group of images trains, validates or tests: by a hash, so that adding images moves few.
+"""Assign groups to train, val and test by a hash, so that new images move few old ones.
 
 A group's split is a fixed function of (seed, salt, group id). The salt is the first of 0, 1, 2, ...
-that gives every class about its wanted share. Each set of classes that share groups has a salt of
-its own, so a new image or class moves no other as long as the salts still serve; where they must
-not move at all, `keep_splits` gives the splits of an earlier version.
+that gives every class about its wanted share. Classes that share groups share a salt. New images
+move old ones only if they change the salt; `keep_splits` keeps the splits of an earlier version.
 """
 
 from collections import Counter
@@ -23,7 +22,12 @@ from ganaug.rng import derive_seed
 
 TRAIN, VAL, TEST = range(len(SPLITS))
 UNDECIDED = -1
-TOLERANCES = (0.25, 0.5, 1.0, np.inf)  # of |share / wanted - 1|, per class; the first that serves
+TOLERANCES = (
+    0.25,
+    0.5,
+    1.0,
+    np.inf,
+)  # of |share / wanted - 1|, per class; the first that any salt meets
 NUM_SALTS = 4096
 HASHES_AT_A_TIME = 2**17
 
@@ -47,11 +51,11 @@ def assign_splits(
     seed: int,
     tested: "pd.Series[bool] | None" = None,
 ) -> tuple["pd.Series[str]", dict[str, int]]:
-    """Give every image a split, never parting a group, near the wanted shares in every class.
+    """Split images by whole groups, near the wanted shares in every class.
 
     Args:
-        images: a row an image; columns `class_name`, `group` (str), and `split`, which is null
-            where we decide and otherwise holds for the image's whole group.
+        images: one row per image; columns `class_name`, `group` (str) and `split`: given for the
+            whole group, or null.
         val_fraction: wanted share of the images of every class in val, 0..1.
         test_fraction: the same for test.
         seed: another seed gives another draw.
@@ -96,18 +100,18 @@ def assign_splits(
 def complete_given_splits(
     images: pd.DataFrame, *, val_fraction: float, test_fraction: float, seed: int
 ) -> tuple["pd.Series[str]", list[str]]:
-    """Splits that a source gives, made three where it gives fewer.
+    """Complete the splits of a source that gives fewer than three.
 
-    Many datasets come as train and test, or as train and val. What was held out stays held out, as
-    test; val is drawn from train. Train alone is as good as nothing given.
+    Many datasets come as train and test, or as train and val. The held-out part becomes test; val
+    is drawn from train. Train alone counts as no split.
 
     Args:
         images: as in `assign_splits`, which then takes the result as its column `split`.
         val_fraction, test_fraction, seed: likewise.
     Returns:
-        A split per row, null where `assign_splits` shall decide, and what was done, one sentence.
+        A split per row, null where `assign_splits` decides, and a sentence about the change.
     Raises:
-        DatasetError: a class of train has too few groups to part with some.
+        DatasetError: a class of train has too few groups to give some to val.
     """
     given = images["split"]
     named = set(given.dropna())
@@ -116,7 +120,7 @@ def complete_given_splits(
     if named == {"train"}:
         return given.where(given.isna(), None), []
     train = images[given == "train"].assign(split=None)
-    # In two halves, of which both become val: the draw is into three.
+    # The draw is into three: two halves of the share, and both become val.
     half = val_fraction / (1 - test_fraction) / 2
     drawn, _ = assign_splits(train, val_fraction=half, test_fraction=half, seed=seed)
     completed = given.where(given == "train", "test")
@@ -156,13 +160,13 @@ def draw_fold(
 def thin_train(
     images: pd.DataFrame, *, fraction: float, numbers: Mapping[str, int], seed: int
 ) -> "pd.Series[bool]":
-    """Which images stay when train is made smaller; a smaller share is a part of a larger one.
+    """Choose the images to keep in a smaller train; a smaller share is a subset of a larger one.
 
     Args:
         images: columns `class_name`, `split`, all given, and `image_id`.
         fraction: of each class's training images, 0 < fraction <= 1.
-        numbers: of images, by class, in place of the fraction.
-        seed: another seed keeps others.
+        numbers: images to keep, by class, instead of the fraction.
+        seed: of the choice.
     Raises:
         DatasetError: an unknown class.
     """
@@ -179,7 +183,7 @@ def thin_train(
 
 
 def _given_splits(images: pd.DataFrame) -> "pd.Series[int]":
-    """Index into SPLITS by group id, sorted; UNDECIDED where the source says nothing."""
+    """Index into SPLITS by group id, sorted; UNDECIDED if the source gives none."""
     numbers = images["split"].map({name: number for number, name in enumerate(SPLITS)})
     strange = images["split"].notna() & numbers.isna()
     if strange.any():
@@ -206,7 +210,7 @@ def _require_groups(counts: csr_array, classes: NDArray[np.str_]) -> None:
 
 
 def _parts(counts: csr_array) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Rows and columns of each set of classes that no group links to another set."""
+    """Rows and columns of each set of classes linked by groups."""
     num_parts, part_of_class = connected_components(counts.T @ counts, directed=False)
     part_of_group = part_of_class[counts.indices[counts.indptr[:-1]]]  # of its first class
     order = np.argsort(part_of_group, kind="stable")
@@ -216,7 +220,7 @@ def _parts(counts: csr_array) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int
 
 
 def _first_salt(groups: _Groups) -> int | None:
-    """The first salt within the tightest tolerance that any salt meets; None if none meets any."""
+    """The first salt that meets the tightest tolerance any salt meets; else None."""
     num_salts = NUM_SALTS if (groups.given == UNDECIDED).any() else 1
     step = max(1, HASHES_AT_A_TIME // len(groups.keys))
     deviations: list[NDArray[np.float64]] = []
@@ -273,7 +277,7 @@ def _explain_no_salt(groups: _Groups, classes: NDArray[np.str_]) -> str:
             f"{', '.join(SPLITS)}; each needs every class"
         )
     return (
-        f"no way found to give {', '.join(SPLITS)} images of every class of {names}: they come "
+        f"no way found to put every class of {names} in {', '.join(SPLITS)}: the images come "
         f"from {len(groups.keys)} groups; add groups, or bring prepare.val_fraction and "
         "prepare.test_fraction nearer to a third"
     )

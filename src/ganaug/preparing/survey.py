@@ -1,4 +1,4 @@
-"""What `prepare` would see in a folder or table of images, before anything runs."""
+"""Show what `prepare` would find in images of your own, before anything runs."""
 
 import base64
 import html
@@ -32,13 +32,13 @@ from ganaug.thumbnails import SIDE
 RESOLUTIONS = (16, 32, 64, 128, 256)
 LARGEST_SUGGESTED = 64  # what two CPU cores train in minutes; more is a decision
 LOOK = 64  # pixels per side of the images on the contact sheet, at most
-LOOKED_AT = 32  # the first images, whose sizes decide how small the survey reads
+LOOKED_AT = 32  # first images; their sizes decide at which size the survey reads
 SHEET_COLUMNS = 12
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found."""
+    """What the survey found."""
 
     source: str  # name of the source that read it
     path: str  # where it was read from
@@ -56,12 +56,12 @@ class Survey:
 
 
 def survey(params: PrepareParams, *, seed: int) -> Survey:
-    """Read every image once, small, and hold it against the rules of `prepare`.
+    """Read every image once, at a small size, and check it against the rules of `prepare`.
 
     Raises:
         SourceError: the source can't be read or could be misread.
     """
-    # An earlier version's splits are found by pixels, which are others at the survey's size.
+    # keep_splits finds images by their pixels, which differ at the survey's size.
     params = params.model_copy(update={"keep_splits": None})
     source = load_source(params)
     sizes, modes = Counter[tuple[int, int]](), Counter[str]()
@@ -100,14 +100,14 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
 def _noting_headers(
     images: Iterable[SourceImage], sizes: Counter[tuple[int, int]], modes: Counter[str]
 ) -> Iterator[SourceImage]:
-    """The images; counts their sizes and modes, as their first bytes state them, on the way."""
+    """Pass the images on; count sizes and modes from their headers."""
     silence_pillow()
     for image in images:
         content = image.content
         file = io.BytesIO(content) if isinstance(content, bytes) else content
-        # What can't be opened is among the rejected later, with its reason.
+        # Files that can't be opened are rejected later, with the reason.
         with suppress(Exception):
-            # A pipe would be waited for.
+            # Reading a pipe would block.
             if isinstance(file, io.BytesIO) or (isinstance(file, Path) and file.is_file()):
                 with Image.open(file) as header:
                     sizes[header.size] += 1
@@ -152,14 +152,14 @@ def _usual_side(sizes: Mapping[tuple[int, int], int]) -> int:
 
 
 def _suggest_resolution(sizes: Mapping[tuple[int, int], int]) -> int:
-    """The one nearest to a usual image by ratio, and at most `LARGEST_SUGGESTED`."""
+    """The resolution nearest to the usual side by ratio, at most `LARGEST_SUGGESTED`."""
     side = _usual_side(sizes)
     suggested = (r for r in RESOLUTIONS if r <= LARGEST_SUGGESTED)
     return min(suggested, key=lambda r: abs(math.log(r / side)))
 
 
 def _costs(side: int, resolution: int) -> list[str]:
-    """What the suggested resolution does to a usual image, unless nothing."""
+    """What the suggested resolution does to an image of the usual size, if anything."""
     if side < resolution:
         return [f"{side} px images are enlarged to {resolution} px, which adds time but no detail"]
     if side == resolution:
@@ -177,7 +177,7 @@ def _is_grey(candidate: Candidate) -> bool:
 
 
 def _in_colour(candidate: Candidate) -> Candidate:
-    """The same with a thumbnail in RGB, to be held against others."""
+    """The same with an RGB thumbnail, to compare with others."""
     if not _is_grey(candidate):
         return candidate
     return replace(candidate, thumbnail=bytes(v for v in candidate.thumbnail for _ in range(3)))
@@ -195,7 +195,7 @@ def _notes(source: Source, num_groups: int) -> list[str]:
     if num_groups == 0:
         notes.append(
             "no groups: if several images show one object (patient, part, scene), name the group "
-            "by prepare.files.group_pattern or prepare.table.group, or the test split will flatter"
+            "by prepare.files.group_pattern or prepare.table.group, or test scores will be too high"
         )
     if not source.facts.symmetries:
         notes.append(

@@ -1,7 +1,7 @@
-"""The dataset card: README.md as the Hugging Face hub, `datasets` and people read it.
+"""The dataset card: README.md for the Hugging Face hub, `datasets` and people.
 
-The front matter is what `load_dataset(folder)` obeys: which shards form which split, and the
-features. Every number in the text comes from the files of the run.
+Its front matter tells `load_dataset(folder)` the shards of each split, and the features. Every
+number in the text comes from the files of the run.
 """
 
 import re
@@ -27,7 +27,7 @@ _SIZES = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "
 
 
 def hub_licence(licence: str) -> str:
-    """A licence in the hub's vocabulary, "other" when the hub has no word for it.
+    """A licence in the hub's vocabulary, else "other".
 
     "CC BY-NC-SA 4.0" becomes "cc-by-nc-sa-4.0".
     """
@@ -41,7 +41,7 @@ def size_category(num_rows: int) -> str:
 
 
 def markdown_text(value: str) -> str:
-    """Text on one line that no table cell, tag or emphasis of Markdown can be hidden in."""
+    """Escape text for a cell of a Markdown table, on one line."""
     return re.sub(r"([\\`*_|\[\]<>])", r"\\\1", " ".join(value.split()))
 
 

@@ -1,7 +1,7 @@
-"""croissant.json: the dataset in the words of Croissant 1.1, which crawlers and loaders read.
+"""croissant.json: the dataset described in Croissant 1.1, for crawlers and loaders.
 
-The same dataset gives the same bytes: no clock, and a version that follows from the shards, for the
-tag comes later. datePublished is stated where `merge.published` gives it.
+The same dataset gives the same bytes: no clock, and a version that is a hash of the shards, since
+the tag comes later. datePublished is given only if `merge.published` is.
 Source: mlcommons.org/croissant/1.1, provenance in the terms of W3C PROV-O.
 """
 

@@ -4,8 +4,8 @@
 - csv: images/ID.png and labels.csv
 - webdataset: SPLIT-00000.tar of ID.cls, ID.json and ID.png
 
-Equal datasets give equal bytes. Images that are there already are left alone, so that a stopped
-export goes on; tars are written whole.
+Equal datasets give equal bytes. A stopped export resumes: it keeps the images already written; tars
+are written whole.
 """
 
 import csv
@@ -30,7 +30,7 @@ ROWS_PER_TAR = 10_000
 MARKER = ".export.json"  # which dataset, in which layout
 
 Row = dict[str, Any]
-Rows = Iterable[tuple[Row, bytes]]  # with the PNG
+ImageRows = Iterable[tuple[Row, bytes]]  # with the PNG
 
 
 def export_dataset(folder: Path, out: Path, *, layout: str, config: str = "default") -> int:
@@ -59,7 +59,7 @@ def export_dataset(folder: Path, out: Path, *, layout: str, config: str = "defau
 
 
 def _claim(out: Path, content: Row) -> None:
-    """Take an empty folder, or one that the same export was stopped in: two would mix their splits.
+    """Take an empty folder, or one where this export was stopped: two exports would mix.
 
     Raises:
         DatasetError: something else lies there.
@@ -73,13 +73,13 @@ def _claim(out: Path, content: Row) -> None:
 
 
 def _rows(shards: Iterable[Path], classes: list[str]) -> Iterator[tuple[Row, bytes]]:
-    """Rows with their class by name."""
+    """Rows with the name of their class."""
     for path in shards:
         for row, png in iter_rows(path):
             yield {"class": classes[row["label"]], **row}, png
 
 
-def _write_files(rows: Rows, out: Path, place: str, table: str) -> int:
+def _write_files(rows: ImageRows, out: Path, place: str, table: str) -> int:
     number, columns = 0, ["file_name", "class", *METADATA_COLUMNS]
     with (
         atomic_file(out / table) as temporary,
@@ -98,7 +98,7 @@ def _write_files(rows: Rows, out: Path, place: str, table: str) -> int:
     return number
 
 
-def _write_tars(rows: Rows, out: Path, split: str) -> int:
+def _write_tars(rows: ImageRows, out: Path, split: str) -> int:
     from webdataset import TarWriter  # takes a second to import
 
     number = 0

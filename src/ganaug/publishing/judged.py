@@ -1,4 +1,4 @@
-"""Bound together: a verdict is about the very images that it judged, and about no others."""
+"""Check that a verdict judged exactly these images."""
 
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -14,12 +14,11 @@ SYNTHETIC_STEM = "train-synthetic-"  # of the shards of the stage generate
 def require_judged(
     verdict: Mapping[str, Any], *, generator_id: str | None, files: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """See that a verdict judged these shards and the images of this generator.
+    """Check that a verdict judged these shards and this generator's images.
 
     Args:
         verdict: content of verdict.json.
-        generator_id: of the synthetic images; None where there are none, and theirs are not asked
-            for then.
+        generator_id: of the synthetic images; None if there are none.
         files: facts by shard, `sha256` among them, named as the stages or the merged dataset do.
     Raises:
         DatasetError: it lacks a key, or judged something else; names the first file.
@@ -48,9 +47,9 @@ def require_judged(
 
 
 def name_apart(name: str) -> str:
-    """The place in the merged dataset of a synthetic shard that is kept apart.
+    """The path of a synthetic shard that is kept apart, in the merged dataset.
 
-    No pattern for train finds it, not even one that looks into all folders.
+    No pattern for train matches it, in no folder.
     """
     return f"{APART}/{name.removeprefix('train-')}"
 

@@ -1,4 +1,4 @@
-"""The manifest of a merged dataset: its shards, its configs, and what did best with them."""
+"""The manifest of a merged dataset: its shards, configs and best recipes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """manifest.json of a merged dataset.
 
     Raises:
-        DatasetError: it is missing or is not one.
+        DatasetError: it is missing or lacks a key.
     """
     manifest: dict[str, Any] = read_json(folder / MANIFEST)
     missing = [key for key in ("files", "classes", "counts", "documents") if key not in manifest]
@@ -30,8 +30,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def configs_of(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
     """The sources of the rows in each config: `default` is what the verdict recommends.
 
-    Without a synthetic image there is no `augmented`. Before schema version 3 a manifest named no
-    configs; what lay in the folder was recommended.
+    Without synthetic images there is no `augmented`. Before schema version 3 a manifest named no
+    configs; the whole folder was recommended.
     """
     if "configs" in manifest:
         named: dict[str, list[str]] = manifest["configs"]
@@ -61,10 +61,10 @@ def shards_of(
 
 
 def recipe_of(manifest: Mapping[str, Any], config: str, *, network: str) -> dict[str, Any]:
-    """The recipe that did best on val with this network and the images of this config.
+    """The best recipe on val for this network and config.
 
     Raises:
-        DatasetError: there is no such config, or the verdict knew no such network.
+        DatasetError: there is no such config or network.
     """
     sources = _known(configs_of(manifest), config, "config")
     if "recipes" not in manifest:  # before schema version 3

@@ -1,11 +1,10 @@
-"""The dataset that leaves: real shards byte for byte, synthetic ones where the verdict puts them.
+"""Merge real and synthetic shards: real ones byte for byte, synthetic ones as the verdict says.
 
-Accepted synthetic images are never lost: on a no they lie in a folder of their own.
+If the verdict does not ship them, synthetic images go to a folder of their own.
 
-DVC stores whole files once, so a shard that is copied unchanged costs nothing: a new generator
-version stores and pushes synthetic shards only. Memory does not grow with the number of rows, and
-only synthetic rows are looked at one by one: `prepare` has checked the real ones, and their hash
-says that nothing has changed since.
+DVC stores equal files once, so a copied shard costs nothing: a new generator stores and pushes
+synthetic shards only. Memory does not grow with the number of rows. Only synthetic rows are checked
+one by one: `prepare` checked the real ones, and their hash shows that nothing has changed.
 """
 
 import os
@@ -57,24 +56,24 @@ def merge_dataset(
     params: MergeParams,
     classical: ClassicalParams,
 ) -> dict[str, Any]:
-    """Write the augmented dataset: what the verdict recommends is its config `default`.
+    """Write the augmented dataset; its config `default` is what the verdict recommends.
 
-    Beside the shards and the manifest lie the card, croissant.json, and the policy of classical
-    augmentation that the verdict compared with.
+    Also writes the card, croissant.json, and the policy of classical augmentation that the verdict
+    compared with.
 
     Args:
-        prepared: folder of `prepare`: real shards and prepared.json.
-        synthetic: folder of `generate`: shards, perhaps none, and synthetic.json.
+        prepared: folder of `prepare`.
+        synthetic: folder of `generate`, perhaps without shards.
         verdict: content of verdict.json.
-        out: folder that is replaced as a whole; untouched when anything fails.
+        out: folder to replace as a whole; unchanged on failure.
         params: section `merge`.
         classical: section `evaluate.classical`, as the verdict had it.
     Returns:
         The content of manifest.json.
     Raises:
         GanaugError: the verdict does not ship and `on_reject` is "fail".
-        DatasetError: the verdict judged other images, or a shard is missing, was changed after its
-            stage wrote it, or breaks a rule.
+        DatasetError: the verdict judged other images, or a shard is missing, changed or breaks a
+            rule.
     """
     real, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
     files, offered = _list_real(real), _list_synthetic(made)
@@ -119,8 +118,8 @@ def _place(verdict: Mapping[str, Any], offered: Files, on_reject: str) -> str:
     """Where the synthetic images go.
 
     Raises:
-        DatasetError: the verdict decided nothing that is known.
-        GanaugError: it does not ship them, and `on_reject` is "fail".
+        DatasetError: the decision is unknown.
+        GanaugError: the verdict does not ship them, and `on_reject` is "fail".
     """
     decision = verdict["decision"]
     if decision not in HEADLINES:
@@ -151,7 +150,7 @@ def _configs(place: str) -> dict[str, list[str]]:
 
 
 def _recipes(verdict: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """{network: {config: the recipe that did best with its images}}, and the network in words."""
+    """{network: {config: its best recipe}}, and the network in words."""
     recipes = {}
     for network, facts in verdict["networks"].items():
         best = {"real": facts["without"]}
@@ -186,7 +185,7 @@ def _write_documents(
     made: Mapping[str, Any],
     policy: ClassicalAugmentation,
 ) -> None:
-    """What lies beside the shards; the manifest comes last and takes the others' hashes."""
+    """Write the files beside the shards; the manifest last, with the hashes of the others."""
     write_text(render_card(manifest, verdict=verdict, made=made), folder / CARD)
     write_json(describe_dataset(manifest), folder / CROISSANT)
     write_json(policy.to_dict(), folder / CLASSICAL)
@@ -205,15 +204,15 @@ def _copy_shards(
     stage: str,
     names: Mapping[str, str] | None = None,
 ) -> None:
-    """Copy what a stage wrote: all that it listed and no more, unchanged, and fit for `real`.
+    """Copy the shards of a stage; check that they are those it listed, unchanged, and fit `real`.
 
     Args:
         source: folder of the stage.
         files: what it listed.
         folder: to copy to.
-        real: whose classes and image shape a shard must have.
-        stage: that can write them again.
-        names: of the copies; without them, those of the shards.
+        real: the dataset whose classes and image shape a shard must have.
+        stage: name of the stage, for errors.
+        names: of the copies; by default those of the shards.
     """
     found = {path.name for path in source.glob("*.parquet")} - {REJECTED}
     if found != set(files):
@@ -294,7 +293,7 @@ def _by_split(real: Prepared, synthetic: Counter[int]) -> dict[str, Any]:
 
 
 def merge_metrics(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What `dvc metrics` compares: the decision, and images per source and per class of train."""
+    """Metrics for `dvc metrics`: the decision, and images by source and by class of train."""
     by_class = [counts for split in manifest["counts"].values() for counts in split.values()]
     return {
         "decision": manifest["decision"],
@@ -305,7 +304,7 @@ def merge_metrics(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge_summary(manifest: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
-    """Images per class of train, and what the verdict says, as a few lines for a terminal."""
+    """A few lines for a terminal: images per class of train, and the verdict."""
     lines = [pd.DataFrame(manifest["counts"]["train"]).T.to_string()]
     lines += [f"synthetic images: {_PLACES[manifest['synthetic']]}"]
     for row in answers(verdict):

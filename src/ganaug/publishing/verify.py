@@ -1,4 +1,4 @@
-"""Is a merged dataset what its manifest says, row by row? Needs nothing but its folder."""
+"""Check a merged dataset against its manifest, row by row; needs its folder only."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ SHOWN = 5  # problems in the error; the rest are counted
 def verify_dataset(folder: Path) -> dict[str, Any]:
     """Check files against the manifest and every row against the rules, in all configs.
 
-    Every file has its sha256 and there is no other; every image decodes to the pixels that its
-    `image_id` names; synthetic rows lie in train, name their generator, and carry the mark of
-    synthetic media inside the PNG, which real rows do not; the counts are those stated.
+    Every file has its sha256, and there are no others; every image decodes to the pixels that its
+    `image_id` names; synthetic rows lie in train, name their generator and are marked as synthetic
+    inside the PNG, real rows are not; the counts are those stated.
 
     Args:
         folder: data/augmented, or a copy of it.
     Returns:
         The manifest.
     Raises:
-        DatasetError: with the first problems by file and row, and how many there are.
+        DatasetError: names the first problems by file and row, and counts the rest.
     """
     manifest = read_manifest(folder)
     by_file = _file_problems(folder, manifest)
@@ -60,7 +60,7 @@ def _file_problems(folder: Path, manifest: dict[str, Any]) -> dict[str, str]:
 
 
 def _place_problems(manifest: dict[str, Any]) -> Iterator[str]:
-    """Synthetic shards where a reader of the default would meet them, though it is real."""
+    """Synthetic shards outside their folder, though the default config is real."""
     if "synthetic" in configs_of(manifest)["default"]:
         return
     for name, facts in sorted(manifest["files"].items()):
@@ -71,7 +71,7 @@ def _place_problems(manifest: dict[str, Any]) -> Iterator[str]:
 def _row_problems(
     folder: Path, name: str, manifest: dict[str, Any], counts: Counter[tuple[str, str, str]]
 ) -> Iterator[str]:
-    """What is wrong with the rows of a shard, which are added to `counts`."""
+    """What is wrong with the rows of a shard; adds the rows to `counts`."""
     classes = dict(enumerate(manifest["classes"]))
     for number, (row, png) in enumerate(iter_rows(folder / name)):
         counts[row["split"], classes.get(row["label"], "?"), row["source"]] += 1

@@ -1,6 +1,6 @@
-"""How results are put into words, shared by the card, the report and the terminal; it knows none.
+"""Wording of results, shared by the card, the report and the terminal.
 
-Nothing here may depend on them: the report must not be made again because the card has changed.
+It imports none of them, so a change of the card does not run the report again.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ HEADLINES = {
 
 
 def points(value: float | None) -> str:
-    """Percentage points with their sign: 1.24 becomes "+1.2", what is not known "?"."""
+    """Percentage points with their sign: 1.24 becomes "+1.2", None "?"."""
     return "?" if value is None else f"{value:+.1f}"
 
 
@@ -32,11 +32,11 @@ def answers(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
     Returns:
         Rows of
         - network: "small CNN"
-        - without: in words, the recipe that did best without synthetic images
-        - plain_gain: mean_pp, low_pp and high_pp of what it gains over plain training
-        - with: in words, the recipe that did best with them, None where there are none
-        - uplift: the same of what they add to it, None where there are none
-        - recall_change_pp: the same of each class's recall, by class, None where there are none
+        - without: the best recipe without synthetic images, in words
+        - plain_gain: its gain over plain training: mean_pp, low_pp, high_pp
+        - with: the best recipe with synthetic images, in words; None if there are none
+        - uplift: what they add: mean_pp, low_pp, high_pp; None if there are none
+        - recall_change_pp: the same for each class's recall, by class; None if there are none
     """
     return [
         {

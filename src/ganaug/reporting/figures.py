@@ -1,6 +1,6 @@
-"""Figures of the report as PNG bytes; the same input, the same bytes.
+"""Figures of the report as PNG; the same input gives the same bytes.
 
-Charts are drawn on matplotlib's objects, without pyplot, so that nothing global is kept.
+Drawn with matplotlib's objects, without pyplot and its global state.
 """
 
 import io
@@ -31,12 +31,12 @@ class Interval(NamedTuple):
 
 
 def mosaic(blocks: Mapping[str, Sequence[Pixels]], *, columns: int, title: str) -> bytes:
-    """Blocks of images side by side under a title, magnified without blurring a pixel.
+    """Draw blocks of images side by side under a title, magnified without blur.
 
     Args:
         blocks: images [H, W, C] uint8 of one shape by the block's heading.
-        columns: images a row in each block.
-        title: above all.
+        columns: images per row of a block.
+        title: of the whole figure.
     """
     tiles = [[_magnified(image) for image in images] for images in blocks.values()]
     width, height = next((tile.size for own in tiles for tile in own), (TILE, TILE))

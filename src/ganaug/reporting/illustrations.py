@@ -1,4 +1,4 @@
-"""Every figure of the report, with the words for those who can't see it."""
+"""The figures of the report, with alternative text."""
 
 import base64
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
-"""The few images that a report shows, read from shards of any size.
+"""Read the few images that a report shows from shards of any size.
 
 Images are chosen by rule, never by hand: evenly spaced over the rows of a class, and the closest
-pairs by distance. Of the images, only the row groups that hold a chosen one are read.
+pairs. Only row groups with a chosen image are read.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,6 +1,6 @@
 """The HTML report: one page that needs no network, with the verdict first.
 
-Also written: the figures as PNG files, so that `dvc plots` can lay two versions side by side.
+It also writes the figures as PNG files, so that `dvc plots` can compare two versions.
 """
 
 import json

@@ -1,7 +1,7 @@
 """A zip or tar that holds any other layout: class folders, a table, Parquet, WebDataset.
 
-It is unpacked to a temporary folder. Members that would land outside, links and devices are not
-unpacked but rejected by name.
+It is unpacked to a temporary folder. Links, devices and members with a path that leads out of it
+are rejected by name.
 """
 
 import lzma
@@ -49,15 +49,17 @@ class _Member:
 
 
 def load_archive(params: PrepareParams) -> Source:
-    """Unpack the archive; give the images of its layout, and its refused members.
+    """Unpack the archive; return the images of its layout and the refused members.
 
     Raises:
-        SourceError: the archive is missing, broken, larger than the disk, is not the one whose
-            sha256 is given, comes from a URL without a sha256, or holds no known layout.
+        SourceError: the archive is missing, broken, larger than the disk, has another sha256 than
+            given, comes from a URL without a sha256, or holds no known layout.
     """
     path, sha256 = params.files.path, params.files.sha256
     if "://" in path and sha256 is None:
-        raise SourceError(f"{path}: give prepare.files.sha256, so that no other archive passes")
+        raise SourceError(
+            f"{path}: give prepare.files.sha256: an archive from a URL must be checked"
+        )
     archive = fetch(path, what="a zip or tar", sha256=sha256)
     if is_webdataset(archive):
         return load_webdataset(_at(archive, params))
@@ -83,7 +85,7 @@ def _images(
     loaded: Source, refused: list[tuple[str, Refused]], folder: Path, version: str
 ) -> Iterator[SourceImage]:
     for number, (name, why) in enumerate(refused):
-        # A number, since a name may be there twice, and be that of a good image too.
+        # Numbered, since a name may occur twice, and may be that of a good image too.
         yield SourceImage(
             f"{name} (refused {number + 1})", class_name="", group=None, split=None, content=why
         )
@@ -134,7 +136,7 @@ def _members(whole: zipfile.ZipFile | tarfile.TarFile) -> Iterator[_Member]:
 
 
 def _write(member: _Member, place: Path) -> None:
-    """Only the bytes: no owner, no mode, and no need of `tarfile`'s filters (Python 3.11.4)."""
+    """Write the bytes only, without owner or mode: needs no filter of `tarfile` (Python 3.11.4)."""
     content = member.open()
     if content is None:
         place.mkdir(parents=True, exist_ok=True)

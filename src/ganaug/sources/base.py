@@ -1,4 +1,4 @@
-"""What every source gives: facts about a dataset, and its images one by one, still encoded."""
+"""What a source provides: facts about a dataset, and its encoded images one by one."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from ganaug.errors import SourceError
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """What is known of a dataset before any image is read."""
+    """Facts about a dataset, known before an image is read."""
 
     name: str
     version: str  # of the package or the archive that holds the images
@@ -33,11 +33,11 @@ class Refused:
 class SourceImage:
     """One image as it lies in the source."""
 
-    name: str  # unique in the source and stable; named when the image is rejected
+    name: str  # unique and stable; names the image if it is rejected
     class_name: str
-    group: str | None  # one group, one split; None: the image is a group of its own
-    split: str | None  # train | val | test where the source gives it; None: `prepare` draws it
-    content: bytes | Path | Refused  # an encoded image file, or where it lies
+    group: str | None  # images of a group stay in one split; None: a group of its own
+    split: str | None  # train | val | test if the source gives it; None: `prepare` draws it
+    content: bytes | Path | Refused  # an encoded image file, or its path
     version: str | None = None  # of the archive that held the file; its path and time are new
 
 

@@ -1,7 +1,7 @@
 """Solar cells seen by electroluminescence: the package elpv-dataset, 300 x 300 pixels, 8-bit grey.
 
-Class = kind of module x defective or not. The package names no modules, but its files follow them:
-a run of equal kind is cut into modules of 60 or 72 cells, which gives the 44 that it documents.
+Class = kind of module x defective or not. The package does not name the modules, but lists the
+files module by module: cutting each run of one kind into 60 or 72 cells gives the 44 documented.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from ganaug.sources.base import Source, SourceFacts, SourceImage, installed
 
 PACKAGE = "elpv-dataset"
 KINDS = ("mono", "poly")
-CELLS_PER_MODULE = (60, 72)  # the usual sizes; the first is taken where neither divides a run
+CELLS_PER_MODULE = (60, 72)  # the usual sizes; the first if neither divides a run
 CITATION = (
     "Deitsch, S., Christlein, V., Berger, S., Buerhop-Lutz, C., Maier, A., Gallwitz, F. & Riess, "
     "C. (2019). Automatic classification of defective photovoltaic module cells in "
@@ -28,7 +28,7 @@ CITATION = (
 
 
 def load_elpv(params: PrepareParams) -> Source:
-    """The cells in file order, in groups that are modules.
+    """The cells in file order; a group is a module.
 
     Raises:
         SourceError: the package is missing or its labels are not as documented.

@@ -1,4 +1,4 @@
-"""What the sources of your own files share: finding files, facts, groups, names of splits.
+"""Shared by the sources of your own files: finding files, facts, groups, names of splits.
 
 Files at a URL, say s3://bucket/photos, are copied to a temporary folder, removed at exit.
 """
@@ -20,7 +20,7 @@ from ganaug.fileio import sha256_file
 from ganaug.sources.base import Refused, SourceFacts, SourceImage
 
 FOREIGN_SUFFIXES = {".heic", ".heif", ".avif"}  # of images that Pillow may be unable to read
-# Documents, films and tables that Pillow knows too; such a file beside images is no image.
+# Documents, films and tables that Pillow also knows; not images.
 OTHER_SUFFIXES = {".pdf", ".ps", ".eps", ".mpg", ".mpeg", ".h5", ".hdf", ".grib", ".bufr"}
 # Names of splits that datasets use, and ours.
 SPLIT_NAMES = {
@@ -35,10 +35,10 @@ def fetch(path: str, *, what: str, sha256: str | None = None) -> Path:
 
     Args:
         path: a local path, or a URL of any scheme that fsspec knows.
-        what: expected there, for the error.
+        what: what to expect there, for the error.
         sha256: of the file, hexadecimal, or None if it is not to be checked.
     Raises:
-        SourceError: nothing is there, it can't be copied, or its sha256 is another.
+        SourceError: nothing is there, it can't be copied, or it has another sha256.
     """
     local = _copy(path) if "://" in path else Path(path)
     if not local.exists():
@@ -60,7 +60,7 @@ def _copy(url: str) -> Path:
     import fsspec
 
     local = temporary_folder() / url.rstrip("/").rpartition("/")[2]
-    # Every scheme has errors of its own, and a missing driver or network is the user's to mend.
+    # Each scheme raises its own errors; the user can fix a missing driver or network.
     try:
         files, path = fsspec.core.url_to_fs(url)
         if files.isdir(path):
@@ -79,7 +79,7 @@ def image_suffixes() -> frozenset[str]:
 
 
 def iter_tar(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Yield the members; refuse a tar that is cut short, where `tarfile` alone just stops.
+    """Yield the members; refuse a tar that is cut short (`tarfile` alone just stops).
 
     Raises:
         tarfile.ReadError: the mark of a tar's end is missing.
@@ -154,7 +154,7 @@ def group_of(name: str, pattern: str | None) -> str | None:
 
 
 def split_of_shard(path: Path) -> str | None:
-    """Split by the name of a shard, as in train-00000.tar, else by that of its folder."""
+    """Split named by a shard, as in train-00000.tar, else by its folder."""
     return split_named(path.stem.split("-")[0]) or split_named(path.parent.name)
 
 

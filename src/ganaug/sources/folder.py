@@ -1,8 +1,8 @@
 """Class folders: ROOT/cat/*.png, or split folders with class folders: ROOT/train/cat/*.png.
 
-Every file below a class folder counts, also in folders of its own; hidden ones do not. A file that
-is no image is rejected by name later, not skipped here. Other files may lie beside the class
-folders, but no images.
+Every file below a class folder counts, in subfolders too, unless hidden. Files that are no images
+are rejected by name later, not skipped here. Beside the class folders other files may lie, but no
+images.
 """
 
 import os
@@ -30,7 +30,7 @@ def load_folder(params: PrepareParams) -> Source:
 
 
 def find_class_folders(root: Path) -> list[tuple[Path, str | None]]:
-    """Class folders, each with the split that it lies in, None where there are no split folders.
+    """Class folders, each with its split, or None if there are no split folders.
 
     Raises:
         SourceError: there are none, split folders and others are mixed, or an image lies beside
@@ -69,7 +69,7 @@ def _images(
 ) -> Iterator[SourceImage]:
     for folder, split in class_folders:
         for path in _files_below(folder):
-            # A name that is no UTF-8 must not stop the stage where it is written down.
+            # A name that is not UTF-8 must not stop the stage when it is written.
             name = os.fsencode(path.relative_to(root).as_posix()).decode(errors="replace")
             yield make_image(name, folder.name, path, params, split=split)
 

@@ -35,8 +35,8 @@ def load_parquet(params: PrepareParams) -> Source:
     """The images in the order of files and rows.
 
     Raises:
-        SourceError: there is no file, one can't be read, or a column is missing or of a kind that
-            holds no images or labels.
+        SourceError: there is no file, one can't be read, or a column is missing or has the wrong
+            type.
     """
     root = fetch(params.files.path, what="a Parquet file or a folder of them")
     paths = find_tables(root) if root.is_dir() else [root]
@@ -66,7 +66,7 @@ def find_tables(folder: Path) -> list[Path]:
     found = list(folder.rglob("*.parquet"))
     for info in folder.rglob("dataset_info.json"):
         state = info.with_name("state.json")
-        if not state.exists():  # the hub's own, beside Parquet
+        if not state.exists():  # the hub writes these beside Parquet
             continue
         try:
             parts = json.loads(state.read_bytes())["_data_files"]

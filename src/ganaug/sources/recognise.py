@@ -1,8 +1,7 @@
 """Find the source that reads a path, from the files there.
 
 Parquet and Arrow files that hold images come first. Folders with images are class folders, even
-where a table lies beside them. Only in an archive is a table of its images looked for, by its
-columns.
+with a table beside them. Inside an archive, a table of its images wins, recognised by its columns.
 """
 
 import tarfile
@@ -46,7 +45,7 @@ def recognise(path: str) -> str:
 
 
 def find_layout(folder: Path, columns: TableParams) -> tuple[str, Path]:
-    """Source and path for an unpacked archive; steps into folders that stand alone."""
+    """Source and path for an unpacked archive; enters a folder that has no siblings."""
     shown = _shown(folder)
     while len(shown) == 1 and shown[0].is_dir():
         folder, shown = shown[0], _shown(shown[0])
@@ -92,7 +91,7 @@ def _holds_images(path: Path, *, bare: bool = True) -> bool:
 
 
 def _columns(path: Path) -> dict[str, pa.DataType | None]:
-    """Type of each column of a table; None in a .csv, nothing for what can't be read as one."""
+    """Type of each column of a table (None in a .csv); empty if it can't be read as one."""
     if path.suffix.lower() == ".csv" and path.is_file():
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             return dict.fromkeys(file.readline().replace('"', "").strip().split(","))

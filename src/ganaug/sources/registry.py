@@ -1,7 +1,7 @@
 """All sources, by their names in `prepare.source`.
 
 To add one, write its file and list it here. If it reads files, list it in `archive.LAYOUTS`
-instead, so that archives may hold it too.
+instead, so that archives can hold it too.
 """
 
 from ganaug.config import PrepareParams

@@ -1,4 +1,4 @@
-"""A table of paths and labels: .csv or .parquet, a row an image, paths relative to the table.
+"""A table of paths and labels: .csv or .parquet, one row per image, paths relative to it.
 
 For a table at a URL its whole folder is copied, because it holds the images.
 """

@@ -1,8 +1,8 @@
 """WebDataset: tars in which the files of a sample share their name up to the first dot.
 
-0001.png is the image, 0001.cls or a key of 0001.json the label; 0001.jpg beside it is a second
-image of that label, in the same group. Files with two dots, as 0001.seg.png, are no images. Group
-and split are keys of the .json; without a split there, the tar's name gives it: train-00000.tar.
+0001.png is the image, 0001.cls or a key of 0001.json the label; 0001.jpg is a second image with
+that label, in the same group. Files with two dots, as 0001.seg.png, are not images. Group and split
+are keys of the .json; without a split there, the tar's name gives it: train-00000.tar.
 """
 
 import json
