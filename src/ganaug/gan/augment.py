@@ -1,10 +1,9 @@
 """Differentiable augmentation: the same random changes to real and synthetic images before D.
 
-D then can't memorise a few thousand images, and G does not learn the changes, since real images have
-them too (Zhao et al. 2020, arXiv:2006.10738). Every operation maps [N, C, H, W] in
-[-1, 1] to the same shape, draws one strength per image, and is applied to an image with
-probability p. Cut-outs stay small and geometry keeps the label: stronger changes leak into
-the samples.
+D then can't memorise a few thousand images, and G does not learn the changes, since real images
+have them too (Zhao et al. 2020, arXiv:2006.10738). Every operation maps [N, C, H, W] in [-1, 1] to
+the same shape, draws one strength per image, and is applied to an image with probability p.
+Cut-outs stay small and geometry keeps the label: stronger changes leak into the samples.
 """
 
 from collections.abc import Callable, Sequence

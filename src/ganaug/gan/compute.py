@@ -125,8 +125,8 @@ def choose_compute(
 def _keep_freed_memory() -> None:
     """Let glibc keep the memory that a step frees, since the next step needs it again.
 
-    Otherwise each page is returned and zeroed again: 7 % of the processor time of "r3" at 64 px. But
-    resident memory then stays at its peak.
+    Otherwise each page is returned and zeroed again: 7 % of the processor time of "r3" at 64 px.
+    But resident memory then stays at its peak.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):  # musl has none
         libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)

@@ -20,8 +20,8 @@ def lost_ground(kid: float, *, first: float, best: float, noise: float = 0.0) ->
 
     Args:
         kid: of this evaluation.
-        first, best: KIDs of the first and the best evaluation so far; their distance sets the scale,
-            which differs between datasets.
+        first, best: KIDs of the first and the best evaluation so far; their distance sets the
+            scale, which differs between datasets.
         noise: standard deviation of a KID; a change below three of it does not count.
     """
     if kid <= (first + best) / 2 or kid <= DOUBLED * best or kid - best <= 3 * noise:

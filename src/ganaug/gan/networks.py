@@ -82,8 +82,8 @@ class Generator(nn.Module, ABC):
 class Discriminator(nn.Module, ABC):
     """Image, class and code to a realness logit; D's probability is its sigmoid.
 
-    The code is that of `anchors`: measured for a real image, requested for a synthetic one. A family
-    may ignore it.
+    The code is that of `anchors`: measured for a real image, requested for a synthetic one. A
+    family may ignore it.
     """
 
     # Whether batch normalisation makes a logit depend on the batch: real and synthetic images then

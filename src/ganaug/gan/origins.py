@@ -1,7 +1,7 @@
 """Find the code that a program runs, by following its imports.
 
-Only the code that made a training state may resume it, so the fingerprint of a run covers every file
-that can change the result. A list written by hand would miss new modules.
+Only the code that made a training state may resume it, so the fingerprint of a run covers every
+file that can change the result. A list written by hand would miss new modules.
 """
 
 import ast
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ganaug.fileio import sha256_file
 
-# These measure, show, stop or store a run, but change no number in it. Their imports are not followed
-# either, so a change of the progress bar or of an error message loses no state.
+# These measure, show, stop or store a run, but change no number in it. Their imports are not
+# followed either, so a change of the progress bar or of an error message loses no state.
 NEUTRAL = frozenset({"budget", "errors", "fileio", "gan.interrupts", "progress"})
 
 

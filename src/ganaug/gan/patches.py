@@ -1,15 +1,15 @@
 """Images as whitened frequency coefficients of small patches, the input and output of "r3".
 
-Fine structure has little energy, so a discriminator on raw pixels learns it last, and a pixel shuffle
-at the end of a generator leaves a dot pattern that goes unpunished for long. Here each patch of P x P
-pixels is written in the orthonormal cosine basis (as in JPEG), and every coefficient is divided by
-its standard deviation over the training images: all frequencies count equally from the first step.
-On solar cells at 64 px this reached in 12,000 images what the same networks on pixels did not reach
-in 50,000 (docs/experiments.md).
+Fine structure has little energy, so a discriminator on raw pixels learns it last, and a pixel
+shuffle at the end of a generator leaves a dot pattern that goes unpunished for long. Here each
+patch of P x P pixels is written in the orthonormal cosine basis (as in JPEG), and every coefficient
+is divided by its standard deviation over the training images: all frequencies count equally from
+the first step. On solar cells at 64 px this reached in 12,000 images what the same networks on
+pixels did not reach in 50,000 (docs/experiments.md).
 
 An edge is many times as strong as grain, and grain differs as much between classes. So all
-coefficients but a patch's mean are compressed by asinh, about logarithmic beyond `KNEE`: faint detail
-then counts beside strong edges, as in the companding of audio codecs.
+coefficients but a patch's mean are compressed by asinh, about logarithmic beyond `KNEE`: faint
+detail then counts beside strong edges, as in the companding of audio codecs.
 """
 
 import math

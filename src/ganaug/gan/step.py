@@ -46,7 +46,8 @@ class Objective:
 class Step:
     """An update of D, then of G, on one batch.
 
-    Gradient penalties are computed in some steps only, weighted by `penalty_scale` (lazy regularisation, Karras et al. 2020, arXiv:1912.04958, appendix B).
+    Gradient penalties are computed in some steps only, weighted by `penalty_scale` (lazy
+    regularisation, Karras et al. 2020, arXiv:1912.04958, appendix B).
     """
 
     networks: Networks  # changed in place
@@ -173,7 +174,7 @@ class Step:
 
 
 def _logits(D: Discriminator, encoded: Tensor, label: Tensor, code: Tensor) -> Tensor:
-    """D's logits of real, then synthetic images: in one pass, unless D normalises over the batch."""
+    """D's logits of real, then synthetic images: one pass, unless D normalises over the batch."""
     if not D.normalises_batch:
         return D(encoded, label, code)  # type: ignore[no-any-return]
     halves = zip(encoded.chunk(2), label.chunk(2), code.chunk(2), strict=True)
