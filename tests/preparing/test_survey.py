@@ -103,7 +103,7 @@ def test_text_and_page_name_what_to_think_about(photos, look):
         assert part in text
     assert page.count("data:image/png;base64,") == 2
     assert not re.search(r"(src|href)='?https?:", page)  # it loads nothing
-    assert "alt='images of dog'" in page
+    assert 'alt="images of dog"' in page
 
 
 def test_resolution_is_the_nearest_to_the_usual_size_and_its_cost_is_told(tmp_path, look):
@@ -128,7 +128,7 @@ def test_given_splits_have_a_column_each(tmp_path, look):
     for split, number in (("train", 30), ("val", 9), ("testing", 8)):
         write_folders(tmp_path / split, [28] * number)
     text = as_text(look(tmp_path))
-    assert re.search(r"class +train +val +test +of train\n", text)
+    assert re.search(r" +train +val +test +of train\n", text)
     assert re.search(r"a +30 +9 +8 +50%\n", text)
 
 

@@ -1,7 +1,6 @@
 """Show what `prepare` would find in images of your own, before anything runs."""
 
 import base64
-import html
 import io
 import math
 import statistics
@@ -14,6 +13,8 @@ from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from jinja2 import Environment
 from PIL import Image
 
 from ganaug.config import PrepareParams
@@ -217,20 +218,18 @@ def _sheet(candidates: Sequence[Candidate], name: str) -> bytes:
 
 def as_text(found: Survey) -> str:
     """The survey for a terminal."""
-    total = sum(found.counts.values())
     reasons = Counter(rejection.reason for rejection in found.rejections)
     lines = [
-        f"{found.path}: source {found.source}, {total} usable images, "
+        f"{found.path}: source {found.source}, {sum(found.counts.values())} usable images, "
         f"{len(found.rejections)} rejected, {found.num_groups} groups",
         "",
-        *_table(*_counted(found)),
+        _count_table(found).to_string(index_names=False),
         "",
         "sizes: " + ", ".join(f"{w} x {h} ({n})" for (w, h), n in found.sizes[:5]),
         "modes: " + ", ".join(f"{mode} ({n})" for mode, n in found.modes[:5]),
     ]
     if reasons:
-        by_reason = [(reason, str(n)) for reason, n in reasons.most_common()]
-        lines += ["", *_table(("rejected as", "images"), by_reason)]
+        lines += ["", pd.Series(dict(reasons.most_common())).to_frame("rejected").to_string()]
         lines += [f"  {r.file}: {r.detail}" for r in found.rejections[:10]]
         if len(found.rejections) > 10:
             lines.append(f"  ... and {len(found.rejections) - 10} more")
@@ -242,39 +241,21 @@ def as_text(found: Survey) -> str:
 
 def as_html(found: Survey) -> str:
     """The survey as one page with a contact sheet of each class; nothing is loaded from outside."""
-    sheets = "".join(
-        f"<h2>{html.escape(name)} ({found.counts[name]})</h2>"
-        f"<img alt='images of {html.escape(name, quote=True)}' "
-        f"src='data:image/png;base64,{base64.b64encode(png).decode()}'>"
-        for name, png in found.sheets.items()
-    )
+    template = Path(__file__).with_name("survey.html.jinja").read_text(encoding="utf-8")
+    sheets = {name: base64.b64encode(png).decode() for name, png in found.sheets.items()}
     return (
-        "<!doctype html><html lang='en'><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width'>"
-        f"<title>{html.escape(str(found.path))}</title>"
-        "<style>body{font:16px system-ui;margin:2rem auto;max-width:60rem;padding:0 1rem}"
-        "img{max-width:100%;image-rendering:pixelated}pre{overflow-x:auto}</style>"
-        f"<h1>{html.escape(str(found.path))}</h1><pre>{html.escape(as_text(found))}</pre>{sheets}"
+        Environment(autoescape=True, trim_blocks=True)
+        .from_string(template)
+        .render(path=found.path, text=as_text(found), counts=found.counts, sheets=sheets)
     )
 
 
-def _counted(found: Survey) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Header and rows: images of each class; by split, with the shares of train, where given."""
-    if not found.splits:
-        total = max(1, sum(found.counts.values()))
-        rows = [(name, str(n), f"{n / total:.0%}") for name, n in found.counts.items()]
-        return ("class", "images", "share"), [*rows]
-    train = max(1, sum(own["train"] for own in found.splits.values()))
-    by_split = [
-        (name, *(str(own[split]) for split in SPLITS), f"{own['train'] / train:.0%}")
-        for name, own in found.splits.items()
-    ]
-    return ("class", *SPLITS, "of train"), [*by_split]
-
-
-def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    width = max(len(row[0]) for row in [header, *rows])
-    return [
-        f"  {first:<{width}}" + "".join(f"  {cell:>8}" for cell in rest)
-        for first, *rest in [header, *rows]
-    ]
+def _count_table(found: Survey) -> pd.DataFrame:
+    """Images of each class; by split, with the shares of train, where splits are given."""
+    table = pd.Series(found.counts).to_frame("images")
+    share, of = "share", "images"
+    if found.splits:
+        table = pd.DataFrame(found.splits, index=list(SPLITS)).T
+        share, of = "of train", "train"
+    table[share] = (table[of] / max(1, table[of].sum())).map("{:.0%}".format)
+    return table
