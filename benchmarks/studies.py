@@ -17,7 +17,7 @@ from typing import Any
 from ganaug.config import load_params
 from ganaug.errors import GanaugError, run
 from ganaug.fileio import atomic_file, read_json, write_json
-from ganaug.folds import findings, run_folds
+from ganaug.folds import decide_together, findings, run_folds
 from ganaug.publishing.wording import HEADLINES, interval, points
 
 ROOT = Path(__file__).parents[1]
@@ -84,14 +84,14 @@ def write_table(readme: Path) -> None:
 def table(results: Path) -> str:
     """The pipeline's own results and those of the studies as Markdown."""
     own = findings(results)
-    verdict = dict.fromkeys(own["networks"], HEADLINES[own["decision"]])
     rows = [list(HEADS), ["---"] * len(HEADS)]
-    name = f"{load_params(PARAMS).prepare.source}, the run in `results/`"
-    rows += _rows(name, [own], own["networks"], verdict)
+    params = load_params(PARAMS)
+    name = f"{params.prepare.source}, the run in `results/`"
+    rows += _rows(name, [own], own["networks"], own["decision"])
     for path in sorted((results / "studies").glob("*.json")):
         study = read_json(path)
-        answers = {net: HEADLINES[facts["answer"]] for net, facts in study["networks"].items()}
-        rows += _rows(path.stem, study["folds"], study["networks"], answers)
+        decided = decide_together(study["folds"], study["networks"], params)
+        rows += _rows(path.stem, study["folds"], study["networks"], decided["decision"])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -99,12 +99,12 @@ def _rows(
     name: str,
     folds: Sequence[Mapping[str, Any]],
     networks: Mapping[str, Mapping[str, Any]],
-    answers: Mapping[str, str],
+    decision: str,
 ) -> Iterator[list[str]]:
     """A row for each classifier."""
     numbers = [sum(fold["num_real"]["train"].values()) for fold in folds]
     few, many = (f"{number:,}" for number in (min(numbers), max(numbers)))
-    for net, facts in networks.items():
+    for facts in networks.values():
         yield [
             name,
             few if few == many else f"{few} to {many}",
@@ -112,7 +112,7 @@ def _rows(
             facts["words"].removeprefix("a ").removeprefix("an "),
             _cell(facts["plain_gain"]),
             _cell(facts["uplift"]) if facts["uplift"] else "none made",
-            answers[net],
+            HEADLINES[decision],
         ]
 
 

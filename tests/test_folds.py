@@ -31,6 +31,7 @@ def test_a_stopped_run_goes_on_with_its_stage_and_other_params_begin_anew(tmp_pa
     monkeypatch.setattr(folds.subprocess, "run", run)
     monkeypatch.setattr(folds, "findings", lambda results: {})
     monkeypatch.setattr(folds, "judge_together", lambda folders, params: {})
+    monkeypatch.setattr(folds, "decide_together", lambda found, networks, params: {})
     with pytest.raises(GanaugError, match="the stage train failed"):
         run_folds(REPOSITORY, 2, scratch=tmp_path, changes={"seed": 1})
     found = run_folds(REPOSITORY, 2, scratch=tmp_path, changes={"seed": 1})
@@ -82,6 +83,17 @@ def fold_of(tmp_path, monkeypatch):
 
 
 def test_folds_are_judged_as_one_test_split_whatever_each_chose(fold_of, shipped_params):
+    def decide(networks, shares, *, passed=(True, True)):
+        found = [
+            {
+                "networks": {"cnn": {"chosen_share": share}},
+                "copying_passed": ok,
+                "num_synthetic": {"a": 5},
+            }
+            for share, ok in zip(shares, passed, strict=True)
+        ]
+        return folds.decide_together(found, {"cnn": networks[0]}, shipped_params)
+
     evaluate = shipped_params.evaluate.model_copy(update={"networks": ("cnn",)})
     params = shipped_params.model_copy(update={"evaluate": evaluate})
     one = fold_of(
@@ -97,8 +109,14 @@ def test_folds_are_judged_as_one_test_split_whatever_each_chose(fold_of, shipped
     assert both["uplift"]["mean_pp"] == pytest.approx(10, abs=2)  # nothing in the second
     assert both["plain_gain"]["mean_pp"] == pytest.approx(5, abs=2)
     assert both["uplift"]["num_groups"] == 2 * alone["uplift"]["num_groups"] == 20
-    assert both["answer"] == "ship"
     assert set(both["recall_change_pp"]) == {"a", "b"}
+    assert decide([both], [0.2, 0.0])["decision"] == "ship"
+    assert decide([both], [0.0, 0.0])["decision"] == "ship_real_only"  # val gave them to nobody
+    copied = decide([both], [0.2, 0.2], passed=(True, False))
+    assert copied["decision"] == "ship_real_only"
+    assert "fold 1" in copied["reasons"][0]
+    worse = {**both, "recall_change_pp": {"a": {"mean_pp": -9, "low_pp": -12, "high_pp": -6}}}
+    assert "Class a" in decide([worse], [0.2, 0.2])["reasons"][0]
 
 
 @pytest.mark.slow

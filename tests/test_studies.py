@@ -9,11 +9,24 @@ from ganaug.errors import GanaugError
 from ganaug.fileio import read_json, write_json
 
 DELTA = {"mean_pp": 1.26, "low_pp": -0.5, "high_pp": 3.0}
-CNN = {"words": "a small CNN", "plain_gain": DELTA, "uplift": DELTA, "answer": "ship"}
+SPREAD = {"num_groups": 11, "num_repetitions": 6, "spread_groups_pp": 1, "spread_repetitions_pp": 1}
+RECALLS = {"cat": DELTA, "dog": DELTA}
+CNN = {
+    "words": "a small CNN",
+    "plain_gain": DELTA,
+    "uplift": DELTA | SPREAD,
+    "recall_change_pp": RECALLS,
+}
 
 
 def fold(cats):
-    return {"num_real": {"train": {"cat": cats, "dog": 200}}, "decision": "undecided"}
+    return {
+        "num_real": {"train": {"cat": cats, "dog": 200}},
+        "num_synthetic": {"cat": 9},
+        "decision": "undecided",
+        "copying_passed": True,
+        "networks": {"cnn": {"chosen_share": 0.2}},
+    }
 
 
 def test_studies_have_params_that_load_and_seeds_enough():

@@ -48,7 +48,7 @@ def folds(
 ) -> None:
     """Run the whole pipeline on several outer folds, and judge all their test images together."""
     from ganaug.folds import run_folds
-    from ganaug.publishing.wording import interval, points
+    from ganaug.publishing.wording import HEADLINES, interval, points
 
     found = run_folds(Path(), num, scratch=Path(".ganaug/folds"))
     write_json(found, out)
@@ -56,9 +56,9 @@ def folds(
         delta = facts["uplift"]
         typer.echo(
             f"with {facts['words']}, synthetic images change macro-F1 by "
-            f"{points(delta['mean_pp'])} pp {interval(delta)} over {num} folds: {facts['answer']}"
+            f"{points(delta['mean_pp'])} pp {interval(delta)} over {num} folds"
         )
-    typer.echo(f"-> {out}")
+    typer.echo(f"{HEADLINES[found['decision']]}. {' '.join(found['reasons'])} -> {out}")
 
 
 @app.command()

@@ -17,13 +17,13 @@ from typing import Any
 import pandas as pd
 
 from ganaug.config import Params, change_params, load_params, stage_commands
-from ganaug.downstream.intervals import answer
 from ganaug.downstream.recipes import PLAIN
 from ganaug.errors import GanaugError
 from ganaug.fileio import read_json, sha256_file
 from ganaug.gan.checkpoints import fingerprint
 from ganaug.preparing.prepared import read_prepared
 from ganaug.verdict.evidence import compare
+from ganaug.verdict.rule import Evidence, Margins, decide
 
 STAGES = ("prepare", "train", "generate", "evaluate")
 MEASURES = ("kid", "precision", "recall", "density", "coverage")
@@ -41,7 +41,8 @@ def run_folds(
         scratch: folder that keeps what a stopped run has done.
         changes: of params.yaml, by `section.key`.
     Returns:
-        params (the changes); folds, what came of each; networks, what they say together.
+        params (the changes); folds, the findings of each; networks, what they say together;
+        decision, sentence and reasons of the rule, see `decide_together`.
     Raises:
         GanaugError: a stage failed; what it says stands above.
     """
@@ -50,10 +51,13 @@ def run_folds(
     for fold in range(num_folds):
         print(f"fold {fold + 1} of {num_folds}", file=sys.stderr, flush=True)
         folders.append(_run_fold(root, scratch, {**(changes or {}), "prepare.fold": fold}))
+    found = [findings(folder / "results") for folder in folders]
+    networks = judge_together(folders, params)
     return {
         "params": dict(changes or {}),
-        "folds": [findings(folder / "results") for folder in folders],
-        "networks": judge_together(folders, params),
+        "folds": found,
+        "networks": networks,
+        **decide_together(found, networks, params),
     }
 
 
@@ -88,6 +92,7 @@ def findings(results: Path) -> dict[str, Any]:
         "num_real": read_json(results / "prepare" / "metrics.json")["counts"],
         "num_synthetic": read_json(results / "generate" / "metrics.json")["accepted"],
         "decision": verdict["decision"],
+        "reasons": verdict["reasons"],
         "copying_passed": verdict["memorisation"]["passed"],
         "networks": verdict["networks"],
         "class_mean": {
@@ -101,7 +106,7 @@ def findings(results: Path) -> dict[str, Any]:
 
 
 def judge_together(folders: Sequence[Path], params: Params) -> dict[str, dict[str, Any]]:
-    """By network: words, plain_gain, uplift, recall_change_pp as in verdict.json, and its answer.
+    """By network: words, plain_gain, uplift and recall_change_pp as in verdict.json.
 
     A fold without synthetic images counts as one where they change nothing.
     """
@@ -122,9 +127,37 @@ def judge_together(folders: Sequence[Path], params: Params) -> dict[str, dict[st
             "plain_gain": gain,
             "recall_change_pp": uplift.pop("recall"),
             "uplift": uplift,
-            "answer": answer(uplift, margin_pp=params.evaluate.harm_margin_pp),
         }
     return found
+
+
+def decide_together(
+    folds: Sequence[Mapping[str, Any]], networks: Mapping[str, Mapping[str, Any]], params: Params
+) -> dict[str, Any]:
+    """Apply the rule of one verdict to all folds; copying must pass in each of them.
+
+    Args:
+        folds: `findings` of each.
+        networks: of `judge_together`.
+        params: margins and confidence.
+    Returns:
+        decision, sentence, reasons.
+    """
+    shares = {net: max(fold["networks"][net]["chosen_share"] for fold in folds) for net in networks}
+    evidence = Evidence(
+        networks={net: {**facts, "chosen_share": shares[net]} for net, facts in networks.items()},
+        memorisation={
+            f"fold {number}": {"passed": fold["copying_passed"]}
+            for number, fold in enumerate(folds)
+        },
+        precision={},
+        empty=(),
+        num_synthetic=sum(sum(fold["num_synthetic"].values()) for fold in folds),
+        num_with_parent=0,
+    )
+    e = params.evaluate
+    verdict = decide(evidence, Margins(e.harm_margin_pp, e.recall_margin_pp, e.confidence))
+    return {key: verdict[key] for key in ("decision", "sentence", "reasons")}
 
 
 def _by_role(predictions: pd.DataFrame, facts: Mapping[str, Any], net: str) -> pd.DataFrame:
