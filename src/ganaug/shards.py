@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ganaug.errors import DatasetError
+from ganaug.errors import DatasetError, one_line
 from ganaug.fileio import Span, sha256_file
 from ganaug.images import Pixels, decode_png
 from ganaug.records import METADATA_COLUMNS, arrow_schema, check_rows, class_names_of
@@ -103,7 +103,7 @@ def read_rows(paths: Sequence[Path]) -> tuple[pd.DataFrame, tuple[str, ...]]:
             schema = pq.read_schema(path)
             tables.append(pq.read_table(path, columns=METADATA_COLUMNS))
         except (pa.ArrowException, OSError) as error:
-            raise DatasetError(f"{path}: not a readable shard ({error})") from None
+            raise DatasetError(f"{path}: not a readable shard ({one_line(error)})") from None
         names.add(class_names_of(schema))
     if len(names) != 1:
         raise DatasetError(
@@ -128,7 +128,7 @@ def iter_rows(
                 for row in batch.to_pylist():
                     yield row, row.pop("image")["bytes"]
     except (pa.ArrowException, OSError, TypeError, KeyError) as error:
-        raise DatasetError(f"{path}: not a readable shard ({error})") from None
+        raise DatasetError(f"{path}: not a readable shard ({one_line(error)})") from None
 
 
 def iter_images(paths: Sequence[Path]) -> Iterator[Pixels]:
