@@ -61,7 +61,7 @@ def main(
         how = {name: getattr(p.generate, name) for name in HOW}
         facts = {"generator_id": model.generator_id, **how, **tallies}
         write_synthetic(curated, facts, folder=out, class_names=dataset.classes)
-    write_json(tallies, results / "metrics.json")
+        write_json(tallies, results / "metrics.json")
     accepted, drawn = (sum(tallies[what].values()) for what in ("accepted", "drawn"))
     typer.echo(f"generate: {accepted} of {drawn} drawn images accepted -> {out}")
 

@@ -41,7 +41,7 @@ def main(
             params=p.merge,
             classical=p.evaluate.classical,
         )
-    write_json(merge_metrics(manifest), metrics)
+        write_json(merge_metrics(manifest), metrics)
     typer.echo(merge_summary(manifest, judged))
     typer.echo(f"merge: dataset in {out}")
 

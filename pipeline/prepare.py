@@ -28,7 +28,7 @@ def main(
     p = load_params(params)
     with measured("prepare", metrics.with_name("budget.json")):
         prepared, numbers = prepare(p.prepare, seed=p.seed, out=out)
-    write_json(numbers, metrics)
+        write_json(numbers, metrics)
     for note in prepared.notes:
         typer.echo(f"warning: {note}", err=True)
     typer.echo(f"prepare: {prepared.summary()} -> {out}")

@@ -1,5 +1,3 @@
-import subprocess
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,39 +6,38 @@ from ganaug import folds
 from ganaug.config import load_params
 from ganaug.downstream.recipes import ARMS, PLAIN, TEACHER, Recipe
 from ganaug.errors import GanaugError
-from ganaug.fileio import read_json, write_json
+from ganaug.fileio import write_json
 from ganaug.folds import judge_together, run_folds
-from tests.small_pipeline import REPOSITORY, TINY
+from tests.small_pipeline import REPOSITORY, make_clone
 
 LABELS = np.arange(40) % 2
 MIXED = Recipe(share=0.5)
 
 
-def test_a_stopped_run_goes_on_with_its_stage_and_other_params_begin_anew(tmp_path, monkeypatch):
+def test_all_folds_are_prepared_before_one_trains_each_with_params_of_its_own(
+    tmp_path, monkeypatch
+):
     ran = []
+    monkeypatch.setattr(folds, "_reproduce", lambda stage, folder: ran.append((stage, folder.name)))
+    for name in ("findings", "judge_together", "decide_together"):
+        monkeypatch.setattr(folds, name, lambda *_: {})
+    changes = {"prepare.source": "folder", "prepare.files.path": "photos"}
+    found = run_folds(REPOSITORY, 2, scratch=tmp_path, changes=changes)
+    assert found == {"params": changes, "folds": [{}, {}], "networks": {}}
+    both = ["fold-0", "fold-1"]
+    assert ran == [("prepare", n) for n in both] + [("evaluate", n) for n in both]
+    for number, name in enumerate(both):
+        params = load_params(tmp_path / name / "params.yaml").prepare
+        assert params.fold == number
+        assert params.files.path == str(REPOSITORY / "photos")
+        assert (tmp_path / name / "src" / "ganaug" / "folds.py").is_file()
 
-    def run(command, *, cwd, **_):
-        stage = command[2].removeprefix("pipeline.")
-        fold = load_params(cwd / "params.yaml").prepare.fold
-        ran.append((fold, stage))
-        if ran[-1] == (1, "train") and ran.count((1, "train")) == 1:
-            return subprocess.CompletedProcess(command, 2)
-        write_json({}, cwd / "results" / stage / "budget.json")
-        return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr(folds.subprocess, "run", run)
-    monkeypatch.setattr(folds, "findings", lambda results: {})
-    monkeypatch.setattr(folds, "judge_together", lambda folders, params: {})
-    monkeypatch.setattr(folds, "decide_together", lambda found, networks, params: {})
-    with pytest.raises(GanaugError, match="the stage train failed"):
-        run_folds(REPOSITORY, 2, scratch=tmp_path, changes={"seed": 1})
-    found = run_folds(REPOSITORY, 2, scratch=tmp_path, changes={"seed": 1})
-    assert found == {"params": {"seed": 1}, "folds": [{}, {}], "networks": {}}
-    first, second = ([stage for fold, stage in ran if fold == number] for number in (0, 1))
-    assert first == list(folds.STAGES)
-    assert second == ["prepare", "train", "train", "generate", "evaluate"]
-    run_folds(REPOSITORY, 1, scratch=tmp_path, changes={"seed": 2})
-    assert ran[9:] == [(0, stage) for stage in folds.STAGES]
+def test_a_stage_that_fails_ends_the_command_in_one_line(tmp_path):
+    changes = {"prepare.source": "folder", "prepare.files.path": str(tmp_path / "nowhere")}
+    with pytest.raises(GanaugError, match=r"fold-0: the stage prepare .* failed") as caught:
+        run_folds(REPOSITORY, 2, scratch=tmp_path, changes=changes)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.fixture
@@ -83,16 +80,16 @@ def fold_of(tmp_path, monkeypatch):
 
 
 def test_folds_are_judged_as_one_test_split_whatever_each_chose(fold_of, shipped_params):
-    def decide(networks, shares, *, passed=(True, True)):
+    def decide(facts, shares, *, refusals=()):
         found = [
             {
                 "networks": {"cnn": {"chosen_share": share}},
-                "copying_passed": ok,
+                "refusals": list(refusals),
                 "num_synthetic": {"a": 5},
             }
-            for share, ok in zip(shares, passed, strict=True)
+            for share in shares
         ]
-        return folds.decide_together(found, {"cnn": networks[0]}, shipped_params)
+        return folds.decide_together(found, {"cnn": facts}, shipped_params)
 
     evaluate = shipped_params.evaluate.model_copy(update={"networks": ("cnn",)})
     params = shipped_params.model_copy(update={"evaluate": evaluate})
@@ -110,27 +107,33 @@ def test_folds_are_judged_as_one_test_split_whatever_each_chose(fold_of, shipped
     assert both["plain_gain"]["mean_pp"] == pytest.approx(5, abs=2)
     assert both["uplift"]["num_groups"] == 2 * alone["uplift"]["num_groups"] == 20
     assert set(both["recall_change_pp"]) == {"a", "b"}
-    assert decide([both], [0.2, 0.0])["decision"] == "ship"
-    assert decide([both], [0.0, 0.0])["decision"] == "ship_real_only"  # val gave them to nobody
-    copied = decide([both], [0.2, 0.2], passed=(True, False))
+    assert decide(both, [0.2, 0.0])["decision"] == "ship"
+    assert decide(both, [0.0, 0.0])["decision"] == "ship_real_only"  # val gave them to nobody
+    copied = decide(both, [0.2], refusals=["Copies of training images show."])
     assert copied["decision"] == "ship_real_only"
-    assert "fold 1" in copied["reasons"][0]
+    assert copied["reasons"][0] == "Fold 0: Copies of training images show."
     worse = {**both, "recall_change_pp": {"a": {"mean_pp": -9, "low_pp": -12, "high_pp": -6}}}
-    assert "Class a" in decide([worse], [0.2, 0.2])["reasons"][0]
+    assert "Class a" in decide(worse, [0.2])["reasons"][0]
+    with pytest.raises(GanaugError, match="two folds test the same group"):
+        judge_together([one, one], params)
 
 
 @pytest.mark.slow
-def test_folds_run_from_the_source_to_one_answer(tmp_path):
-    changes = TINY | {
+def test_folds_run_from_the_source_to_one_answer_and_not_twice(tmp_path):
+    make_clone(tmp_path / "clone")
+    changes = {
         "prepare.train_fraction": 0.1,
         "generate.amount": 2,
         "evaluate.networks": ["cnn"],
     }
-    found = run_folds(REPOSITORY, 2, scratch=tmp_path, changes=changes)
+    scratch = tmp_path / "scratch"
+    found = run_folds(tmp_path / "clone", 2, scratch=scratch, changes=changes)
     assert [set(fold["seconds"]) for fold in found["folds"]] == [set(folds.STAGES)] * 2
-    tests = [set(pd.read_parquet(p)["image_id"]) for p in tmp_path.rglob("predictions.parquet")]
+    tests = [set(pd.read_parquet(p)["image_id"]) for p in scratch.rglob("predictions.parquet")]
     assert len(tests) == 2
     assert tests[0].isdisjoint(tests[1])
     assert {"mean_pp", "low_pp", "high_pp"} <= set(found["networks"]["cnn"]["uplift"])
-    metrics = [read_json(p) for p in tmp_path.rglob("results/evaluate/metrics.json")]
-    assert all(m["distances"]["floor"]["class_mean"]["kid"] is not None for m in metrics)
+    assert all(fold["class_mean"]["floor"]["kid"] is not None for fold in found["folds"])
+    written = {p: p.stat().st_mtime_ns for p in scratch.rglob("budget.json")}
+    assert run_folds(tmp_path / "clone", 2, scratch=scratch, changes=changes) == found
+    assert {p: p.stat().st_mtime_ns for p in scratch.rglob("budget.json")} == written

@@ -24,7 +24,7 @@ def fold(cats):
         "num_real": {"train": {"cat": cats, "dog": 200}},
         "num_synthetic": {"cat": 9},
         "decision": "undecided",
-        "copying_passed": True,
+        "refusals": [],
         "networks": {"cnn": {"chosen_share": 0.2}},
     }
 

@@ -33,10 +33,11 @@ def summary(
     results: Annotated[Path, typer.Option(help="The results folder.")] = Path("results"),
 ) -> None:
     """Show the last run: images per class, the verdict, where the files are."""
+    from ganaug.publishing.manifest import read_manifest
     from ganaug.publishing.merge import merge_summary
 
     verdict = results / "evaluate" / "verdict.json"
-    typer.echo(merge_summary(read_json(augmented / "manifest.json"), read_json(verdict)))
+    typer.echo(merge_summary(read_manifest(augmented), read_json(verdict)))
     typer.echo(f"dataset: {augmented}")
     typer.echo(f"report:  {results / 'report' / 'report.html'}")
 

@@ -250,16 +250,6 @@ def load_params(path: Path, changes: Mapping[str, Any] | None = None) -> Params:
     return _check(document, path)
 
 
-def stage_commands(path: Path) -> dict[str, str]:
-    """The command of each stage of a dvc.yaml.
-
-    Raises:
-        ParamsError: the file is missing or is not YAML.
-    """
-    stages = _read(path, YAML(typ="safe", pure=True))["stages"]
-    return {name: stage["cmd"] for name, stage in stages.items()}
-
-
 def change_params(path: Path, changes: Mapping[str, Any]) -> Params:
     """Write changed values, given by `section.key`, into params.yaml; keep its comments.
 
@@ -310,6 +300,8 @@ def _check(raw: Any, path: Path) -> Params:
     try:
         # Through JSON: lists become tuples, while "3" or true for an int is still refused.
         return Params.model_validate_json(json.dumps(raw, default=str))
+    except TypeError as error:
+        raise ParamsError(f"{path}: keys must be text: {one_line(error)}") from None
     except ValidationError as error:
         problems = "; ".join(_explain(problem, raw) for problem in error.errors())
         raise ParamsError(f"{path}: {problems}") from None

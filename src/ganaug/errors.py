@@ -59,10 +59,12 @@ def run(command: Callable[[], object]) -> None:
     except GanaugError as error:
         _end(f"error: {one_line(error)}", 2)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
         where = f"{error.filename}: " if error.filename else ""
-        _end(f"error: {where}the disk is full, or its quota; free some space and run again", 2)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _end(f"error: {where}the disk is full, or its quota; free some space and run again", 2)
+        if not where:
+            raise
+        _end(f"error: {where}{error.strerror}", 2)
     except StoppedBySignal as stopped:
         _end(f"stopped: {stopped}", stopped.exit_code)
 

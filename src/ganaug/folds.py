@@ -16,16 +16,17 @@ from typing import Any
 
 import pandas as pd
 
-from ganaug.config import Params, change_params, load_params, stage_commands
+from ganaug.config import Params, change_params, load_params
+from ganaug.downstream.intervals import REAL_ONLY
 from ganaug.downstream.recipes import PLAIN
 from ganaug.errors import GanaugError
-from ganaug.fileio import read_json, sha256_file
-from ganaug.gan.checkpoints import fingerprint
+from ganaug.fileio import read_json, write_text
 from ganaug.preparing.prepared import read_prepared
 from ganaug.verdict.evidence import compare
 from ganaug.verdict.rule import Evidence, Margins, decide
 
 STAGES = ("prepare", "train", "generate", "evaluate")
+INPUTS = ("data/raw", "constraints.txt")  # of the stages, besides the code
 MEASURES = ("kid", "precision", "recall", "density", "coverage")
 ROLES = ("plain", "without", "with")  # recipes that are compared, whichever each fold chose
 
@@ -33,55 +34,84 @@ ROLES = ("plain", "without", "with")  # recipes that are compared, whichever eac
 def run_folds(
     root: Path, num_folds: int, *, scratch: Path, changes: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Run what has not run yet, and judge all folds together.
+    """Run `dvc repro evaluate` on each fold, and judge all together.
 
     Args:
         root: of the repository: params.yaml, dvc.yaml and the code.
         num_folds: F >= 1.
-        scratch: folder that keeps what a stopped run has done.
+        scratch: folder of the folds; a stopped run goes on there.
         changes: of params.yaml, by `section.key`.
     Returns:
         params (the changes); folds, the findings of each; networks, what they say together;
-        decision, sentence and reasons of the rule, see `decide_together`.
+        decision and reasons, see `decide_together`.
     Raises:
         GanaugError: a stage failed; what it says stands above.
     """
+    changes = changes or {}
     params = load_params(root / "params.yaml", changes)
-    folders = []
-    for fold in range(num_folds):
-        print(f"fold {fold + 1} of {num_folds}", file=sys.stderr, flush=True)
-        folders.append(_run_fold(root, scratch, {**(changes or {}), "prepare.fold": fold}))
+    folders = [scratch.resolve() / f"fold-{fold}" for fold in range(num_folds)]
+    for fold, folder in enumerate(folders):
+        _lay_out(root.resolve(), folder, {**changes, "prepare.fold": fold})
+    for stage in ("prepare", "evaluate"):  # too many folds are refused before the first one trains
+        for fold, folder in enumerate(folders):
+            print(f"fold {fold + 1} of {num_folds}, up to {stage}", file=sys.stderr, flush=True)
+            _reproduce(stage, folder)
     found = [findings(folder / "results") for folder in folders]
     networks = judge_together(folders, params)
     return {
-        "params": dict(changes or {}),
+        "params": dict(changes),
         "folds": found,
         "networks": networks,
         **decide_together(found, networks, params),
     }
 
 
-def _run_fold(root: Path, scratch: Path, changes: Mapping[str, Any]) -> Path:
-    """The folder in which the stages have run, named by all that decides their outcome."""
+def _lay_out(root: Path, folder: Path, changes: Mapping[str, Any]) -> None:
+    """A copy of the code with params of its own, and with the repository's DVC cache.
+
+    So DVC knows what has been run: by other folds, by a stopped run, by the pipeline itself.
+    """
+    for part in ("src", "pipeline"):
+        shutil.rmtree(folder / part, ignore_errors=True)
+        shutil.copytree(root / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copyfile(root / name, folder / name)
+    for name in INPUTS:
+        (folder / name).parent.mkdir(exist_ok=True)
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(root / name)
     params = load_params(root / "params.yaml", changes)
-    files = (path for part in ("src", "pipeline") for path in sorted((root / part).rglob("*.py")))
-    code = [sha256_file(path) for path in files]
-    folder = scratch / fingerprint([params.model_dump(mode="json"), code])
-    (folder / "data").mkdir(parents=True, exist_ok=True)
-    if (root / "data" / "raw").is_dir() and not (folder / "data" / "raw").exists():
-        (folder / "data" / "raw").symlink_to((root / "data" / "raw").resolve())
-    shutil.copyfile(root / "params.yaml", folder / "params.yaml")
-    change_params(folder / "params.yaml", changes)
-    commands = stage_commands(root / "dvc.yaml")
-    search = os.pathsep.join([str(root.resolve()), str(root.resolve() / "src")])
-    for stage in STAGES:
-        if (folder / "results" / stage / "budget.json").is_file():  # it is written last
-            continue
-        command = [sys.executable, *commands[stage].split()[1:]]
-        environment = os.environ | {"PYTHONPATH": search}
-        if subprocess.run(command, cwd=folder, env=environment, check=False).returncode:
-            raise GanaugError(f"{folder}: the stage {stage} failed; the same command goes on there")
-    return folder
+    given = {
+        "prepare.files.path": params.prepare.files.path,
+        "prepare.keep_splits": params.prepare.keep_splits,
+        "train.init_from": params.train.init_from,
+    }
+    elsewhere = {
+        key: str(root / path)
+        for key, path in given.items()
+        if path and "://" not in path and not path.startswith("data/raw")
+    }
+    change_params(folder / "params.yaml", {**changes, **elsewhere})
+    config = f"[core]\n    no_scm = true\n[cache]\n    dir = {root / '.dvc' / 'cache'}\n"
+    write_text(config, folder / ".dvc" / "config")
+
+
+def _reproduce(stage: str, folder: Path) -> None:
+    """`dvc repro` up to a stage; a stop is left to it, so that training saves its state."""
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        "PYTHONPATH": str(folder / "src"),
+        "DVC_NO_ANALYTICS": "1",
+    }
+    command = [sys.executable, "-m", "dvc", "repro", stage]
+    with subprocess.Popen(command, cwd=folder, env=environment) as process:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.wait()
+            raise
+    if code:
+        raise GanaugError(f"{folder}: the stage {stage} or one before it failed, see above")
 
 
 def findings(results: Path) -> dict[str, Any]:
@@ -93,7 +123,7 @@ def findings(results: Path) -> dict[str, Any]:
         "num_synthetic": read_json(results / "generate" / "metrics.json")["accepted"],
         "decision": verdict["decision"],
         "reasons": verdict["reasons"],
-        "copying_passed": verdict["memorisation"]["passed"],
+        "refusals": verdict["refusals"],
         "networks": verdict["networks"],
         "class_mean": {
             part: {name: metrics["distances"][part]["class_mean"][name] for name in MEASURES}
@@ -109,11 +139,17 @@ def judge_together(folders: Sequence[Path], params: Params) -> dict[str, dict[st
     """By network: words, plain_gain, uplift and recall_change_pp as in verdict.json.
 
     A fold without synthetic images counts as one where they change nothing.
+
+    Raises:
+        GanaugError: two folds test the same group.
     """
     classes = read_prepared(folders[0] / "data" / "prepared").classes
     evaluated = [folder / "results" / "evaluate" for folder in folders]
     verdicts = [read_json(folder / "verdict.json")["networks"] for folder in evaluated]
     predictions = [pd.read_parquet(folder / "predictions.parquet") for folder in evaluated]
+    groups = [set(own["group_id"]) for own in predictions]
+    if sum(map(len, groups)) > len(set().union(*groups)):
+        raise GanaugError(f"{folders[0].parent}: two folds test the same group; remove the folder")
     found: dict[str, dict[str, Any]] = {}
     for net in params.evaluate.networks:
         said = [_by_role(p, v[net], net) for p, v in zip(predictions, verdicts, strict=True)]
@@ -134,22 +170,19 @@ def judge_together(folders: Sequence[Path], params: Params) -> dict[str, dict[st
 def decide_together(
     folds: Sequence[Mapping[str, Any]], networks: Mapping[str, Mapping[str, Any]], params: Params
 ) -> dict[str, Any]:
-    """Apply the rule of one verdict to all folds; copying must pass in each of them.
+    """Apply the rule of one verdict to all folds; in none may the images themselves be refused.
 
     Args:
         folds: `findings` of each.
         networks: of `judge_together`.
         params: margins and confidence.
     Returns:
-        decision, sentence, reasons.
+        decision, reasons.
     """
-    shares = {net: max(fold["networks"][net]["chosen_share"] for fold in folds) for net in networks}
+    share = {n: max(fold["networks"][n]["chosen_share"] for fold in folds) for n in networks}
     evidence = Evidence(
-        networks={net: {**facts, "chosen_share": shares[net]} for net, facts in networks.items()},
-        memorisation={
-            f"fold {number}": {"passed": fold["copying_passed"]}
-            for number, fold in enumerate(folds)
-        },
+        networks={net: {**facts, "chosen_share": share[net]} for net, facts in networks.items()},
+        memorisation={},
         precision={},
         empty=(),
         num_synthetic=sum(sum(fold["num_synthetic"].values()) for fold in folds),
@@ -157,7 +190,11 @@ def decide_together(
     )
     e = params.evaluate
     verdict = decide(evidence, Margins(e.harm_margin_pp, e.recall_margin_pp, e.confidence))
-    return {key: verdict[key] for key in ("decision", "sentence", "reasons")}
+    refusals = [f"Fold {n}: {why}" for n, fold in enumerate(folds) for why in fold["refusals"]]
+    return {
+        "decision": REAL_ONLY if refusals else verdict["decision"],
+        "reasons": refusals + verdict["reasons"],
+    }
 
 
 def _by_role(predictions: pd.DataFrame, facts: Mapping[str, Any], net: str) -> pd.DataFrame:

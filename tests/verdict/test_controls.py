@@ -123,7 +123,7 @@ def test_shuffled_labels_do_harm(parts, verdict):
 
 def test_copies_of_training_images_are_called_copies(prepared, verdict):
     paths = prepared.shards("train")
-    noise = np.random.default_rng(0).integers(-2, 3, (120, 16, 16, 1))
+    noise = np.random.default_rng(0).integers(-2, 3, (sum(TRAIN), 16, 16, 1))
     copies = np.clip(read_images(paths).astype(int) + noise, 0, 255).astype(np.uint8)
     said = reasons(verdict(copies, read_rows(paths)[0]["label"], **FEW))
     assert "in the space of thumbnails: near copies 100.0%" in said

@@ -29,8 +29,9 @@ class Choice:
 
     Args:
         without: the best one without synthetic images.
-        measured: the best one with them, on which the figures are taken; None without any.
-        chosen: `measured`, a leaner one or, where none does better, `without`.
+        measured: the recipe with them on which the figures are taken: `chosen` if it has some, else
+            the best one; None without any.
+        chosen: the leanest of those within one standard error of the best, `without` among them.
         val: macro-F1 on val, 0..1, a row a candidate, best first: recipe (its name), mean, se (of
             its difference from the best of the last round), repetitions.
         at_edge: whether the winner has the largest share that was tried.
@@ -86,15 +87,18 @@ def choose_recipes(
     soft = search.teach()
     search.soft = soft
     plain = {net: search.better_half(net, own) for net, own in plain.items()}
-    if soft:
-        plain |= {
-            net: [*own, replace(own[0], soft_labels=True)]
-            for net, own in plain.items()
-            if NETWORKS[net].in_steps
-        }
-    search.run(plain, first)  # of the soft labels, which come late
     search.run(plain, second)
     without = {net: search.best(net, own) for net, own in plain.items()}
+    if (
+        soft
+    ):  # tried on the recipe to which synthetic images are added, or they would get the credit
+        softened = {
+            net: [replace(recipe, soft_labels=True)]
+            for net, recipe in without.items()
+            if NETWORKS[net].in_steps
+        }
+        search.run(softened, first + second)
+        without |= {net: search.best(net, [without[net], *own]) for net, own in softened.items()}
 
     mixed: dict[str, list[Recipe]] = {net: [] for net in networks}
     if len(sets[networks[0]]["synthetic"].labels):

@@ -11,6 +11,7 @@ Axes: N batch, H height, W width, C channels, K classes, D features.
 
 import hashlib
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -113,6 +114,7 @@ def train_classifier(
     seed: int,
     augment: BatchTransform | None = None,
     mixup: bool = False,
+    cutmix: bool = False,
 ) -> Network:
     """Train for a fixed number of steps; the last weights are the result, nothing is selected.
 
@@ -124,9 +126,11 @@ def train_classifier(
         network: makes one from the shape of an image [H, W, C] and the number of classes.
         num_steps: optimiser steps.
         lr: peak learning rate of AdamW under a one-cycle schedule.
-        seed: of the initial weights and of mixup.
+        seed: of the initial weights, mixup and CutMix.
         augment: applied to every batch, real and synthetic alike.
         mixup: mix each image, its target and its weight with another one's of the batch.
+        cutmix: paste a piece of another one of the batch instead, of the same place in all; targets
+            and weights are mixed by area.
     Returns:
         The classifier, ready to predict.
     """
@@ -143,10 +147,14 @@ def train_classifier(
     for batch in itertools.chain([first], batches):
         images = batch.images if augment is None else augment(batch.images)
         x, targets, weights = map(_to_tensor, (images, batch.targets, batch.weights))
-        if mixup:
-            kept = float(rng.beta(MIXUP_ALPHA, MIXUP_ALPHA))
+        if mixup or cutmix:
+            kept = float(rng.beta(MIXUP_ALPHA, MIXUP_ALPHA)) if mixup else float(rng.uniform())
             other = torch.from_numpy(rng.permutation(len(x)))
-            x, targets, weights = (kept * v + (1 - kept) * v[other] for v in (x, targets, weights))
+            if mixup:
+                x = kept * x + (1 - kept) * x[other]
+            else:
+                x, kept = _paste(x, x[other], kept, rng)
+            targets, weights = (kept * v + (1 - kept) * v[other] for v in (targets, weights))
         losses = F.cross_entropy(model(x), targets, reduction="none")
         loss = (losses * weights / weights.sum()).sum()
         optimiser.zero_grad(set_to_none=True)
@@ -192,6 +200,18 @@ class TrainedFeatures:
     def __call__(self, images: Pixels) -> NDArray[np.float32]:
         """[N, H, W, C] uint8 -> [N, 96] float32."""
         return embed(self._classifier, images)
+
+
+def _paste(
+    images: Tensor, others: Tensor, kept: float, rng: np.random.Generator
+) -> tuple[Tensor, float]:
+    """[B, H, W, C] with a piece of `others` pasted, and the share of the area that stayed."""
+    height, width = images.shape[1:3]
+    h, w = (round(side * math.sqrt(1 - kept)) for side in (height, width))
+    top, left = rng.integers(height - h + 1), rng.integers(width - w + 1)
+    pasted = images.clone()
+    pasted[:, top : top + h, left : left + w] = others[:, top : top + h, left : left + w]
+    return pasted, 1 - h * w / (height * width)
 
 
 def _norm(width: int) -> nn.GroupNorm:

@@ -1,8 +1,8 @@
 """Recipes: on what a classifier trains, and how. All that is compared is a recipe.
 
 Without synthetic images: classes as they come or drawn equally often, classical augmentation,
-mixup, soft labels. With them: the same, and a share of each batch, a schedule, a weight in the
-loss. The arms of the textbooks (A to E) are recipes too.
+mixup, CutMix, soft labels. With them: the same, and a share of each batch, a schedule, a weight in
+the loss. The arms of the textbooks (A to E) are recipes too.
 """
 
 from collections.abc import Sequence
@@ -24,6 +24,9 @@ class Recipe:
         balanced: whether classes are drawn equally often, synthetic images included; else as they
             come among the real images.
         mixup: whether pairs of images of a batch are mixed (Zhang et al. 2018, arXiv:1710.09412).
+        cutmix: whether a piece of another image of the batch is pasted (Yun et al. 2019,
+            arXiv:1905.04899); balanced, rare classes are pasted on frequent ones, as in Park et al.
+            2022, arXiv:2112.00412.
         soft_labels: whether labels are half those of classifiers that were trained on the real
             train split, on real and synthetic images alike.
         share: of each batch that is synthetic, 0..1.
@@ -36,6 +39,7 @@ class Recipe:
     classical: bool = True
     balanced: bool = True
     mixup: bool = False
+    cutmix: bool = False
     soft_labels: bool = False
     share: float = 0.0
     schedule: Schedule = "mix"
@@ -50,7 +54,9 @@ class Recipe:
     def name(self) -> str:
         """Short, for tables: "balanced+classical+20%"."""
         parts = ["balanced" if self.balanced else "as-they-come"]
-        parts += [word for word in ("classical", "mixup", "soft_labels") if getattr(self, word)]
+        parts += [
+            word for word in ("classical", "mixup", "cutmix", "soft_labels") if getattr(self, word)
+        ]
         if self.share:
             parts.append(f"{100 * self.share:g}%{'-first' if self.schedule == 'first' else ''}")
         if self.weight != 1:
@@ -65,6 +71,8 @@ class Recipe:
             parts.append("classical augmentation")
         if self.mixup:
             parts.append("mixup")
+        if self.cutmix:
+            parts.append("CutMix")
         if self.soft_labels:
             parts.append("soft labels")
         if self.share:
@@ -100,7 +108,9 @@ def without_synthetic(*, mixes: bool) -> list[Recipe]:
             best of these.
     """
     candidates = [Recipe(balanced=balanced) for balanced in (False, True)]
-    return candidates + [replace(recipe, mixup=True) for recipe in candidates if mixes]
+    mixed = [replace(recipe, mixup=True) for recipe in candidates]
+    pasted = [replace(recipe, cutmix=True) for recipe in candidates]
+    return candidates + (mixed + pasted if mixes else [])
 
 
 def with_synthetic(

@@ -160,6 +160,7 @@ def fit_network(
         seed=seed,
         augment=augment,
         mixup=recipe.mixup,
+        cutmix=recipe.cutmix,
     )
 
 

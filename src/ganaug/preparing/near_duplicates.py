@@ -20,7 +20,7 @@ from ganaug.errors import DatasetError
 from ganaug.preparing.checks import Candidate
 from ganaug.thumbnails import combine, flip, standardise
 
-DISTANCE = 0.045  # of `prepare.near_duplicate_distance` as shipped, and of `evaluate`
+DISTANCE = 0.045  # of `prepare.near_duplicate_distance` as shipped
 AXES = 12  # of the search tree; a distance along few axes never exceeds the whole
 NEIGHBOURS = 16  # to look at for each image; bounds memory if thousands are alike
 ROWS_AT_A_TIME = 8192
@@ -71,8 +71,9 @@ def join_near_duplicates(
     notes = []
     if distance < DISTANCE:
         notes.append(
-            f"prepare.near_duplicate_distance is {distance:g}: evaluate stops, after the training, "
-            f"if images of two splits are nearer than {DISTANCE:g}"
+            f"prepare.near_duplicate_distance is {distance:g}, below the usual {DISTANCE:g}: "
+            "slightly altered copies of one image may lie in train and in test, and nothing "
+            "checks it"
         )
     if pairs:
         name, most = Counter(joined).most_common(1)[0]

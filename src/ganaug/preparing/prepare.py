@@ -152,6 +152,8 @@ def split_candidates(
     images["split"], more = complete_given_splits(
         images, val_fraction=val, test_fraction=test, seed=seed
     )
+    if params.fold:  # what a source gives holds in fold 0 alone
+        more = []
     images["split"], salts = draw_fold(
         images, params.fold, val_fraction=val, test_fraction=test, seed=seed
     )

@@ -59,11 +59,12 @@ def read_prepared(folder: Path) -> Prepared:
     Raises:
         DatasetError: the folder, a key or a shard is missing, or a shard has another length.
     """
-    document: dict[str, Any] = {"notes": []} | read_json(folder / DOCUMENT)
-    document = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
+    read = read_json(folder / DOCUMENT)
     try:
+        document: dict[str, Any] = {"notes": []} | read
+        document = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
         prepared = Prepared(folder, **{f.name: document[f.name] for f in fields(Prepared)[1:]})
-    except KeyError as error:
+    except (KeyError, TypeError) as error:
         raise DatasetError(f"{folder / DOCUMENT}: lacks {error}; run prepare again") from None
     for name, facts in prepared.files.items():
         shard = folder / name

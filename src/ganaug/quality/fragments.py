@@ -32,6 +32,7 @@ MOST_IMAGES = 2000  # of a set; of larger ones as many are drawn
 FAINT = 2  # of 255, added to a window's deviation, so that noise on nothing stays small
 ERROR = 0.01  # of a deviation, added to distances: equal windows of all images are no fragments
 USUAL = 0.01  # share of real images that hold a window as near to another group's by chance
+FEWEST_GROUPS = 3  # an image's own, and two to compare it with
 LARGEST_LIMIT = 0.25  # of the ratio; among few images that share is no copy, but the best of a few
 # Of the share of images with a fragment, over that of the real training images. Fresh digits of 8
 # pixels a side, which often agree in a few strokes, exceed it by 0.01, or 0.03 at the upper bound.
@@ -48,7 +49,8 @@ def measure_fragments(
     Args:
         synthetic: [M, H, W, C] uint8, M >= 1.
         train: [N, H, W, C] uint8, N >= 3.
-        groups: [N] of the training images; each its own where all have the same.
+        groups: [N] of the training images; each its own if there are fewer than three, since an
+            image is compared with the nearest two of the other groups.
         confidence: level of the Wilson interval, 0..1.
         seed: of the images that are drawn from large sets.
     Returns:
@@ -58,11 +60,11 @@ def measure_fragments(
         `measure_memorisation`; fragment_ratio and fragment_ratio_real: median over images of their
         least ratio; num_synthetic, num_train: images that were looked at; too_few; passed.
     """
-    if len(np.unique(groups)) < 2:
-        groups = np.arange(len(train))
     rng = numpy_rng(seed, "fragments")
     judged = _draw(len(synthetic), rng)
     known = _draw(len(train), rng)
+    if len(np.unique(groups[known])) < FEWEST_GROUPS:
+        groups = np.arange(len(train))
     known = known[np.argsort(groups[known], kind="stable")]
     groups = groups[known]
     pool = _grey(train[known])
@@ -120,9 +122,7 @@ def _least_ratios(
             nearest[own[:, None] == groups[starts]] = np.inf
         two = np.partition(nearest, 1, axis=1)[:, :2]
         one, other = np.sqrt(np.maximum(two, 0) / windows.shape[1]).T
-        # Without a third group there is no other to compare with.
-        ratio = np.where(np.isfinite(other), (one + ERROR) / (other + ERROR), np.inf)
-        least = np.minimum(least, ratio)
+        least = np.minimum(least, (one + ERROR) / (other + ERROR))
     return least
 
 

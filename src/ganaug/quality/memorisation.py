@@ -38,6 +38,7 @@ MAX_NEAR_COPIES = 0.01  # share of synthetic images, over that of the real train
 # Of the authentic share, under that of the real training images. Modules of elpv that were held out
 # of training copy nothing and fall short by up to 0.11: half of them would fail at 0.1.
 MAX_SHORTFALL = 0.15
+CONFIDENCE = 0.9  # level of the gate's intervals; no setting changes it
 FEWEST_JUDGED = 16  # with fewer, a pool of a tenth of copies shows none at one time of five or more
 
 

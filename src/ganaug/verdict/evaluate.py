@@ -25,6 +25,7 @@ from ganaug.quality.measures import (
     measure_copying,
     measure_distances,
 )
+from ganaug.quality.memorisation import CONFIDENCE
 from ganaug.quality.parts import Parts, read_parts, unfilled_classes
 from ganaug.records import SPLITS
 from ganaug.rng import derive_seed
@@ -101,7 +102,7 @@ def evaluate(
             setting=setting,
             num_workers=num_workers or joblib.cpu_count(),
         )
-        memorisation = measure_copying(spaces, parts, confidence=params.confidence, seed=seed)
+        memorisation = measure_copying(spaces, parts, confidence=CONFIDENCE, seed=seed)
         pairs = describe_pairs(spaces["thumbnails"], parts["train"].rows, parts["synthetic"].rows)
         distances = _measure_spaces(extractor, spaces["imagenet"], parts, setting, seed=seed)
     networks = network_facts(trained, classes, confidence=params.confidence, seed=seed)

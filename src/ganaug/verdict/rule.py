@@ -76,11 +76,14 @@ def decide(evidence: Evidence, margins: Margins) -> dict[str, Any]:
     """The decision with its sentence and reasons.
 
     Returns:
-        decision, sentence, reasons, rule, too_small (classes whose precision or recall could not be
-        measured, and of which nothing is shown),
+        decision, sentence, reasons, refusals (the reasons that lie in the images themselves), rule,
+        too_small (classes whose precision or recall could not be measured, so nothing is shown),
         classes_without_images, memorisation.
     """
-    against, open_ = _against(evidence, margins), _open(evidence, margins)
+    refusals = list[str]()
+    if evidence.num_synthetic:
+        refusals += [*_copying(evidence), *_unreal(evidence), *_missing(evidence)]
+    against, open_ = _against(evidence, margins) + refusals, _open(evidence, margins)
     if against:
         decision, reasons = REAL_ONLY, against + open_
     elif open_:
@@ -91,6 +94,7 @@ def decide(evidence: Evidence, margins: Margins) -> dict[str, Any]:
         "decision": decision,
         "sentence": _sentence(evidence, margins, decision),
         "reasons": reasons + _origins(evidence),
+        "refusals": refusals,
         "rule": margins.as_rule(),
         "too_small": _too_small(evidence),
         "classes_without_images": list(evidence.empty),
@@ -133,7 +137,7 @@ def _against(evidence: Evidence, margins: Margins) -> list[str]:
             for name, change in facts["recall_change_pp"].items()
             if change["high_pp"] is not None and change["high_pp"] < -margins.recall_pp
         ]
-    return [*reasons, *_copying(evidence), *_unreal(evidence), *_missing(evidence)]
+    return reasons
 
 
 def _open(evidence: Evidence, margins: Margins) -> list[str]:
