@@ -53,12 +53,7 @@ class LogisticViews:
 
 
 def fit_linear(
-    sets: Labelled,
-    rows: Labels,
-    made: Labels,
-    *,
-    recipe: Recipe,
-    num_classes: int,
+    sets: Labelled, rows: Labels, made: Labels, *, recipe: Recipe, num_classes: int
 ) -> LogisticViews:
     """Fit on the rows that a repetition drew.
 
@@ -91,12 +86,7 @@ def fit_linear(
 
 
 def _best_strength(
-    x: Features,
-    y: Labels,
-    w: NDArray[np.float64],
-    *,
-    val: LabelledImages,
-    num_classes: int,
+    x: Features, y: Labels, w: NDArray[np.float64], *, val: LabelledImages, num_classes: int
 ) -> LogisticViews:
     """The fit with the best macro-F1 on val; of equals the strongest penalty."""
     if len(np.unique(y)) == 1:  # synthetic images alone, of one class
@@ -128,9 +118,7 @@ def _frozen(model: LogisticRegression) -> LogisticRegression:
 
 
 def view_sets(
-    parts: Parts,
-    extractor: FeatureExtractor,
-    augment: ClassicalAugmentation,
+    parts: Parts, extractor: FeatureExtractor, augment: ClassicalAugmentation
 ) -> dict[str, LabelledImages]:
     """What the linear classifier sees: views [N, V, D] of each part's images.
 

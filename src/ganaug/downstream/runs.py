@@ -207,9 +207,7 @@ def score_runs(
         repetition, split, macro_f1, recall/<class>, probabilities ([N, K], in one cell), seconds.
     """
     results = map_unordered(
-        partial(_score, sets, setting, soft),
-        list(enumerate(runs)),
-        num_workers=num_workers,
+        partial(_score, sets, setting, soft), list(enumerate(runs)), num_workers=num_workers
     )
     rows: dict[int, list[dict[str, Any]]] = {}
     with ProgressReport("evaluate", total=len(runs), unit="classifiers") as progress:

@@ -28,11 +28,7 @@ def extract(extractor: Callable[[Pixels], Features], parts: Parts) -> dict[str, 
 
 
 def measure_distances(
-    features: Mapping[str, Features],
-    parts: Parts,
-    classes: Sequence[str],
-    *,
-    seed: int,
+    features: Mapping[str, Features], parts: Parts, classes: Sequence[str], *, seed: int
 ) -> dict[str, Any]:
     """Synthetic against test, and as the floor real train against test, at equal n.
 
@@ -82,11 +78,7 @@ def _draw(labels: Labels, numbers: Labels, rng: np.random.Generator) -> Labels:
 
 
 def measure_copying(
-    spaces: Mapping[str, Mapping[str, Features]],
-    parts: Parts,
-    *,
-    confidence: float,
-    seed: int,
+    spaces: Mapping[str, Mapping[str, Features]], parts: Parts, *, confidence: float, seed: int
 ) -> dict[str, dict[str, Any]]:
     """The gate in each space, and for fragments of images; nothing without synthetic images.
 

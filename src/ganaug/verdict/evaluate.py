@@ -19,12 +19,7 @@ from ganaug.fileio import read_json
 from ganaug.preparing.prepared import Prepared
 from ganaug.quality.features import CachedFeatures, FeatureExtractor, Features, ImageNetFeatures
 from ganaug.quality.leaks import check_no_leak, check_no_near_duplicates
-from ganaug.quality.measures import (
-    describe_pairs,
-    extract,
-    measure_copying,
-    measure_distances,
-)
+from ganaug.quality.measures import describe_pairs, extract, measure_copying, measure_distances
 from ganaug.quality.parts import Parts, read_parts, unfilled_classes
 from ganaug.records import SPLITS
 from ganaug.rng import derive_seed
