@@ -70,7 +70,7 @@ NETWORKS = {
     "linear": Network("a linear classifier on ImageNet features"),
     "efficientnet": Network(
         "EfficientNet-Lite0 fine-tuned from ImageNet",
-        efficientnet.efficientnet,
+        efficientnet.FineTuned,
         efficientnet.NUM_STEPS,
         efficientnet.LR,
     ),
