@@ -53,12 +53,8 @@ def run_folds(
         folders.append(_run_fold(root, scratch, {**(changes or {}), "prepare.fold": fold}))
     found = [findings(folder / "results") for folder in folders]
     networks = judge_together(folders, params)
-    return {
-        "params": dict(changes or {}),
-        "folds": found,
-        "networks": networks,
-        **decide_together(found, networks, params),
-    }
+    decided = decide_together(found, networks, params)
+    return {"params": dict(changes or {}), "folds": found, "networks": networks, **decided}
 
 
 def _run_fold(root: Path, scratch: Path, changes: Mapping[str, Any]) -> Path:
@@ -147,8 +143,7 @@ def decide_together(
     evidence = Evidence(
         networks={net: {**facts, "chosen_share": shares[net]} for net, facts in networks.items()},
         memorisation={
-            f"fold {number}": {"passed": fold["copying_passed"]}
-            for number, fold in enumerate(folds)
+            f"fold {i}": {"passed": fold["copying_passed"]} for i, fold in enumerate(folds)
         },
         precision={},
         empty=(),

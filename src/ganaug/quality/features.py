@@ -110,7 +110,6 @@ class CachedFeatures:
             features: Features = np.load(path)
             return features
         features = self._extractor(images)
-        self._folder.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as temporary, temporary.open("wb") as file:
             np.save(file, features)
         return features

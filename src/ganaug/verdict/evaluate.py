@@ -25,7 +25,7 @@ from ganaug.records import SPLITS
 from ganaug.rng import derive_seed
 from ganaug.thumbnails import NAME as THUMBNAILS
 from ganaug.thumbnails import thumbnails
-from ganaug.verdict.evidence import Trained, arm_facts, network_facts, train_all
+from ganaug.verdict.evidence import arm_facts, network_facts, train_all
 from ganaug.verdict.rule import Evidence, Margins, decide
 
 IMAGENET, LEARNED = "distances", "distances_trained"  # sections of metrics.json
@@ -115,8 +115,17 @@ def evaluate(
         "num_repetitions": params.num_repetitions,
         "judged": _judged(prepared, synthetic),
     }
+    arms = arm_facts(trained, classes)
     metrics = {
-        "networks": _metrics_of(trained, networks, classes),
+        "networks": {
+            net: {
+                "uplift": networks[net]["uplift"],
+                "plain_gain": networks[net]["plain_gain"],
+                "arms": arms[net],
+                "choice": choice.to_dict(),
+            }
+            for net, choice in trained.choices.items()
+        },
         **distances,
         "memorisation": memorisation | {"thumbnails_space": THUMBNAILS},
         "classical_augmentation": ClassicalAugmentation(
@@ -199,21 +208,6 @@ def _judged(prepared: Prepared, synthetic: Path) -> dict[str, Any]:
     return {
         "generator_id": made["generator_id"],
         "files": {name: facts["sha256"] for name, facts in sorted(files.items())},
-    }
-
-
-def _metrics_of(
-    trained: Trained, networks: Mapping[str, Mapping[str, Any]], classes: Sequence[str]
-) -> dict[str, Any]:
-    arms = arm_facts(trained, classes)
-    return {
-        net: {
-            "uplift": networks[net]["uplift"],
-            "plain_gain": networks[net]["plain_gain"],
-            "arms": arms[net],
-            "choice": choice.to_dict(),
-        }
-        for net, choice in trained.choices.items()
     }
 
 

@@ -13,8 +13,6 @@ from ganaug.downstream.intervals import REAL_ONLY, SHIP, UNDECIDED, answer, grou
 # Of the real images' own precision. Noise has 0; a GAN that no one would ship had 0.9 of it.
 LEAST_PRECISION = 0.25
 
-Delta = Mapping[str, Any]  # of `joint_delta`
-
 
 @dataclass(frozen=True)
 class Margins:
@@ -133,7 +131,8 @@ def _against(evidence: Evidence, margins: Margins) -> list[str]:
             for name, change in facts["recall_change_pp"].items()
             if change["high_pp"] is not None and change["high_pp"] < -margins.recall_pp
         ]
-    return [*reasons, *_copying(evidence), *_unreal(evidence), *_missing(evidence)]
+    missing = [f"Class {c}: images were asked for, and none was accepted." for c in evidence.empty]
+    return [*reasons, *_copying(evidence), *_unreal(evidence), *missing]
 
 
 def _open(evidence: Evidence, margins: Margins) -> list[str]:
@@ -144,9 +143,8 @@ def _open(evidence: Evidence, margins: Margins) -> list[str]:
         if answer(delta, margin_pp=margins.harm_pp) != UNDECIDED:
             continue
         needed = groups_needed(delta, half_width_pp=max(abs(delta["mean_pp"]), margins.harm_pp))
-        told = "more repetitions would tell more"
-        if needed:
-            told = f"about {needed:,} test groups would tell"
+        groups = f"about {needed:,} test groups would tell"
+        told = groups if needed else "more repetitions would tell more"
         reasons.append(
             f"With {facts['words']} the change of macro-F1 may be as low as "
             f"{delta['low_pp']:+.1f} pp and as high as {delta['high_pp']:+.1f} pp; above "
@@ -179,12 +177,6 @@ def _unreal(evidence: Evidence) -> list[str]:
         f"{floor:.1%} of other real images."
         for name, (made, floor) in evidence.precision.items()
         if made is not None and floor is not None and made < LEAST_PRECISION * floor
-    ]
-
-
-def _missing(evidence: Evidence) -> list[str]:
-    return [
-        f"Class {name}: images were asked for, and none was accepted." for name in evidence.empty
     ]
 
 
@@ -241,7 +233,6 @@ def _origins(evidence: Evidence) -> list[str]:
 
 def _summary(memorisation: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The gate's main figures, flat."""
-    flat = {
-        f"{key}_{space}": value for space, m in memorisation.items() for key, value in _shares(m)
-    }
-    return {"passed": all(m["passed"] for m in memorisation.values()), **flat}
+    spaces = memorisation.items()
+    flat = {f"{key}_{space}": value for space, m in spaces for key, value in _shares(m)}
+    return {"passed": all(m["passed"] for _, m in spaces), **flat}
