@@ -43,10 +43,6 @@ class Choice:
     val: pd.DataFrame
     at_edge: bool
 
-    def to_dict(self) -> dict[str, Any]:
-        """Candidates with their scores, for metrics.json."""
-        return {"candidates": self.val.to_dict("records"), "at_edge": self.at_edge}
-
 
 @dataclass(frozen=True)
 class Chosen:

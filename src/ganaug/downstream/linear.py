@@ -25,7 +25,7 @@ from sklearn.metrics import f1_score
 from ganaug.downstream.batches import Labels, row_weights
 from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.downstream.recipes import Recipe
-from ganaug.quality.features import FeatureExtractor, Features
+from ganaug.quality.features import Extractor, Features
 from ganaug.quality.parts import LabelledImages, Parts
 
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # C: the inverse of the penalty; val chooses
@@ -102,7 +102,7 @@ def _predict(
 
 
 def view_sets(
-    parts: Parts, extractor: FeatureExtractor, augment: ClassicalAugmentation
+    parts: Parts, extractor: Extractor, augment: ClassicalAugmentation
 ) -> dict[str, LabelledImages]:
     """What the linear classifier sees: views [N, V, D] of each part's images.
 

@@ -1,14 +1,13 @@
 """Measurements on features: distances beside their floor, copying, and the closest pairs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ganaug.images import Pixels
 from ganaug.quality.distances import FEWEST_IMAGES, Labels, draw_of_classes, per_class
-from ganaug.quality.features import Features
+from ganaug.quality.features import Extractor, Features
 from ganaug.quality.fragments import measure_fragments
 from ganaug.quality.memorisation import measure_memorisation
 from ganaug.quality.neighbours import FloatArray, as_they_stand, nearest
@@ -22,7 +21,7 @@ FRAGMENTS = "fragments"
 NUM_PAIRS = 16  # closest ones that are shown
 
 
-def extract(extractor: Callable[[Pixels], Features], parts: Parts) -> dict[str, Features]:
+def extract(extractor: Extractor, parts: Parts) -> dict[str, Features]:
     """Features [N, D] of each part."""
     return {name: extractor(part.data.images) for name, part in parts.items()}
 

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from ganaug.gan.guards import DIVERSITY
 from ganaug.images import Pixels
 from ganaug.quality.distances import kid, per_class
-from ganaug.quality.features import FeatureExtractor, Features
+from ganaug.quality.features import Extractor, Features
 
 Labels = NDArray[np.int64]
 
 
 def validation_score(
-    extractor: FeatureExtractor,
+    extractor: Extractor,
     real_images: Pixels,
     real_labels: Labels,
     *,

@@ -17,7 +17,7 @@ from ganaug.downstream.recipes import TEACHER
 from ganaug.downstream.runs import Run, Sets, Setting, fit_network, one_thread
 from ganaug.fileio import read_json
 from ganaug.preparing.prepared import Prepared
-from ganaug.quality.features import CachedFeatures, FeatureExtractor, Features, ImageNetFeatures
+from ganaug.quality.features import CachedFeatures, Features, ImageNetFeatures
 from ganaug.quality.leaks import check_no_leak, check_no_near_duplicates
 from ganaug.quality.measures import describe_pairs, extract, measure_copying, measure_distances
 from ganaug.quality.parts import Parts, read_parts, unfilled_classes
@@ -41,11 +41,6 @@ class Evaluation:
     runs: pd.DataFrame  # a row per classifier and split
     predictions: pd.DataFrame  # a row per classifier of the verdict and test image
     pairs: list[dict[str, Any]]  # synthetic images nearest to a training image
-
-    @property
-    def fit_seconds(self) -> float:
-        """Spent in training classifiers, summed over processes."""
-        return float(self.runs["seconds"].sum())
 
 
 def evaluate(
@@ -122,7 +117,7 @@ def evaluate(
                 "uplift": networks[net]["uplift"],
                 "plain_gain": networks[net]["plain_gain"],
                 "arms": arms[net],
-                "choice": choice.to_dict(),
+                "choice": {"candidates": choice.val.to_dict("records"), "at_edge": choice.at_edge},
             }
             for net, choice in trained.choices.items()
         },
@@ -169,7 +164,7 @@ def _sets(
 
 
 def _measure_spaces(
-    extractor: FeatureExtractor,
+    extractor: CachedFeatures,
     features: Mapping[str, Features],
     parts: Parts,
     setting: Setting,
