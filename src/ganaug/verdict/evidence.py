@@ -108,21 +108,42 @@ def network_facts(
     facts = {}
     for net, choice in trained.choices.items():
         own = trained.predictions[trained.predictions["network"] == net]
-        delta = partial(compare, own, class_names=class_names, confidence=confidence, seed=seed)
-        gain = delta(choice.without.name, PLAIN.name)
-        gain.pop("recall")
-        uplift = delta(choice.measured.name, choice.without.name) if choice.measured else None
+        measured = choice.measured.name if choice.measured else None
+        recipes = (PLAIN.name, choice.without.name, measured)
         facts[net] = {
             "words": NETWORKS[net].words,
             "without": _describe(choice.without),
             "with": _describe(choice.measured) if choice.measured else None,
             "chosen_share": choice.chosen.share,
             "at_edge": choice.at_edge,
-            "plain_gain": gain,
-            "recall_change_pp": uplift.pop("recall") if uplift else None,
-            "uplift": uplift,
+            **changes(own, recipes, class_names, confidence=confidence, seed=seed),
         }
     return facts
+
+
+def changes(
+    predictions: pd.DataFrame,
+    recipes: tuple[str, str, str | None],
+    class_names: Sequence[str],
+    *,
+    confidence: float,
+    seed: int,
+) -> Json:
+    """plain_gain, recall_change_pp and uplift of verdict.json.
+
+    Args:
+        predictions: of one network, as in `Trained`.
+        recipes: of its column `recipe`: A of `ARMS`, the best without synthetic images, and the
+            best with them, or None without any.
+        class_names, confidence, seed: see `compare`.
+    """
+    plain, without, with_them = recipes
+    delta = partial(compare, predictions, class_names=class_names, confidence=confidence, seed=seed)
+    gain = delta(without, plain)
+    gain.pop("recall")
+    uplift = delta(with_them, without) if with_them else None
+    recall = uplift.pop("recall") if uplift else None
+    return {"plain_gain": gain, "recall_change_pp": recall, "uplift": uplift}
 
 
 def _describe(recipe: Recipe) -> Json:
