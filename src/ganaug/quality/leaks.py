@@ -80,10 +80,8 @@ def _shared(real: Mapping[str, pd.DataFrame]) -> Iterator[str]:
 
 def _foreign(real: Mapping[str, pd.DataFrame], synthetic: pd.DataFrame) -> Iterator[str]:
     split_of = {i: split for split, rows in real.items() for i in rows["image_id"]}
-    for row in synthetic.itertuples():
-        if row.image_id in split_of:
-            yield f"synthetic image {row.image_id} equals a real one of {split_of[row.image_id]}"
-            break
+    if twins := [i for i in synthetic["image_id"] if i in split_of]:
+        yield f"synthetic image {twins[0]} equals a real one of {split_of[twins[0]]}"
     for column in ("nearest_id", "parent_id"):
         given = synthetic[synthetic[column].notna()]
         outside = given[~given[column].isin(real["train"]["image_id"])]
