@@ -32,7 +32,7 @@ from ganaug.gan.trainer import Observer, Trainer
 from ganaug.images import tile
 from ganaug.preparing.prepared import Prepared, read_prepared
 from ganaug.quality.features import ImageNetFeatures
-from ganaug.quality.validation import ValidationScore
+from ganaug.quality.validation import validation_score
 from ganaug.shards import read_labelled, read_rows
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -174,7 +174,7 @@ def make_trainer(
     )
     evaluate = None
     if observer is not None:
-        evaluate = ValidationScore(
+        evaluate = validation_score(
             ImageNetFeatures(compute.device),
             *_load(job.dataset, "val", compute=compute, spill_to=spill_to),
             class_names=job.dataset.classes,

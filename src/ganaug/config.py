@@ -12,9 +12,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from ganaug.errors import ParamsError, one_line
@@ -204,17 +211,12 @@ class EvaluateParams(_Section):
 
     @field_validator("networks", "shares")
     @classmethod
-    def _must_name_each_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        if list(values) != sorted(set(values), key=values.index):
+    def _must_name_each_once(cls, values: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
+        if len(set(values)) < len(values):
             raise ValueError(f"{list(values)}: each once")
+        if info.field_name == "shares" and list(values) != sorted(values):
+            raise ValueError(f"{list(values)}: must rise")
         return values
-
-    @field_validator("shares")
-    @classmethod
-    def _must_rise(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
-        if list(shares) != sorted(shares):
-            raise ValueError(f"{list(shares)}: must rise")
-        return shares
 
 
 class MergeParams(_Section):
@@ -258,6 +260,7 @@ def change_params(path: Path, changes: Mapping[str, Any]) -> Params:
     """
     yaml = YAML()
     yaml.width = 200
+    yaml.default_flow_style = None  # new lists in one line
     yaml.preserve_quotes = True
     yaml.representer.add_representer(
         type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
@@ -287,13 +290,7 @@ def _put(document: Any, changes: Mapping[str, Any]) -> None:
         for name in sections:
             section = section.get(name) if isinstance(section, dict) else None
         if isinstance(section, dict):  # else it is missing; the check has a better error
-            section[key] = _in_one_line(value) if isinstance(value, list) else value
-
-
-def _in_one_line(values: list[Any]) -> CommentedSeq:
-    row = CommentedSeq(values)
-    row.fa.set_flow_style()
-    return row
+            section[key] = value
 
 
 def _check(raw: Any, path: Path) -> Params:

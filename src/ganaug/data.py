@@ -222,9 +222,7 @@ def load_torch(
     """
     recipe = Recipe(**recipe_of(read_manifest(folder), config, network=network))
     rows = load_pandas(folder, split, config=config)
-    if not classical:
-        return TorchImages(rows, recipe)
-    policy = ClassicalAugmentation.from_dict(read_json(folder / CLASSICAL))
+    policy = ClassicalAugmentation.from_dict(read_json(folder / CLASSICAL)) if classical else None
     return TorchImages(rows, recipe, policy)
 
 

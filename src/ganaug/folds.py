@@ -22,7 +22,7 @@ from ganaug.downstream.recipes import PLAIN
 from ganaug.errors import GanaugError
 from ganaug.fileio import read_json, write_text
 from ganaug.preparing.prepared import read_prepared
-from ganaug.verdict.evidence import compare
+from ganaug.verdict.evidence import changes
 from ganaug.verdict.rule import Evidence, Margins, decide
 
 STAGES = ("prepare", "train", "generate", "evaluate")
@@ -155,15 +155,8 @@ def judge_together(folders: Sequence[Path], params: Params) -> dict[str, dict[st
         said = [_by_role(p, v[net], net) for p, v in zip(predictions, verdicts, strict=True)]
         together = pd.concat(said, ignore_index=True)
         how: dict[str, Any] = {"confidence": params.evaluate.confidence, "seed": params.seed}
-        gain = compare(together, "without", "plain", classes, **how)
-        gain.pop("recall")
-        uplift = compare(together, "with", "without", classes, **how)
-        found[net] = {
-            "words": verdicts[0][net]["words"],
-            "plain_gain": gain,
-            "recall_change_pp": uplift.pop("recall"),
-            "uplift": uplift,
-        }
+        words = {"words": verdicts[0][net]["words"]}
+        found[net] = words | changes(together, ROLES, classes, **how)
     return found
 
 

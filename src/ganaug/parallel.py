@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -119,7 +119,8 @@ def _map_on_cluster(
     function: Callable[[Task], Result], tasks: Iterable[Task], *, num_workers: int, backend: Backend
 ) -> Iterator[Result]:
     num_workers = num_workers if num_workers > 0 else joblib.cpu_count()
-    with _CLUSTERS[backend](num_workers) as (submit, num_slots):
+    cluster = _ray if backend == "ray" else _dask
+    with cluster(num_workers) as (submit, num_slots):
         running = set[Future[Any]]()
         for task in tasks:
             if len(running) >= 2 * num_slots:  # one at work, one at hand
@@ -178,12 +179,6 @@ def _dask(num_workers: int) -> Iterator[tuple[Submit, int]]:
     with client:
         slots = sum(client.nthreads().values()) or num_workers
         yield partial(client.get_executor(pure=False).submit, _run_in), slots
-
-
-_CLUSTERS: dict[str, Callable[[int], AbstractContextManager[tuple[Submit, int]]]] = {
-    "ray": _ray,
-    "dask": _dask,
-}
 
 
 @contextmanager

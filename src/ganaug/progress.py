@@ -4,7 +4,7 @@ import sys
 import time
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TimeRemainingColumn
 
 LINES_PER_RUN = 20  # plain lines of a whole run when piped, besides notes
 FIRST_LINE = 1000  # units before the first plain line if the total is unknown; then twice as many
@@ -24,15 +24,9 @@ class ProgressReport:
         self._began = time.monotonic()
         self._next_line = self._plan_line()
         console = Console(file=sys.stderr)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[state]}"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        columns = ("{task.description}", BarColumn(), "{task.fields[state]}", TimeRemainingColumn())
+        piped = not console.is_terminal
+        self._bar = Progress(*columns, console=console, transient=True, disable=piped)
         self._task = self._bar.add_task(title, total=total, completed=start, state=self._count())
 
     def __enter__(self) -> "ProgressReport":

@@ -6,7 +6,7 @@ from torch import nn
 
 from ganaug.downstream.batches import Batch, one_hot
 from ganaug.downstream.classifier import predict, train_classifier
-from ganaug.downstream.efficientnet import LR, SMALLEST, efficientnet
+from ganaug.downstream.efficientnet import LR, SMALLEST, FineTuned
 
 
 def images(number=4, *, side=16, channels=1, seed=0):
@@ -16,7 +16,7 @@ def images(number=4, *, side=16, channels=1, seed=0):
 
 def train(*, seed=0):
     batch = Batch(images(), one_hot(np.array([0, 1, 2, 0]), 3), np.ones(4, np.float32))
-    return train_classifier([batch] * 2, network=efficientnet, num_steps=2, lr=LR, seed=seed)
+    return train_classifier([batch] * 2, network=FineTuned, num_steps=2, lr=LR, seed=seed)
 
 
 @cache
@@ -27,7 +27,7 @@ def trained():
 
 @cache
 def fresh():
-    return efficientnet((16, 16, 1), 3).eval()
+    return FineTuned((16, 16, 1), 3).eval()
 
 
 def norms(model):
@@ -46,7 +46,7 @@ def test_training_keeps_imagenets_statistics_and_changes_the_weights():
 
 
 def test_train_leaves_batch_normalisation_alone():
-    model = efficientnet((16, 16, 1), 3).train()
+    model = FineTuned((16, 16, 1), 3).train()
     assert model.training
     assert model.network.training
     assert not any(module.training for module in norms(model))
@@ -59,7 +59,7 @@ def test_it_says_nothing_before_it_is_trained_and_something_after():
 
 def test_any_size_and_colour_gives_probabilities_of_the_classes():
     for side, channels in ((16, 1), (SMALLEST, 3), (96, 1)):
-        model = efficientnet((side, side, channels), 2).eval()
+        model = FineTuned((side, side, channels), 2).eval()
         assert predict(model, images(2, side=side, channels=channels)).shape == (2, 2)
     assert predict(fresh(), images(0)).shape == (0, 3)
 

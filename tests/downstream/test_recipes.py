@@ -1,5 +1,5 @@
 import itertools
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from ganaug.downstream.recipes import (
     ARMS,
@@ -42,7 +42,7 @@ def test_names_are_short_and_words_read_in_a_sentence():
 
 
 def test_a_recipe_comes_back_from_its_fields():
-    assert all(Recipe(**recipe.to_dict()) == recipe for recipe in candidates())
+    assert all(Recipe(**asdict(recipe)) == recipe for recipe in candidates())
 
 
 def test_the_amount_grows_with_share_steps_and_weight():

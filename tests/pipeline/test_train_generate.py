@@ -107,7 +107,7 @@ def test_summary_and_grid_are_those_of_the_snapshot_that_ships(run_train, tmp_pa
         grids.append(grid.read_bytes())
         return values[len(grids)]  # the second time it fails
 
-    monkeypatch.setattr(train, "ValidationScore", lambda *_, **__: measure)
+    monkeypatch.setattr(train, "validation_score", lambda *_, **__: measure)
     with pytest.raises(KeyError):
         run_train(**{"train.num_evaluations": 2})
     assert run_train(**{"train.num_evaluations": 2}).exit_code == 0

@@ -17,6 +17,10 @@ def small(image, file_format="PNG", **options):
     return thumbnail(decode_image(encoded(image, file_format, **options), Form(64, 1, 2**26)))
 
 
+def near_pairs(thumbs, **options):
+    return find_near_pairs(np.array([np.frombuffer(t, np.uint8) for t in thumbs]), **options)
+
+
 def noisy(image):
     noise = np.random.default_rng(0).normal(0, 5, (128, 128))
     return small(np.clip(np.asarray(image) + noise, 0, 255).round().astype(np.uint8))
@@ -47,7 +51,7 @@ def test_a_copy_stays_with_its_original():
     thumbs = [small(picture(seed)) for seed in range(30)]
     for kind, copy in COPIES.items():
         copies = [copy(picture(seed)) for seed in range(30)]
-        pairs = find_near_pairs([*thumbs, *copies], distance=DISTANCE)
+        pairs = near_pairs([*thumbs, *copies], distance=DISTANCE)
         assert pairs.tolist() == [[i, i + 30] for i in range(30)], kind
 
 
@@ -59,7 +63,7 @@ def test_images_that_look_alike_by_nature_are_not_joined(shipped_params):
         images = list(source.images)[::3]
         thumbs = [thumbnail(decode_image(image.content, form)) for image in images]
         flips = source.facts.symmetries
-        assert len(find_near_pairs(thumbs, distance=DISTANCE, symmetries=flips)) == 0, name
+        assert len(near_pairs(thumbs, distance=DISTANCE, symmetries=flips)) == 0, name
 
 
 def test_a_chain_of_copies_takes_the_group_of_its_first_image():
@@ -91,9 +95,9 @@ def test_flipped_copies_are_found_where_images_may_be_flipped():
     for axes in (1, 0, (1, 0)):
         mirrored = [small(np.flip(np.asarray(picture(i)), axes).copy()) for i in range(9)]
         thumbs = [*(small(picture(i)) for i in range(9)), *mirrored]
-        found = find_near_pairs(thumbs, distance=DISTANCE, symmetries=("hflip", "vflip"))
+        found = near_pairs(thumbs, distance=DISTANCE, symmetries=("hflip", "vflip"))
         assert found.tolist() == [[i, i + 9] for i in range(9)], axes
-        assert len(find_near_pairs(thumbs, distance=DISTANCE)) == 0
+        assert len(near_pairs(thumbs, distance=DISTANCE)) == 0
 
 
 def test_prepare_and_evaluate_see_the_same_distances():
@@ -104,7 +108,7 @@ def test_prepare_and_evaluate_see_the_same_distances():
     numbers = set()
     for distance in (0.01, 0.02, 0.03):
         options = {"distance": distance, "symmetries": ("hflip",)}
-        found = find_near_pairs(as_bytes, **options).tolist()
+        found = near_pairs(as_bytes, **options).tolist()
         assert found == find_near_pairs(ready, **options).tolist()
         numbers.add(len(found))
     assert len(numbers) > 1  # the distances do lie among these
@@ -133,7 +137,7 @@ def test_time_grows_with_the_number_of_images_not_its_square():
 
     def seconds(number):
         began = time.process_time()
-        assert len(find_near_pairs(thumbs[:number], distance=DISTANCE)) == 0
+        assert len(near_pairs(thumbs[:number], distance=DISTANCE)) == 0
         return time.process_time() - began
 
     seconds(1000)

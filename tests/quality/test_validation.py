@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ganaug.quality.validation import ValidationScore
+from ganaug.quality.validation import validation_score
 
 NUM = 40  # images of a class
 
@@ -12,7 +12,7 @@ NUM = 40  # images of a class
 def score():
     """Of real images whose class `flat` is as varied as `deep`."""
     images, labels = _images(spread=(100, 100))
-    return ValidationScore(_mean_of_columns, images, labels, class_names=("flat", "deep"), seed=0)
+    return validation_score(_mean_of_columns, images, labels, class_names=("flat", "deep"), seed=0)
 
 
 def _images(spread):

@@ -8,6 +8,7 @@ standard error of the best (Breiman et al. 1984); none at all is always among th
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,6 @@ class Choice:
     chosen: Recipe
     val: pd.DataFrame
     at_edge: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """Candidates with their scores, for metrics.json."""
-        return {"candidates": self.val.to_dict("records"), "at_edge": self.at_edge}
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ class _Search:
     """The runs so far, and what they say."""
 
     def __init__(self, sets: Mapping[str, Sets], setting: Setting, num_workers: int) -> None:
-        self._sets, self._setting, self._num_workers = sets, setting, num_workers
+        self._score = partial(score_runs, sets=sets, setting=setting, num_workers=num_workers)
         self.soft: Mapping[str, Probabilities] = {}
         self.runs = pd.DataFrame()
 
@@ -136,13 +133,7 @@ class _Search:
             if (net, recipe.name, number) not in done
         ]
         if runs:
-            found = score_runs(
-                runs,
-                self._sets,
-                setting=self._setting,
-                num_workers=self._num_workers,
-                soft=self.soft,
-            )
+            found = self._score(runs, soft=self.soft)
             self.runs = pd.concat([self.runs, found], ignore_index=True)
 
     def _scored(self, net: str, recipe: Recipe) -> tuple[str, ...]:
@@ -201,12 +192,8 @@ class _Search:
 
     def _describe(self, net: str, name: str, best: "pd.Series[float]") -> dict[str, Any]:
         own = self.scores(net, name)
-        return {
-            "recipe": name,
-            "mean": own.mean(),
-            "se": _paired_error(best, own),
-            "repetitions": len(own),
-        }
+        se = _paired_error(best, own)
+        return {"recipe": name, "mean": own.mean(), "se": se, "repetitions": len(own)}
 
 
 def _paired_error(best: "pd.Series[float]", other: "pd.Series[float]") -> float:

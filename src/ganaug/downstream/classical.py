@@ -33,25 +33,19 @@ class ClassicalAugmentation:
     def __init__(
         self, symmetries: Sequence[str], magnitudes: ClassicalParams, *, seed: int
     ) -> None:
-        A = _albumentations()
+        A, most = _albumentations(), magnitudes
         import cv2
 
         flips = {"hflip": A.HorizontalFlip(p=0.5), "vflip": A.VerticalFlip(p=0.5)}
-        self._compose = A.Compose(
-            [
-                *(flips[name] for name in sorted(symmetries)),
-                A.Affine(
-                    translate_percent=(-magnitudes.max_shift, magnitudes.max_shift),
-                    scale=(1 - magnitudes.max_scale, 1 + magnitudes.max_scale),
-                    rotate=(-magnitudes.max_rotation, magnitudes.max_rotation),
-                    border_mode=cv2.BORDER_REFLECT_101,
-                    p=0.5,
-                ),
-                A.RandomBrightnessContrast(
-                    magnitudes.max_brightness, magnitudes.max_contrast, p=0.5
-                ),
-            ]
+        moved = A.Affine(
+            translate_percent=(-most.max_shift, most.max_shift),
+            scale=(1 - most.max_scale, 1 + most.max_scale),
+            rotate=(-most.max_rotation, most.max_rotation),
+            border_mode=cv2.BORDER_REFLECT_101,
+            p=0.5,
         )
+        toned = A.RandomBrightnessContrast(most.max_brightness, most.max_contrast, p=0.5)
+        self._compose = A.Compose([*(flips[name] for name in sorted(symmetries)), moved, toned])
         self.reseed(seed)
 
     def __call__(self, images: Pixels) -> Pixels:

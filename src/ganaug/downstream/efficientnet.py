@@ -16,11 +16,16 @@ SMALLEST = 64  # px: smaller images are enlarged to this side
 
 
 class FineTuned(nn.Module):
-    """Images [N, H, W, C] in 0..255 to logits [N, K]."""
+    """Images [N, H, W, C] in 0..255 to logits [N, K].
 
-    def __init__(self, num_classes: int, resolution: int) -> None:
+    Args:
+        shape: of an image [H, W, C].
+        num_classes: K.
+    """
+
+    def __init__(self, shape: tuple[int, ...], num_classes: int) -> None:
         super().__init__()
-        self._side = max(SMALLEST, resolution)
+        self._side = max(SMALLEST, shape[0])
         self.network, _ = imagenet_network(self._side)
         self.head = nn.Linear(self.network._fc.in_features, num_classes)
         nn.init.zeros_(self.head.weight)
@@ -41,8 +46,3 @@ class FineTuned(nn.Module):
         x = x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
         logits: Tensor = self.head(self.network.extract_features(x).mean(dim=(2, 3)))
         return logits
-
-
-def efficientnet(shape: tuple[int, ...], num_classes: int) -> FineTuned:
-    """A new classifier for images [H, W, C]."""
-    return FineTuned(num_classes, shape[0])

@@ -19,14 +19,14 @@ BLOCK_NUMBERS = 2_000_000  # held at a time, of each of a handful of arrays
 ROUNDING = 1e-9  # percentage points; smaller differences are float rounding
 SHIP, REAL_ONLY, UNDECIDED = "ship", "ship_real_only", "undecided"
 
-Integers = NDArray[np.int64]
+Integers = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
 
 
 def joint_delta(
-    treated: NDArray[np.integer[Any]],
-    control: NDArray[np.integer[Any]],
-    labels: NDArray[np.integer[Any]],
+    treated: Integers,
+    control: Integers,
+    labels: Integers,
     groups: NDArray[Any],
     *,
     num_classes: int,
@@ -67,8 +67,7 @@ def joint_delta(
     tables, totals = _count(treated, control, labels, groups, num_classes)
     whole = np.ones((1, len(totals)))
     observed, recall_observed = _differences(whole, tables, totals)
-    f1_terms, recalls, picks = [], [], []
-    num_repetitions = len(treated)
+    f1_terms, recalls, picks, num_repetitions = [], [], [], len(treated)
     block = max(1, BLOCK_NUMBERS // (len(totals) + 8 * num_repetitions * num_classes))
     for start in range(0, num_resamples, block):
         num = min(block, num_resamples - start)
@@ -84,14 +83,9 @@ def joint_delta(
     )
     recall_changes = {}
     for label in range(num_classes):
-        seen = ~np.isnan(drawn[:, 0, label])
-        recall_changes[label] = _recall_change(
-            recall_observed[0, :, label],
-            drawn[seen, :, label],
-            pick[seen],
-            int((totals[:, label] > 0).sum()),
-            confidence,
-        )
+        seen, num_groups = ~np.isnan(drawn[:, 0, label]), int((totals[:, label] > 0).sum())
+        own = recall_observed[0, :, label], drawn[seen, :, label], pick[seen]
+        recall_changes[label] = _recall_change(*own, num_groups, confidence)
     return {
         **found,
         "num_repetitions": num_repetitions,
@@ -132,41 +126,28 @@ def groups_needed(
     if groups + repetitions < ROUNDING**2:
         return 2
     half = (found["high_pp"] - found["low_pp"]) / 2
+    now = found["num_repetitions"]
     allowed = (half_width_pp / half) ** 2 * (groups + repetitions)
-    allowed -= (
-        repetitions * found["num_repetitions"] / (num_repetitions or found["num_repetitions"])
-    )
+    allowed -= repetitions * now / (num_repetitions or now)
     return max(2, math.ceil(found["num_groups"] * groups / allowed)) if allowed > 0 else None
 
 
 def _check(
-    treated: NDArray[Any],
-    control: NDArray[Any],
-    labels: NDArray[Any],
-    groups: NDArray[Any],
-    num_classes: int,
+    treated: Integers, control: Integers, labels: Integers, groups: NDArray[Any], num_classes: int
 ) -> None:
     shapes = [np.shape(values) for values in (treated, control, labels, groups)]
     num_images = len(labels)
-    if shapes[0] != shapes[1] or shapes != [shapes[0]] * 2 + [(num_images,)] * 2:
-        raise ValueError(f"need [R, N], [R, N], [N] and [N], got {shapes}")
-    if len(shapes[0]) != 2 or shapes[0][1] != num_images or not num_images:
-        raise ValueError(f"need [R, N] predictions of N >= 1 images, got {shapes}")
-    if shapes[0][0] < 2:
+    if not num_images or shapes != [(len(treated), num_images)] * 2 + [(num_images,)] * 2:
+        raise ValueError(f"need [R, N], [R, N], [N] and [N] of N >= 1 images, got {shapes}")
+    if len(treated) < 2:
         raise ValueError("one repetition says nothing of their spread; need two or more")
     for values in (treated, control, labels):
         if values.min() < 0 or values.max() >= num_classes:
-            raise ValueError(
-                f"class {values.min()} or {values.max()} is not in 0..{num_classes - 1}"
-            )
+            raise ValueError(f"a class of {np.unique(values)} is not in 0..{num_classes - 1}")
 
 
 def _count(
-    treated: NDArray[Any],
-    control: NDArray[Any],
-    labels: NDArray[Any],
-    groups: NDArray[Any],
-    num_classes: int,
+    treated: Integers, control: Integers, labels: Integers, groups: NDArray[Any], num_classes: int
 ) -> tuple[Floats, Floats]:
     """Hits and predictions [G, 2 (hits, predictions), 2 (arms), R, K], and images [G, K]."""
     group = np.unique(groups, return_inverse=True)[1]
@@ -176,9 +157,7 @@ def _count(
     shape = (num_groups, 2, num_repetitions, num_classes)
     both = np.stack([treated, control]).astype(np.int64)  # [2, R, N]
     arm, row = np.ogrid[:2, :num_repetitions]
-    cell = np.ravel_multi_index(
-        (group[None, None], arm[..., None], row[..., None], both), shape
-    )  # [2, R, N]
+    cell = np.ravel_multi_index((group, arm[..., None], row[..., None], both), shape)  # [2, R, N]
     size = math.prod(shape)
     hits = np.bincount(cell[both == labels], minlength=size).reshape(shape)
     predictions = np.bincount(cell.ravel(), minlength=size).reshape(shape)
@@ -214,10 +193,9 @@ def _recall_change(
     observed: Floats, drawn: Floats, pick: Floats, num_groups: int, confidence: float
 ) -> dict[str, float | None]:
     """One class's change of recall; None where it can't be known."""
-    if not num_groups:
-        return {"mean_pp": None, "low_pp": None, "high_pp": None}
-    if num_groups == 1:
-        return {"mean_pp": float(observed.mean()), "low_pp": None, "high_pp": None}
+    if num_groups < 2:
+        mean = float(observed.mean()) if num_groups else None
+        return {"mean_pp": mean, "low_pp": None, "high_pp": None}
     found = _bounds(observed, drawn, pick, num_groups, confidence)
     return {key: found[key] for key in ("mean_pp", "low_pp", "high_pp")}
 

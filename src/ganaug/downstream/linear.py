@@ -9,8 +9,10 @@ Axes: N images, V views, D features, K classes.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ from sklearn.metrics import f1_score
 from ganaug.downstream.batches import Labels, row_weights
 from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.downstream.recipes import Recipe
-from ganaug.quality.features import FeatureExtractor, Features
+from ganaug.quality.features import Extractor, Features
 from ganaug.quality.parts import LabelledImages, Parts
 
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # C: the inverse of the penalty; val chooses
@@ -36,31 +38,13 @@ FAINT = 0.1  # of the mean deviation, added to each: features that hardly vary s
 
 Views = NDArray[np.float32]  # [N, V, D]
 Labelled = Mapping[str, LabelledImages]
-
-
-class LogisticViews:
-    """A fitted classifier of views [N, V, D]."""
-
-    def __init__(self, model: LogisticRegression | DummyClassifier, num_classes: int) -> None:
-        self._model, self._num_classes = model, num_classes
-
-    def __call__(self, views: Views) -> NDArray[np.float64]:
-        """Class probabilities [N, K] by the first view of each image."""
-        probabilities = np.zeros((len(views), self._num_classes))
-        if len(views):
-            probabilities[:, self._model.classes_] = self._model.predict_proba(views[:, 0])
-        return probabilities
+Predictor = Callable[[Views], NDArray[np.float64]]  # of [N, V, D] views: [N, K]
 
 
 def fit_linear(
-    sets: Labelled,
-    rows: Labels,
-    made: Labels,
-    *,
-    recipe: Recipe,
-    num_classes: int,
-) -> LogisticViews:
-    """Fit on the rows that a repetition drew.
+    sets: Labelled, rows: Labels, made: Labels, *, recipe: Recipe, num_classes: int
+) -> Predictor:
+    """Fit on the rows that a repetition drew; the first view of an image is what it predicts by.
 
     A share of the batch becomes a share of the weight, see `row_weights`.
 
@@ -76,61 +60,49 @@ def fit_linear(
         parts.append((sets["synthetic"], made))
     labels = np.concatenate([own.labels[chosen] for own, chosen in parts])
     weights = row_weights(labels, np.arange(len(labels)) >= len(rows), recipe)
-    x, num_views = [], []
-    for own, chosen in parts:
-        views = own.images[chosen]
-        views = views if recipe.classical else views[:, :1]
-        x.append(views.reshape(-1, views.shape[2]))
-        num_views.append(np.full(len(views), views.shape[1]))
-    repeats = np.concatenate(num_views)
+    used_views = slice(None if recipe.classical else 1)
+    views = [own.images[chosen, used_views] for own, chosen in parts]
+    x = np.concatenate([own.reshape(-1, own.shape[2]) for own in views])
+    repeats = np.concatenate([np.full(len(own), own.shape[1]) for own in views])
     y, w = np.repeat(labels, repeats), np.repeat(weights / repeats, repeats)
     used = w > 0
-    return _best_strength(
-        np.concatenate(x)[used], y[used], w[used], val=sets["val"], num_classes=num_classes
-    )
+    return _best_strength(x[used], y[used], w[used], val=sets["val"], num_classes=num_classes)
 
 
 def _best_strength(
-    x: Features,
-    y: Labels,
-    w: NDArray[np.float64],
-    *,
-    val: LabelledImages,
-    num_classes: int,
-) -> LogisticViews:
+    x: Features, y: Labels, w: NDArray[np.float64], *, val: LabelledImages, num_classes: int
+) -> Predictor:
     """The fit with the best macro-F1 on val; of equals the strongest penalty."""
     if len(np.unique(y)) == 1:  # synthetic images alone, of one class
-        return LogisticViews(DummyClassifier().fit(x, y), num_classes)
+        return partial(_predict, DummyClassifier().fit(x, y), num_classes)
     model = LogisticRegression(warm_start=True, max_iter=MOST_ITERATIONS, tol=TOLERANCE)
-    best, found = -1.0, None
+    best, found = -1.0, model
     for strength in STRENGTHS:  # each starts from the one before: a path costs little more than one
         model.set_params(C=strength)
         with warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)
             model.fit(x, y, sample_weight=w)
-        fitted = LogisticViews(_frozen(model), num_classes)
-        predicted = fitted(val.images).argmax(axis=1)
+        predicted = _predict(model, num_classes, val.images).argmax(axis=1)
         score = f1_score(
             val.labels, predicted, labels=range(num_classes), average="macro", zero_division=0
         )
         if score > best:
-            best, found = score, fitted
-    assert found is not None
-    return found
+            best, found = score, deepcopy(model)  # a warm start changes the model itself
+    return partial(_predict, found, num_classes)
 
 
-def _frozen(model: LogisticRegression) -> LogisticRegression:
-    """A copy of what was fitted: a warm start changes the model itself."""
-    copied = LogisticRegression()
-    copied.classes_, copied.n_features_in_ = model.classes_, model.n_features_in_
-    copied.coef_, copied.intercept_ = model.coef_.copy(), model.intercept_.copy()
-    return copied
+def _predict(
+    model: LogisticRegression | DummyClassifier, num_classes: int, views: Views
+) -> NDArray[np.float64]:
+    """Class probabilities [N, K] by the first view of each image."""
+    probabilities = np.zeros((len(views), num_classes))
+    if len(views):
+        probabilities[:, model.classes_] = model.predict_proba(views[:, 0])
+    return probabilities
 
 
 def view_sets(
-    parts: Parts,
-    extractor: FeatureExtractor,
-    augment: ClassicalAugmentation,
+    parts: Parts, extractor: Extractor, augment: ClassicalAugmentation
 ) -> dict[str, LabelledImages]:
     """What the linear classifier sees: views [N, V, D] of each part's images.
 

@@ -6,11 +6,17 @@ the loss. The arms of the textbooks (A to E) are recipes too.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 Schedule = Literal["mix", "first"]
 SYNTHETIC_UNTIL = 0.7  # share of the steps that the schedule "first" mixes in; then real ones alone
+WORDS = {  # of the fields of `Recipe`, in sentences
+    "classical": "classical augmentation",
+    "mixup": "mixup",
+    "cutmix": "CutMix",
+    "soft_labels": "soft labels",
+}
 LOWER_WEIGHT = 0.3  # in the loss, of a synthetic image, where a candidate lowers it
 
 
@@ -54,9 +60,7 @@ class Recipe:
     def name(self) -> str:
         """Short, for tables: "balanced+classical+20%"."""
         parts = ["balanced" if self.balanced else "as-they-come"]
-        parts += [
-            word for word in ("classical", "mixup", "cutmix", "soft_labels") if getattr(self, word)
-        ]
+        parts += [field for field in WORDS if getattr(self, field)]
         if self.share:
             parts.append(f"{100 * self.share:g}%{'-first' if self.schedule == 'first' else ''}")
         if self.weight != 1:
@@ -67,14 +71,7 @@ class Recipe:
     def words(self) -> str:
         """For sentences."""
         parts = ["classes drawn equally often" if self.balanced else "classes as they come"]
-        if self.classical:
-            parts.append("classical augmentation")
-        if self.mixup:
-            parts.append("mixup")
-        if self.cutmix:
-            parts.append("CutMix")
-        if self.soft_labels:
-            parts.append("soft labels")
+        parts += [words for field, words in WORDS.items() if getattr(self, field)]
         if self.share:
             until = f" in the first {SYNTHETIC_UNTIL:.0%} of the steps"
             part = f"{100 * self.share:g}% of each batch synthetic"
@@ -82,10 +79,6 @@ class Recipe:
         if self.weight != 1:
             parts.append(f"synthetic images weighted {self.weight:g}")
         return ", ".join(parts)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Its fields as plain values."""
-        return asdict(self)
 
 
 ARMS = {

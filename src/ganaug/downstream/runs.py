@@ -32,6 +32,7 @@ from ganaug.downstream.linear import fit_linear
 from ganaug.downstream.recipes import Recipe
 from ganaug.parallel import map_unordered
 from ganaug.progress import ProgressReport
+from ganaug.quality.neighbours import Rows
 from ganaug.quality.parts import LabelledImages
 from ganaug.rng import derive_seed, numpy_rng
 
@@ -70,7 +71,7 @@ NETWORKS = {
     "linear": Network("a linear classifier on ImageNet features"),
     "efficientnet": Network(
         "EfficientNet-Lite0 fine-tuned from ImageNet",
-        efficientnet.efficientnet,
+        efficientnet.FineTuned,
         efficientnet.NUM_STEPS,
         efficientnet.LR,
     ),
@@ -120,7 +121,7 @@ def fit(
     """
     if NETWORKS[run.network].in_steps:
         return partial(predict, fit_network(run, sets, setting, soft))
-    rows, made = _draw(run, sets, setting)
+    _, rows, made = _draw(run, sets, setting)
     return fit_linear(sets, rows, made, recipe=run.recipe, num_classes=len(setting.class_names))
 
 
@@ -130,10 +131,9 @@ def fit_network(
     """As `fit`, of a network that learns step by step."""
     network, recipe = NETWORKS[run.network], run.recipe
     assert network.make is not None
-    rows, made = _draw(run, sets, setting)
-    seed = _seed(run, setting)
+    seed, rows, made = _draw(run, sets, setting)
 
-    def pool(name: str, chosen: NDArray[np.int64]) -> Pool:
+    def pool(name: str, chosen: Rows) -> Pool:
         own = sets[name]
         targets = one_hot(own.labels, len(setting.class_names))
         if recipe.soft_labels:
@@ -164,14 +164,11 @@ def fit_network(
     )
 
 
-def _seed(run: Run, setting: Setting) -> int:
-    return derive_seed(setting.seed, "runs", run.repetition)
-
-
-def _draw(run: Run, sets: Sets, setting: Setting) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of the real and of the synthetic images that a repetition uses."""
-    seed = _seed(run, setting)
+def _draw(run: Run, sets: Sets, setting: Setting) -> tuple[int, Rows, Rows]:
+    """A repetition's seed, and the rows of the real and of the synthetic images that it uses."""
+    seed = derive_seed(setting.seed, "runs", run.repetition)
     return (
+        seed,
         draw_rows(sets["train"].labels, DRAWN, rng=numpy_rng(seed, "rows")),
         draw_rows(sets["synthetic"].labels, DRAWN, rng=numpy_rng(seed, "synthetic")),
     )
@@ -208,9 +205,7 @@ def score_runs(
         repetition, split, macro_f1, recall/<class>, probabilities ([N, K], in one cell), seconds.
     """
     results = map_unordered(
-        partial(_score, sets, setting, soft),
-        list(enumerate(runs)),
-        num_workers=num_workers,
+        partial(_score, sets, setting, soft), list(enumerate(runs)), num_workers=num_workers
     )
     rows: dict[int, list[dict[str, Any]]] = {}
     with ProgressReport("evaluate", total=len(runs), unit="classifiers") as progress:

@@ -293,14 +293,9 @@ class Trainer:
 
 def make_objective(params: TrainParams) -> Objective:
     """Loss, penalties and augmentation from params."""
-    return Objective(
-        loss=LOSSES[params.loss],
-        r1_gamma=params.r1_gamma,
-        r2_gamma=params.r2_gamma,
-        gradient_penalty=params.gradient_penalty,
-        operations=params.augment,
-        augment_probability=params.augment_probability,
-    )
+    numbers = {"r1_gamma", "r2_gamma", "gradient_penalty", "augment_probability"}
+    stated = params.model_dump(include=numbers)
+    return Objective(loss=LOSSES[params.loss], operations=params.augment, **stated)
 
 
 def make_state(

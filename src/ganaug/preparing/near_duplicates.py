@@ -44,8 +44,8 @@ def join_near_duplicates(
     Raises:
         DatasetError: the source gives near-duplicates different splits.
     """
-    thumbnails = [c.thumbnail for c in candidates]
-    pairs = find_near_pairs(thumbnails, distance=distance, symmetries=symmetries).tolist()
+    small = np.array([np.frombuffer(c.thumbnail, np.uint8) for c in candidates])
+    pairs = find_near_pairs(small, distance=distance, symmetries=symmetries).tolist()
     names = [c.image_id if c.group is None else c.group for c in candidates]
     groups = DisjointSet(names)
     split_of = {name: c.split for name, c in zip(names, candidates, strict=True) if c.split}
@@ -85,25 +85,17 @@ def join_near_duplicates(
 
 
 def find_near_pairs(
-    thumbnails: Sequence[bytes] | NDArray[np.float32],
-    *,
-    distance: float,
-    symmetries: Sequence[str] = (),
+    small: Small, *, distance: float, symmetries: Sequence[str] = ()
 ) -> NDArray[np.intp]:
     """Find pairs of images nearer than `distance`, flipped or not: [P, 2] indices i < j, sorted.
 
     Args:
-        thumbnails: of 16 x 16 pixels each, as bytes of one length; or standardised ones [N, 256 C].
+        small: [N, 256 C] thumbnails of 16 x 16 pixels, uint8, or float32 once standardised.
         distance: root mean square, between standardised thumbnails; 0 finds none.
         symmetries: flips to try, alone and combined.
     """
-    if len(thumbnails) < 2 or distance == 0:
+    if len(small) < 2 or distance == 0:
         return np.empty((0, 2), np.intp)
-    small: Small
-    if isinstance(thumbnails, np.ndarray):
-        small = thumbnails
-    else:
-        small = np.frombuffer(b"".join(thumbnails), np.uint8).reshape(len(thumbnails), -1)
     axes = _leading_axes(small)
     few = _project(small, axes, ())
     tree = cKDTree(few)

@@ -171,13 +171,7 @@ def _outcomes(
         if not length:
             yield Rejection(image.name, first, second)
             continue
-        yield Candidate(
-            name=image.name,
-            class_name=image.class_name,
-            group=image.group,
-            split=image.split,
-            image_id=first,
-            thumbnail=bytes.fromhex(second),
-            png=Span(batch.path, start, length),
-        )
+        known = (image.name, image.class_name, image.group, image.split)
+        png = Span(batch.path, start, length)
+        yield Candidate(*known, image_id=first, thumbnail=bytes.fromhex(second), png=png)
         start += length

@@ -22,12 +22,8 @@ from ganaug.rng import derive_seed
 
 TRAIN, VAL, TEST = range(len(SPLITS))
 UNDECIDED = -1
-TOLERANCES = (
-    0.25,
-    0.5,
-    1.0,
-    np.inf,
-)  # of |share / wanted - 1|, per class; the first that any salt meets
+# Of |share / wanted - 1|, per class; the first that any salt meets.
+TOLERANCES = (0.25, 0.5, 1.0, np.inf)
 NUM_SALTS = 4096
 HASHES_AT_A_TIME = 2**17
 
@@ -70,9 +66,8 @@ def assign_splits(
     group = given.index.get_indexer(pd.Index(images["group"]))
     counts = csr_array((np.ones(len(images)), (group, label)), shape=(len(given), len(classes)))
     _require_groups(counts, classes)
-    keys = np.array(
-        [derive_seed(seed, "prepare", "split", g) for g in given.index.tolist()], np.uint64
-    )
+    derived = [derive_seed(seed, "prepare", "split", g) for g in given.index.tolist()]
+    keys = np.array(derived, np.uint64)
 
     spent = np.zeros(len(given), bool)
     if tested is not None:
@@ -81,14 +76,9 @@ def assign_splits(
     chance = np.where(spent, 0.0, test_fraction / left)
     splits: NDArray[np.int8] = given.to_numpy().astype(np.int8)
     salts: dict[str, int] = {}
+    wanted = (val_fraction, test_fraction)
     for rows, columns in _parts(counts):
-        groups = _Groups(
-            counts[rows][:, columns],
-            keys[rows],
-            splits[rows],
-            chance[rows],
-            (val_fraction, test_fraction),
-        )
+        groups = _Groups(counts[rows][:, columns], keys[rows], splits[rows], chance[rows], wanted)
         salt = _first_salt(groups)
         if salt is None:
             raise DatasetError(_explain_no_salt(groups, classes[columns]))

@@ -125,16 +125,13 @@ def _hold_against_rules(
     seed: int,
 ) -> tuple[list[str], list[str]]:
     """Why `prepare` would refuse these images, and its notes."""
-    problems, notes = list[str](), list[str]()
+    facts, problems, notes = source.facts, list[str](), list[str]()
     num_read = len(candidates) + len(rejections)
     with _collected(problems):
         require_few_rejected(rejections, num_read=num_read, most=params.max_reject_fraction)
     with _collected(problems):
-        notes += require_enough(candidates, source.facts)
-        _, _, _, more = split_candidates(
-            candidates, params, symmetries=source.facts.symmetries, seed=seed
-        )
-        notes += more
+        notes += require_enough(candidates, facts)
+        notes += split_candidates(candidates, params, symmetries=facts.symmetries, seed=seed)[-1]
     return problems, notes
 
 
@@ -243,11 +240,8 @@ def as_html(found: Survey) -> str:
     """The survey as one page with a contact sheet of each class; nothing is loaded from outside."""
     template = Path(__file__).with_name("survey.html.jinja").read_text(encoding="utf-8")
     sheets = {name: base64.b64encode(png).decode() for name, png in found.sheets.items()}
-    return (
-        Environment(autoescape=True, trim_blocks=True)
-        .from_string(template)
-        .render(path=found.path, text=as_text(found), counts=found.counts, sheets=sheets)
-    )
+    page = Environment(autoescape=True, trim_blocks=True).from_string(template)
+    return page.render(path=found.path, text=as_text(found), counts=found.counts, sheets=sheets)
 
 
 def _count_table(found: Survey) -> pd.DataFrame:

@@ -5,8 +5,9 @@ an extractor carries its name and the hash of its weights.
 """
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,25 +22,13 @@ RESOLUTION = 96  # px, what images are resized to; a multiple of 32 keeps the pa
 BATCH_SIZE = 64
 
 Features = NDArray[np.float32]
-
-
-class FeatureExtractor(Protocol):
-    """What `distances` and `memorisation` need to know about where features come from."""
-
-    @property
-    def name(self) -> str:
-        """Network, input size and layer, in a few words."""
-
-    @property
-    def weights_sha256(self) -> str:
-        """SHA-256 of the weights, 64 hexadecimal digits."""
-
-    def __call__(self, images: Pixels) -> Features:
-        """[N, H, W, C] uint8 -> [N, D] float32."""
+Extractor = Callable[[Pixels], Features]  # of [N, H, W, C] images: [N, D]
 
 
 class ImageNetFeatures:
     """Average-pooled last feature map of EfficientNet-Lite0 trained on ImageNet.
+
+    `name` says network, input size and layer in a few words; `weights_sha256` is of the weights.
 
     The weights come inside a Python package, so nothing is downloaded. Each image's features depend
     on that image alone, whatever the batch, up to float32 rounding.
@@ -95,7 +84,7 @@ class CachedFeatures:
         folder: created when missing; any file may be deleted at any time.
     """
 
-    def __init__(self, extractor: FeatureExtractor, folder: Path) -> None:
+    def __init__(self, extractor: ImageNetFeatures, folder: Path) -> None:
         self.name, self.weights_sha256 = extractor.name, extractor.weights_sha256
         self._extractor, self._folder = extractor, folder
         self._used: set[Path] = set()
@@ -110,12 +99,11 @@ class CachedFeatures:
             features: Features = np.load(path)
             return features
         features = self._extractor(images)
-        self._folder.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as temporary, temporary.open("wb") as file:
             np.save(file, features)
         return features
 
-    def beside(self, extractor: FeatureExtractor) -> "CachedFeatures":
+    def beside(self, extractor: ImageNetFeatures) -> "CachedFeatures":
         """Another extractor in the same folder; `drop_unused` knows of both."""
         other = CachedFeatures(extractor, self._folder)
         other._used = self._used

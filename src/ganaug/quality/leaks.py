@@ -29,11 +29,7 @@ def check_no_leak(real: Mapping[str, pd.DataFrame], synthetic: pd.DataFrame) -> 
             real training image.
     """
     problems = [*_shared(real), *_foreign(real, synthetic)]
-    if problems:
-        raise DatasetError(
-            f"{'; '.join(problems)}. A verdict on this would be worthless: run the stages prepare, "
-            "train and generate again"
-        )
+    _refuse(problems, mend="run the stages prepare, train and generate again")
 
 
 def check_no_near_duplicates(
@@ -64,11 +60,14 @@ def check_no_near_duplicates(
         ]
         if shared:
             problems.append(f"{other} and {one} share near duplicates: {_name(shared)}")
+    mend = "remove one image of each pair, or give both the same group, and run the pipeline again"
+    _refuse(problems, mend=mend)
+
+
+def _refuse(problems: Sequence[str], *, mend: str) -> None:
     if problems:
-        raise DatasetError(
-            f"{'; '.join(problems)}. A verdict on this would be worthless: remove one image of "
-            "each pair, or give both the same group, and run the pipeline again"
-        )
+        listed = "; ".join(problems)
+        raise DatasetError(f"{listed}. A verdict on this would be worthless: {mend}")
 
 
 def _shared(real: Mapping[str, pd.DataFrame]) -> Iterator[str]:
@@ -81,10 +80,8 @@ def _shared(real: Mapping[str, pd.DataFrame]) -> Iterator[str]:
 
 def _foreign(real: Mapping[str, pd.DataFrame], synthetic: pd.DataFrame) -> Iterator[str]:
     split_of = {i: split for split, rows in real.items() for i in rows["image_id"]}
-    for row in synthetic.itertuples():
-        if row.image_id in split_of:
-            yield f"synthetic image {row.image_id} equals a real one of {split_of[row.image_id]}"
-            break
+    if twins := [i for i in synthetic["image_id"] if i in split_of]:
+        yield f"synthetic image {twins[0]} equals a real one of {split_of[twins[0]]}"
     for column in ("nearest_id", "parent_id"):
         given = synthetic[synthetic[column].notna()]
         outside = given[~given[column].isin(real["train"]["image_id"])]

@@ -1,14 +1,13 @@
 """Measurements on features: distances beside their floor, copying, and the closest pairs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ganaug.images import Pixels
 from ganaug.quality.distances import FEWEST_IMAGES, Labels, draw_of_classes, per_class
-from ganaug.quality.features import Features
+from ganaug.quality.features import Extractor, Features
 from ganaug.quality.fragments import measure_fragments
 from ganaug.quality.memorisation import measure_memorisation
 from ganaug.quality.neighbours import FloatArray, as_they_stand, nearest
@@ -22,17 +21,13 @@ FRAGMENTS = "fragments"
 NUM_PAIRS = 16  # closest ones that are shown
 
 
-def extract(extractor: Callable[[Pixels], Features], parts: Parts) -> dict[str, Features]:
+def extract(extractor: Extractor, parts: Parts) -> dict[str, Features]:
     """Features [N, D] of each part."""
     return {name: extractor(part.data.images) for name, part in parts.items()}
 
 
 def measure_distances(
-    features: Mapping[str, Features],
-    parts: Parts,
-    classes: Sequence[str],
-    *,
-    seed: int,
+    features: Mapping[str, Features], parts: Parts, classes: Sequence[str], *, seed: int
 ) -> dict[str, Any]:
     """Synthetic against test, and as the floor real train against test, at equal n.
 
@@ -82,11 +77,7 @@ def _draw(labels: Labels, numbers: Labels, rng: np.random.Generator) -> Labels:
 
 
 def measure_copying(
-    spaces: Mapping[str, Mapping[str, Features]],
-    parts: Parts,
-    *,
-    confidence: float,
-    seed: int,
+    spaces: Mapping[str, Mapping[str, Features]], parts: Parts, *, confidence: float, seed: int
 ) -> dict[str, dict[str, Any]]:
     """The gate in each space, and for fragments of images; nothing without synthetic images.
 

@@ -13,6 +13,7 @@ unseen elpv cells of the training modules have 57 % authentic ones, cells of oth
 Also shown: the share nearer to train than to an equal-size hold-out.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -85,11 +86,10 @@ def measure_memorisation(
     subsets = _equal_subsets(train_labels, holdout_labels, numpy_rng(seed, "memorisation"))
 
     def shares_of(ratios: Floats, rows: FloatArray, left_out: Rows | None) -> dict[str, Any]:
-        closer = _share_closer(rows, train, holdout, subsets, left_out, variants)
         return {
             "near_copies": float((ratios < NEAR_COPY_RATIO).mean()),
             "authentic": float((ratios > 1).mean()),
-            "closer_to_train": closer,
+            "closer_to_train": _share_closer(rows, train, holdout, subsets, left_out, variants),
         }
 
     real_ratios = _ratios_across(train, across[:, 0], neighbours[:, 0], groups, variants)
@@ -100,13 +100,10 @@ def measure_memorisation(
         low, high = wilson(round(share * n), n, confidence)
         found |= {name: share, f"{name}_low": low, f"{name}_high": high}
         found[f"{name}_real"] = shares_real[name]
-    found |= {
-        "near_copies_allowed": allowed_high(
-            found["near_copies_real"], n, margin=MAX_NEAR_COPIES, confidence=confidence
-        ),
-        "authentic_demanded": 1
-        - allowed_high(1 - found["authentic_real"], n, margin=MAX_SHORTFALL, confidence=confidence),
-    }
+    most = partial(allowed_high, number=n, confidence=confidence)
+    copies, shortfall = shares_real["near_copies"], 1 - shares_real["authentic"]
+    found["near_copies_allowed"] = most(copies, margin=MAX_NEAR_COPIES)
+    found["authentic_demanded"] = 1 - most(shortfall, margin=MAX_SHORTFALL)
     return {
         **found,
         "nearest_ratio": float(np.median(ratios)),

@@ -62,11 +62,7 @@ def nearest(
 
 
 def nearest_others(
-    rows: FloatArray,
-    *,
-    k: int,
-    groups: Rows | None = None,
-    variants: Variants = as_they_stand,
+    rows: FloatArray, *, k: int, groups: Rows | None = None, variants: Variants = as_they_stand
 ) -> tuple[Floats, Rows]:
     """Distances and indices [N, k] of each row's k nearest other rows, nearest first; N > k.
 

@@ -86,9 +86,7 @@ def _images(
 ) -> Iterator[SourceImage]:
     for number, (name, why) in enumerate(refused):
         # Numbered, since a name may occur twice, and may be that of a good image too.
-        yield SourceImage(
-            f"{name} (refused {number + 1})", class_name="", group=None, split=None, content=why
-        )
+        yield SourceImage(f"{name} (refused {number + 1})", "", None, None, content=why)
     root = folder.resolve()
     for image in loaded.images:
         content = image.content
@@ -99,9 +97,8 @@ def _images(
 
 def _unpack(archive: Path, folder: Path) -> Iterator[tuple[str, Refused]]:
     """Unpack what is safe; yield the names of the other members, with the reason."""
-    with (
-        zipfile.ZipFile(archive) if zipfile.is_zipfile(archive) else tarfile.open(archive) as whole
-    ):
+    opened = zipfile.ZipFile if zipfile.is_zipfile(archive) else tarfile.open
+    with opened(archive) as whole:
         members = list(_members(whole))
         size, free = sum(m.size for m in members), shutil.disk_usage(folder).free
         if size > free:
@@ -112,10 +109,8 @@ def _unpack(archive: Path, folder: Path) -> Iterator[tuple[str, Refused]]:
             if not place.is_relative_to(root):
                 yield member.name, Refused("outside", "a path that leads out of the archive")
             elif not member.is_plain:
-                yield (
-                    member.name,
-                    Refused("link", "a link or device in the archive; pack files only"),
-                )
+                link = Refused("link", "a link or device in the archive; pack files only")
+                yield member.name, link
             elif place.is_file():
                 yield member.name, Refused("name_twice", "the archive has it twice")
             elif not any(part.startswith(LEFT_OUT) for part in Path(member.name).parts):

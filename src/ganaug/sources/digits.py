@@ -39,10 +39,5 @@ def _images() -> Iterator[SourceImage]:
     bunch = load_bunch()
     pixels = np.rint(bunch.images * (255 / LARGEST)).astype(np.uint8)[..., None]  # [N, 8, 8, 1]
     for index, (image, digit) in enumerate(zip(pixels, bunch.target, strict=True)):
-        yield SourceImage(
-            name=f"digit-{index:04d}.png",
-            class_name=str(digit),
-            group=None,
-            split=None,
-            content=encode_png(image),
-        )
+        name, content = f"digit-{index:04d}.png", encode_png(image)
+        yield SourceImage(name, str(digit), group=None, split=None, content=content)

@@ -81,10 +81,7 @@ def module_of_each(kinds: list[str]) -> list[str]:
 
 
 def _images(cells: pd.DataFrame, data: Path, *, threshold: float) -> Iterator[SourceImage]:
-    columns = (cells["file"].tolist(), cells["probability"].tolist(), cells["kind"].tolist())
-    modules = module_of_each(columns[-1])
-    for file, probability, kind, module in zip(*columns, modules, strict=True):
+    modules = module_of_each(cells["kind"].tolist())
+    for (file, probability, kind), module in zip(cells.to_numpy().tolist(), modules, strict=True):
         state = "defective" if probability >= threshold else "functional"
-        yield SourceImage(
-            name=file, class_name=f"{kind}-{state}", group=module, split=None, content=data / file
-        )
+        yield SourceImage(file, f"{kind}-{state}", module, split=None, content=data / file)

@@ -109,15 +109,9 @@ def describe(params: FilesParams, classes: Iterable[str]) -> SourceFacts:
                 "give them one name"
             )
         seen[key] = name
-    return SourceFacts(
-        name=params.name,
-        version="unversioned",
-        license=params.license,
-        citation=params.citation,
-        homepage=params.homepage,
-        classes=tuple(names),
-        symmetries=params.flips,
-    )
+    stated = params.model_dump(include={"name", "license", "citation", "homepage"})
+    classes, flips = tuple(names), params.flips
+    return SourceFacts(**stated, version="unversioned", classes=classes, symmetries=flips)
 
 
 def named_columns(columns: TableParams, there: Iterable[str], path: Path) -> dict[str, str]:

@@ -5,7 +5,6 @@ instead, so that archives can hold it too.
 """
 
 from ganaug.config import PrepareParams
-from ganaug.errors import SourceError
 from ganaug.sources.archive import LAYOUTS, load_archive
 from ganaug.sources.base import Source
 from ganaug.sources.digits import load_digits
@@ -18,8 +17,6 @@ def load_source(params: PrepareParams) -> Source:
     """The source that `params.source` names.
 
     Raises:
-        SourceError: no source has that name, or it can't be read.
+        SourceError: it can't be read.
     """
-    if params.source not in LOADERS:
-        raise SourceError(f"no source {params.source!r}; there are {', '.join(sorted(LOADERS))}")
     return LOADERS[params.source](params)

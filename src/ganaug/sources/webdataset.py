@@ -103,12 +103,7 @@ def _images(paths: list[Path], root: Path, params: PrepareParams) -> Iterator[So
             group, split = facts.get(columns.group or ""), facts.get(columns.split or "")
             if group is None and params.files.group_pattern is None and len(images) > 1:
                 group = sample
+            place = {"group": group, "split": given if split is None else str(split)}
             for suffix, image in images or [("", None)]:
-                yield make_image(
-                    sample + suffix,
-                    label,
-                    image or Refused("unreadable", "a label without an image"),
-                    params.files,
-                    group=group,
-                    split=given if split is None else str(split),
-                )
+                encoded = image or Refused("unreadable", "a label without an image")
+                yield make_image(sample + suffix, label, encoded, params.files, **place)

@@ -17,21 +17,16 @@ from ganaug.downstream.recipes import TEACHER
 from ganaug.downstream.runs import Run, Sets, Setting, fit_network, one_thread
 from ganaug.fileio import read_json
 from ganaug.preparing.prepared import Prepared
-from ganaug.quality.features import CachedFeatures, FeatureExtractor, Features, ImageNetFeatures
+from ganaug.quality.features import CachedFeatures, Features, ImageNetFeatures
 from ganaug.quality.leaks import check_no_leak, check_no_near_duplicates
-from ganaug.quality.measures import (
-    describe_pairs,
-    extract,
-    measure_copying,
-    measure_distances,
-)
+from ganaug.quality.measures import describe_pairs, extract, measure_copying, measure_distances
 from ganaug.quality.memorisation import CONFIDENCE
 from ganaug.quality.parts import Parts, read_parts, unfilled_classes
 from ganaug.records import SPLITS
 from ganaug.rng import derive_seed
 from ganaug.thumbnails import NAME as THUMBNAILS
 from ganaug.thumbnails import thumbnails
-from ganaug.verdict.evidence import Trained, arm_facts, network_facts, train_all
+from ganaug.verdict.evidence import arm_facts, network_facts, train_all
 from ganaug.verdict.rule import Evidence, Margins, decide
 
 IMAGENET, LEARNED = "distances", "distances_trained"  # sections of metrics.json
@@ -47,11 +42,6 @@ class Evaluation:
     runs: pd.DataFrame  # a row per classifier and split
     predictions: pd.DataFrame  # a row per classifier of the verdict and test image
     pairs: list[dict[str, Any]]  # synthetic images nearest to a training image
-
-    @property
-    def fit_seconds(self) -> float:
-        """Spent in training classifiers, summed over processes."""
-        return float(self.runs["seconds"].sum())
 
 
 def evaluate(
@@ -121,8 +111,17 @@ def evaluate(
         "num_repetitions": params.num_repetitions,
         "judged": _judged(prepared, synthetic),
     }
+    arms = arm_facts(trained, classes)
     metrics = {
-        "networks": _metrics_of(trained, networks, classes),
+        "networks": {
+            net: {
+                "uplift": networks[net]["uplift"],
+                "plain_gain": networks[net]["plain_gain"],
+                "arms": arms[net],
+                "choice": {"candidates": choice.val.to_dict("records"), "at_edge": choice.at_edge},
+            }
+            for net, choice in trained.choices.items()
+        },
         **distances,
         "memorisation": memorisation | {"thumbnails_space": THUMBNAILS},
         "classical_augmentation": ClassicalAugmentation(
@@ -166,7 +165,7 @@ def _sets(
 
 
 def _measure_spaces(
-    extractor: FeatureExtractor,
+    extractor: CachedFeatures,
     features: Mapping[str, Features],
     parts: Parts,
     setting: Setting,
@@ -205,21 +204,6 @@ def _judged(prepared: Prepared, synthetic: Path) -> dict[str, Any]:
     return {
         "generator_id": made["generator_id"],
         "files": {name: facts["sha256"] for name, facts in sorted(files.items())},
-    }
-
-
-def _metrics_of(
-    trained: Trained, networks: Mapping[str, Mapping[str, Any]], classes: Sequence[str]
-) -> dict[str, Any]:
-    arms = arm_facts(trained, classes)
-    return {
-        net: {
-            "uplift": networks[net]["uplift"],
-            "plain_gain": networks[net]["plain_gain"],
-            "arms": arms[net],
-            "choice": choice.to_dict(),
-        }
-        for net, choice in trained.choices.items()
     }
 
 

@@ -1,7 +1,8 @@
 """What the classifiers say on test: the best recipes of each network, and the textbooks' arms."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -94,26 +95,10 @@ def _table(chosen: Chosen, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _predictions(runs: pd.DataFrame, test: Part) -> pd.DataFrame:
-    facts = {
-        "image_id": test.rows["image_id"].to_numpy(),
-        "group_id": test.rows["group_id"].to_numpy(),
-        "label": test.data.labels,
-    }
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "network": run["network"],
-                    "recipe": run["recipe"],
-                    "repetition": run["repetition"],
-                    **facts,
-                    "predicted": run["probabilities"].argmax(axis=1),
-                }
-            )
-            for _, run in runs.iterrows()
-        ],
-        ignore_index=True,
-    )
+    images = test.rows[["image_id", "group_id"]].assign(label=test.data.labels)
+    said = np.concatenate([own.argmax(axis=1) for own in runs["probabilities"]])
+    classifiers = runs[["network", "recipe", "repetition"]]
+    return classifiers.merge(images, how="cross").assign(predicted=said)
 
 
 def network_facts(
@@ -123,31 +108,46 @@ def network_facts(
     facts = {}
     for net, choice in trained.choices.items():
         own = trained.predictions[trained.predictions["network"] == net]
-
-        def delta(treated: Recipe, control: Recipe, own: pd.DataFrame = own) -> Json:
-            return compare(
-                own, treated.name, control.name, class_names, confidence=confidence, seed=seed
-            )
-
-        gain, uplift = delta(choice.without, PLAIN), None
-        gain.pop("recall")
-        if choice.measured:
-            uplift = delta(choice.measured, choice.without)
+        measured = choice.measured.name if choice.measured else None
+        recipes = (PLAIN.name, choice.without.name, measured)
         facts[net] = {
             "words": NETWORKS[net].words,
             "without": _describe(choice.without),
             "with": _describe(choice.measured) if choice.measured else None,
             "chosen_share": choice.chosen.share,
             "at_edge": choice.at_edge,
-            "plain_gain": gain,
-            "recall_change_pp": uplift.pop("recall") if uplift else None,
-            "uplift": uplift,
+            **changes(own, recipes, class_names, confidence=confidence, seed=seed),
         }
     return facts
 
 
+def changes(
+    predictions: pd.DataFrame,
+    recipes: tuple[str, str, str | None],
+    class_names: Sequence[str],
+    *,
+    confidence: float,
+    seed: int,
+) -> Json:
+    """plain_gain, recall_change_pp and uplift of verdict.json.
+
+    Args:
+        predictions: of one network, as in `Trained`.
+        recipes: of its column `recipe`: A of `ARMS`, the best without synthetic images, and the
+            best with them, or None without any.
+        class_names, confidence, seed: see `compare`.
+    """
+    plain, without, with_them = recipes
+    delta = partial(compare, predictions, class_names=class_names, confidence=confidence, seed=seed)
+    gain = delta(without, plain)
+    gain.pop("recall")
+    uplift = delta(with_them, without) if with_them else None
+    recall = uplift.pop("recall") if uplift else None
+    return {"plain_gain": gain, "recall_change_pp": recall, "uplift": uplift}
+
+
 def _describe(recipe: Recipe) -> Json:
-    return {"name": recipe.name, "words": recipe.words, "recipe": recipe.to_dict()}
+    return {"name": recipe.name, "words": recipe.words, "recipe": asdict(recipe)}
 
 
 def compare(

@@ -13,8 +13,6 @@ from ganaug.downstream.intervals import REAL_ONLY, SHIP, UNDECIDED, answer, grou
 # Of the real images' own precision. Noise has 0; a GAN that no one would ship had 0.9 of it.
 LEAST_PRECISION = 0.25
 
-Delta = Mapping[str, Any]  # of `joint_delta`
-
 
 @dataclass(frozen=True)
 class Margins:
@@ -82,7 +80,10 @@ def decide(evidence: Evidence, margins: Margins) -> dict[str, Any]:
     """
     refusals = list[str]()
     if evidence.num_synthetic:
-        refusals += [*_copying(evidence), *_unreal(evidence), *_missing(evidence)]
+        missing = [
+            f"Class {c}: images were asked for, and none was accepted." for c in evidence.empty
+        ]
+        refusals += [*_copying(evidence), *_unreal(evidence), *missing]
     against, open_ = _against(evidence, margins) + refusals, _open(evidence, margins)
     if against:
         decision, reasons = REAL_ONLY, against + open_
@@ -148,9 +149,8 @@ def _open(evidence: Evidence, margins: Margins) -> list[str]:
         if answer(delta, margin_pp=margins.harm_pp) != UNDECIDED:
             continue
         needed = groups_needed(delta, half_width_pp=max(abs(delta["mean_pp"]), margins.harm_pp))
-        told = "more repetitions would tell more"
-        if needed:
-            told = f"about {needed:,} test groups would tell"
+        groups = f"about {needed:,} test groups would tell"
+        told = groups if needed else "more repetitions would tell more"
         reasons.append(
             f"With {facts['words']} the change of macro-F1 may be as low as "
             f"{delta['low_pp']:+.1f} pp and as high as {delta['high_pp']:+.1f} pp; above "
@@ -183,12 +183,6 @@ def _unreal(evidence: Evidence) -> list[str]:
         f"{floor:.1%} of other real images."
         for name, (made, floor) in evidence.precision.items()
         if made is not None and floor is not None and made < LEAST_PRECISION * floor
-    ]
-
-
-def _missing(evidence: Evidence) -> list[str]:
-    return [
-        f"Class {name}: images were asked for, and none was accepted." for name in evidence.empty
     ]
 
 
@@ -245,7 +239,6 @@ def _origins(evidence: Evidence) -> list[str]:
 
 def _summary(memorisation: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The gate's main figures, flat."""
-    flat = {
-        f"{key}_{space}": value for space, m in memorisation.items() for key, value in _shares(m)
-    }
-    return {"passed": all(m["passed"] for m in memorisation.values()), **flat}
+    spaces = memorisation.items()
+    flat = {f"{key}_{space}": value for space, m in spaces for key, value in _shares(m)}
+    return {"passed": all(m["passed"] for _, m in spaces), **flat}
