@@ -88,7 +88,7 @@ def test_soft_targets_soften_what_is_said(trained):
 
 def test_equal_arguments_give_equal_bytes_and_leave_torchs_stream_alone():
     few, (images, _) = batches(*halves(), num_steps=3), halves()
-    for options in ({}, {"mixup": True}):
+    for options in ({}, {"mixup": True}, {"cutmix": True}):
         torch.manual_seed(1)
         first = predict(train(few, **options), images)
         state = torch.get_rng_state()
@@ -168,3 +168,25 @@ def test_features_are_the_classifiers_own_and_the_hash_names_its_weights():
     assert len(extractor.weights_sha256) == 64
     assert TrainedFeatures(untrained(0)).weights_sha256 == extractor.weights_sha256
     assert TrainedFeatures(untrained(1)).weights_sha256 != extractor.weights_sha256
+
+
+def test_cutmix_pastes_one_place_of_each_image_and_weighs_targets_by_its_area():
+    from ganaug.downstream.classifier import _paste
+
+    images, others = torch.zeros(3, 16, 8, 1), torch.arange(1.0, 4)[:, None, None, None]
+    rng = np.random.default_rng(0)
+    for kept in (0.0, 0.3, 0.99):
+        pasted, left = _paste(images, others.expand_as(images), kept, rng)
+        changed = pasted != 0
+        assert (changed == changed[:1]).all()
+        assert changed[0].float().mean() == pytest.approx(1 - left)
+        assert left == pytest.approx(kept, abs=0.1)
+        assert all(set(own.unique().tolist()) <= {0.0, i + 1.0} for i, own in enumerate(pasted))
+    assert not images.any()
+
+
+def test_cutmix_changes_the_result_and_keeps_probabilities_valid(trained):
+    images = halves()[0]
+    mixed = predict(train(batches(*halves()), cutmix=True), images)
+    np.testing.assert_allclose(mixed.sum(axis=1), 1)
+    assert np.abs(mixed - predict(trained, images)).max() > 1e-3

@@ -61,9 +61,11 @@ def test_candidates_without_synthetic_images_have_none():
     for mixes in (False, True):
         found = without_synthetic(mixes=mixes)
         assert TEACHER in found  # its runs are those of the teachers
-        assert len(found) == len(set(found)) == (4 if mixes else 2)
+        assert len(found) == len(set(found)) == (6 if mixes else 2)
         assert not any(recipe.share or recipe.soft_labels for recipe in found)
         assert any(recipe.mixup for recipe in found) is mixes
+        assert any(recipe.cutmix for recipe in found) is mixes
+        assert not any(recipe.mixup and recipe.cutmix for recipe in found)
 
 
 def test_candidates_with_them_change_nothing_else_of_their_base():

@@ -94,3 +94,12 @@ def test_colours_small_images_and_a_single_group():
 def test_too_few_images_are_not_called_clean():
     found = measure(pictures(9, seed=1))
     assert (found["passed"], found["too_few"]) == (False, True)
+
+
+def test_two_groups_are_too_few_to_compare_so_each_image_stands_for_itself():
+    few = np.arange(120) % 2
+    copied = measure(TRAIN[:40].copy(), groups=few)
+    assert copied["with_fragment"] == 1
+    assert not copied["passed"]
+    assert np.isfinite(copied["limit"])
+    assert measure(pictures(100, seed=1), groups=few)["passed"]
