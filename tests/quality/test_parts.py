@@ -9,7 +9,7 @@ from tests.toy_synthetic import new_images
 
 def test_rows_and_images_of_all_parts_agree(prepared, synthetic, tmp_path):
     images, labels = new_images()
-    folder = synthetic(images, labels, weight=0.5)
+    folder = synthetic(images, labels)
     parts = read_parts(prepared, folder, scratch=tmp_path)
     assert {name: len(part.rows) for name, part in parts.items()} == {
         "train": 32, "val": 16, "test": 16, "synthetic": 32,
@@ -20,7 +20,6 @@ def test_rows_and_images_of_all_parts_agree(prepared, synthetic, tmp_path):
         assert isinstance(parts[split].data.images, np.memmap)
     np.testing.assert_array_equal(parts["synthetic"].data.images, images)
     assert parts["synthetic"].data.labels.tolist() == labels
-    assert set(parts["synthetic"].data.weights.tolist()) == {0.5}
 
 
 def test_no_synthetic_image_is_an_empty_part(prepared, synthetic, tmp_path):
