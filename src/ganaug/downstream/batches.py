@@ -104,9 +104,7 @@ def draw_batches(
         own = Pool(real.images, real.labels, real.targets, real.rows[made])
     assert len(own.rows), "nothing to draw from"
     streams = [_ordered(own, recipe.balanced, numpy_rng(seed, name)) for name in ("real", "stand")]
-    made_of = {}
-    if synthetic is not None:
-        made_of = _by_class(synthetic, numpy_rng(seed, "synthetic"))
+    made_of = {} if synthetic is None else _by_class(synthetic, numpy_rng(seed, "synthetic"))
     for step in range(num_steps):
         num_synthetic = _num_synthetic(recipe, batch_size, step / num_steps)
         rows = _take(streams[0], batch_size - num_synthetic)

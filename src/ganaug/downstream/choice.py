@@ -83,24 +83,18 @@ def choose_recipes(
     soft = search.teach()
     search.soft = soft
     plain = {net: search.better_half(net, own) for net, own in plain.items()}
-    if soft:
-        plain |= {
-            net: [*own, replace(own[0], soft_labels=True)]
-            for net, own in plain.items()
-            if NETWORKS[net].in_steps
-        }
+    for net, own in plain.items():
+        if soft and NETWORKS[net].in_steps:
+            own.append(replace(own[0], soft_labels=True))
     search.run(plain, first)  # of the soft labels, which come late
     search.run(plain, second)
     without = {net: search.best(net, own) for net, own in plain.items()}
 
     mixed: dict[str, list[Recipe]] = {net: [] for net in networks}
     if len(sets[networks[0]]["synthetic"].labels):
-        mixed = {
-            net: with_synthetic(
-                recipe, shares, in_steps=NETWORKS[net].in_steps, soft_labels=bool(soft)
-            )
-            for net, recipe in without.items()
-        }
+        for net, recipe in without.items():
+            in_steps = NETWORKS[net].in_steps
+            mixed[net] = with_synthetic(recipe, shares, in_steps=in_steps, soft_labels=bool(soft))
         search.run(mixed, first)
         mixed = {net: search.better_half(net, own) for net, own in mixed.items()}
         search.run(mixed, second)
@@ -143,11 +137,9 @@ class _Search:
             (self.runs["network"] == TEACHING) & (self.runs["recipe"] == TEACHER.name)
         ]
         by_split = taught.groupby("split")["probabilities"]
-        return {
-            split: np.mean(by_split.get_group(split).tolist(), axis=0)
-            for split in TAUGHT
-            if len(taught)
-        }
+        if taught.empty:
+            return {}
+        return {split: np.mean(by_split.get_group(split).tolist(), axis=0) for split in TAUGHT}
 
     def scores(self, net: str, name: str) -> "pd.Series[float]":
         """Macro-F1 on val by repetition."""

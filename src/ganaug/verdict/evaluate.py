@@ -111,6 +111,7 @@ def evaluate(
         "judged": _judged(prepared, synthetic),
     }
     arms = arm_facts(trained, classes)
+    policy = ClassicalAugmentation(prepared.symmetries, params.classical, seed=0)
     metrics = {
         "networks": {
             net: {
@@ -123,9 +124,7 @@ def evaluate(
         },
         **distances,
         "memorisation": memorisation | {"thumbnails_space": THUMBNAILS},
-        "classical_augmentation": ClassicalAugmentation(
-            prepared.symmetries, params.classical, seed=0
-        ).to_dict(),
+        "classical_augmentation": policy.to_dict(),
     }
     return Evaluation(
         rounded(metrics), rounded(verdict), trained.runs, trained.predictions, rounded(pairs)
