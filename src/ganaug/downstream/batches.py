@@ -65,8 +65,7 @@ def row_weights(
     of_real = law * (1 - shares) / np.maximum(num_real, 1) * recipe.real
     of_synthetic = law * shares * recipe.weight / np.maximum(num_synthetic, 1)
     weights = np.where(synthetic, of_synthetic[labels], of_real[labels])
-    scaled: NDArray[np.float64] = weights * num_real.sum() / weights.sum()
-    return scaled
+    return np.asarray(weights * num_real.sum() / weights.sum())
 
 
 def one_hot(labels: Labels, num_classes: int) -> NDArray[np.float32]:

@@ -123,8 +123,7 @@ class _Search:
             if (net, recipe.name, number) not in done
         ]
         if runs:
-            found = self._score(runs, soft=self.soft)
-            self.runs = pd.concat([self.runs, found], ignore_index=True)
+            self.runs = pd.concat([self.runs, self._score(runs, soft=self.soft)], ignore_index=True)
 
     def _scored(self, net: str, recipe: Recipe) -> tuple[str, ...]:
         """Only the teachers label images, once they have been trained in the first round."""

@@ -199,10 +199,8 @@ def _judged(prepared: Prepared, synthetic: Path) -> dict[str, Any]:
     """Which generator and which shards the verdict is about: merge takes no others."""
     made = read_json(synthetic / "synthetic.json")
     files = {**prepared.files, **made["files"]}
-    return {
-        "generator_id": made["generator_id"],
-        "files": {name: facts["sha256"] for name, facts in sorted(files.items())},
-    }
+    hashes = {name: facts["sha256"] for name, facts in sorted(files.items())}
+    return {"generator_id": made["generator_id"], "files": hashes}
 
 
 def rounded(content: Any) -> Any:
