@@ -61,10 +61,8 @@ class FilesParams(_Section):
     @field_validator("group_pattern")
     @classmethod
     def _must_name_a_group(cls, pattern: str | None) -> str | None:
-        if pattern is None:
-            return None
         try:
-            num_groups = re.compile(pattern).groups
+            num_groups = re.compile("()" if pattern is None else pattern).groups
         except re.error as error:
             raise ValueError(f"not a regular expression: {error}") from None
         if num_groups != 1:

@@ -118,6 +118,7 @@ def findings(results: Path) -> dict[str, Any]:
     """What the stages' results say, in short."""
     metrics = read_json(results / "evaluate" / "metrics.json")
     verdict = read_json(results / "evaluate" / "verdict.json")
+    seconds = {stage: read_json(results / stage / "budget.json")["seconds"] for stage in STAGES}
     return {
         "num_real": read_json(results / "prepare" / "metrics.json")["counts"],
         "num_synthetic": read_json(results / "generate" / "metrics.json")["accepted"],
@@ -129,9 +130,7 @@ def findings(results: Path) -> dict[str, Any]:
             part: {name: metrics["distances"][part]["class_mean"][name] for name in MEASURES}
             for part in ("synthetic", "floor")
         },
-        "seconds": {
-            stage: read_json(results / stage / "budget.json")["seconds"] for stage in STAGES
-        },
+        "seconds": seconds,
     }
 
 

@@ -65,8 +65,7 @@ def row_weights(
     of_real = law * (1 - shares) / np.maximum(num_real, 1) * recipe.real
     of_synthetic = law * shares * recipe.weight / np.maximum(num_synthetic, 1)
     weights = np.where(synthetic, of_synthetic[labels], of_real[labels])
-    scaled: NDArray[np.float64] = weights * num_real.sum() / weights.sum()
-    return scaled
+    return np.asarray(weights * num_real.sum() / weights.sum())
 
 
 def one_hot(labels: Labels, num_classes: int) -> NDArray[np.float32]:
@@ -104,9 +103,7 @@ def draw_batches(
         own = Pool(real.images, real.labels, real.targets, real.rows[made])
     assert len(own.rows), "nothing to draw from"
     streams = [_ordered(own, recipe.balanced, numpy_rng(seed, name)) for name in ("real", "stand")]
-    made_of = {}
-    if synthetic is not None:
-        made_of = _by_class(synthetic, numpy_rng(seed, "synthetic"))
+    made_of = {} if synthetic is None else _by_class(synthetic, numpy_rng(seed, "synthetic"))
     for step in range(num_steps):
         num_synthetic = _num_synthetic(recipe, batch_size, step / num_steps)
         rows = _take(streams[0], batch_size - num_synthetic)

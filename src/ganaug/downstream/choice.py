@@ -86,9 +86,7 @@ def choose_recipes(
     plain = {net: search.better_half(net, own) for net, own in plain.items()}
     search.run(plain, second)
     without = {net: search.best(net, own) for net, own in plain.items()}
-    if (
-        soft
-    ):  # tried on the recipe to which synthetic images are added, or they would get the credit
+    if soft:  # on the recipe that gets synthetic images, or these would get the credit
         softened = {
             net: [replace(recipe, soft_labels=True)]
             for net, recipe in without.items()
@@ -99,12 +97,9 @@ def choose_recipes(
 
     mixed: dict[str, list[Recipe]] = {net: [] for net in networks}
     if len(sets[networks[0]]["synthetic"].labels):
-        mixed = {
-            net: with_synthetic(
-                recipe, shares, in_steps=NETWORKS[net].in_steps, soft_labels=bool(soft)
-            )
-            for net, recipe in without.items()
-        }
+        for net, recipe in without.items():
+            in_steps = NETWORKS[net].in_steps
+            mixed[net] = with_synthetic(recipe, shares, in_steps=in_steps, soft_labels=bool(soft))
         search.run(mixed, first)
         mixed = {net: search.better_half(net, own) for net, own in mixed.items()}
         search.run(mixed, second)
@@ -133,8 +128,7 @@ class _Search:
             if (net, recipe.name, number) not in done
         ]
         if runs:
-            found = self._score(runs, soft=self.soft)
-            self.runs = pd.concat([self.runs, found], ignore_index=True)
+            self.runs = pd.concat([self.runs, self._score(runs, soft=self.soft)], ignore_index=True)
 
     def _scored(self, net: str, recipe: Recipe) -> tuple[str, ...]:
         """Only the teachers label images, once they have been trained in the first round."""
@@ -147,11 +141,9 @@ class _Search:
             (self.runs["network"] == TEACHING) & (self.runs["recipe"] == TEACHER.name)
         ]
         by_split = taught.groupby("split")["probabilities"]
-        return {
-            split: np.mean(by_split.get_group(split).tolist(), axis=0)
-            for split in TAUGHT
-            if len(taught)
-        }
+        if taught.empty:
+            return {}
+        return {split: np.mean(by_split.get_group(split).tolist(), axis=0) for split in TAUGHT}
 
     def scores(self, net: str, name: str) -> "pd.Series[float]":
         """Macro-F1 on val by repetition."""

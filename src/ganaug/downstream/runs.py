@@ -204,9 +204,8 @@ def score_runs(
         A row per run and set, in the order of `runs`: network, recipe (its name),
         repetition, split, macro_f1, recall/<class>, probabilities ([N, K], in one cell), seconds.
     """
-    results = map_unordered(
-        partial(_score, sets, setting, soft), list(enumerate(runs)), num_workers=num_workers
-    )
+    score = partial(_score, sets, setting, soft)
+    results = map_unordered(score, list(enumerate(runs)), num_workers=num_workers)
     rows: dict[int, list[dict[str, Any]]] = {}
     with ProgressReport("evaluate", total=len(runs), unit="classifiers") as progress:
         for index, scored in results:

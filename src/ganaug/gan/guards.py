@@ -2,9 +2,8 @@
 
 import math
 
-DIVERSITY = (
-    "class_diversity/"  # metric per class: mean pairwise feature distance, relative to real images
-)
+# Metric per class: mean pairwise feature distance, relative to real images.
+DIVERSITY = "class_diversity/"
 COLLAPSED_BELOW = 0.5
 DOUBLED = 2.0  # a KID below this multiple of the best may be noise
 

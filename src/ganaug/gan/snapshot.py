@@ -63,7 +63,12 @@ def save_snapshot(
     """
     generator = build_generator(architecture)
     generator.load_state_dict(weights)
-    sources = generator.sources()
+    sources, parents = generator.sources(), None
+    if sources is not None:  # the image_ids of each class's, None for none
+        parents = {
+            name: [image_ids[row] if row >= 0 else None for row in rows]
+            for name, rows in zip(classes, sources.tolist(), strict=True)
+        }
     with atomic_folder(folder) as temporary:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         (temporary / WEIGHTS).write_bytes(save(contiguous))  # not `save_file`: it hides the file
@@ -74,7 +79,7 @@ def save_snapshot(
             "value_range": [-1, 1],
             "weights_sha256": sha256_file(temporary / WEIGHTS),
             "training": training,
-            "parents": None if sources is None else _name(sources, classes, image_ids),
+            "parents": parents,
         }
         write_json(description, temporary / DESCRIPTION)
 
@@ -105,16 +110,6 @@ def load_snapshot(folder: Path) -> Snapshot:
     image_ids = _read_ids(generator.sources(), description)
     classes = tuple(description["classes"])
     return Snapshot(generator, architecture, classes, generator_id, image_ids)
-
-
-def _name(
-    sources: Tensor, classes: Sequence[str], image_ids: Sequence[str]
-) -> dict[str, list[str | None]]:
-    """The image_ids of each class's sources, None for none."""
-    return {
-        name: [image_ids[row] if row >= 0 else None for row in rows]
-        for name, rows in zip(classes, sources.tolist(), strict=True)
-    }
 
 
 def _read_ids(sources: Tensor | None, description: dict[str, Any]) -> dict[int, str]:

@@ -170,6 +170,7 @@ class Trainer:
         device = compute.device
         latent = torch_generator(self.seed, "train", "latent", step, device=device)
         z = torch.randn(len(label), state.networks.G.latent_dim, device=device, generator=latent)
+        weight = fading(progress, start=params.reconstruction_weight, until=RECONSTRUCTION_UNTIL)
         update = Step(
             state.networks,
             self._objective,
@@ -177,15 +178,12 @@ class Trainer:
             torch_generator(self.seed, "train", "step", step, compute.rank, device=device),
             penalty_scale=penalty_scale(step, interval=params.penalty_interval),
             updates_generator=(step + 1) % params.d_steps_per_g_step == 0,
-            reconstruction_weight=fading(
-                progress, start=params.reconstruction_weight, until=RECONSTRUCTION_UNTIL
-            ),
+            reconstruction_weight=weight,
         )
         state.add(update.take(compute.share(real), compute.share(label), compute.share(z)))
         state.images_seen += params.batch_size
-        decay = ema_decay(
-            state.images_seen, batch_size=params.batch_size, half_life_kimg=params.ema_kimg
-        )
+        seen, half_life = state.images_seen, params.ema_kimg
+        decay = ema_decay(seen, batch_size=params.batch_size, half_life_kimg=half_life)
         update_ema(state.G_ema, state.networks.G, decay=decay)
 
     def _log_means(self) -> str:

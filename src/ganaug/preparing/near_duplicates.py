@@ -103,8 +103,7 @@ def find_near_pairs(
         _close_in(tree, few if not flips else _project(small, axes, flips), small, distance, flips)
         for flips in combine(symmetries)
     ]
-    pairs: NDArray[np.intp] = np.unique(np.concatenate(found), axis=0)
-    return pairs
+    return np.asarray(np.unique(np.concatenate(found), axis=0))
 
 
 def _close_in(
@@ -138,9 +137,7 @@ def _leading_axes(small: Small) -> NDArray[np.float64]:
     for part in _batches(small):
         flat = _standard(part)
         scatter += flat.T @ flat
-    axes: NDArray[np.float64]
-    _, axes = eigh(scatter, subset_by_index=(max(0, size - AXES), size - 1))
-    return axes
+    return np.asarray(eigh(scatter, subset_by_index=(max(0, size - AXES), size - 1))[1])
 
 
 def _project(small: Small, axes: NDArray[np.float64], flips: Sequence[str]) -> NDArray[np.float32]:

@@ -63,11 +63,9 @@ def read_candidates(
     """
     batches = _cut(images, scratch, form)
     first = list(islice(batches, 2))
+    num_workers = num_workers if len(first) == 2 else 1
     results = map_unordered(
-        _read_batch,
-        chain(first, batches),
-        num_workers=num_workers if len(first) == 2 else 1,
-        backend=backend,
+        _read_batch, chain(first, batches), num_workers=num_workers, backend=backend
     )
     parts = dict[int, list[Candidate | Rejection]]()
     with ProgressReport("read", total=None) as progress:

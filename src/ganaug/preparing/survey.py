@@ -79,13 +79,15 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
             candidates = [_in_colour(candidate) for candidate in candidates]
         problems, notes = _hold_against_rules(candidates, rejections, source, params, seed=seed)
         counts = Counter(candidate.class_name for candidate in candidates)
+        given = Counter((c.class_name, c.split) for c in candidates if c.split is not None)
+        splits = {name: {s: given[name, s] for s in SPLITS} for name in source.facts.classes}
         groups = {candidate.group for candidate in candidates} - {None}
         resolution = _suggest_resolution(sizes)
         return Survey(
             source=params.source,
             path=params.files.path,
             counts={name: counts[name] for name in source.facts.classes},
-            splits=_count_splits(candidates, source.facts.classes),
+            splits=splits if given else {},
             num_groups=len(groups),
             sizes=sizes.most_common(),
             modes=modes.most_common(),
@@ -179,13 +181,6 @@ def _in_colour(candidate: Candidate) -> Candidate:
     if not _is_grey(candidate):
         return candidate
     return replace(candidate, thumbnail=bytes(v for v in candidate.thumbnail for _ in range(3)))
-
-
-def _count_splits(
-    candidates: Sequence[Candidate], classes: Sequence[str]
-) -> dict[str, dict[str, int]]:
-    counts = Counter((c.class_name, c.split) for c in candidates if c.split is not None)
-    return {name: {s: counts[name, s] for s in SPLITS} for name in classes} if counts else {}
 
 
 def _notes(source: Source, num_groups: int) -> list[str]:

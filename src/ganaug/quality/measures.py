@@ -44,14 +44,9 @@ def measure_distances(
     numbers = _keep_shares(counts["test"], np.minimum(made, counts["train"]))
     found = {}
     for name, other in (("synthetic", "synthetic"), ("floor", "train")):
+        sides = features["test"], labels["test"], features[other], labels[other]
         found[name] = per_class(
-            features["test"],
-            labels["test"],
-            features[other],
-            labels[other],
-            class_names=classes,
-            seed=seed,
-            max_prdc_images=limit.tolist(),
+            *sides, class_names=classes, seed=seed, max_prdc_images=limit.tolist()
         )
         pools = [
             features[part][_draw(labels[part], numbers, numpy_rng(seed, "overall", side))]
@@ -102,13 +97,8 @@ def measure_copying(
         )
         for space, features in spaces.items()
     }
-    found[FRAGMENTS] = measure_fragments(
-        parts["synthetic"].data.images,
-        parts["train"].data.images,
-        groups,
-        confidence=confidence,
-        seed=seed,
-    )
+    made, train = (parts[name].data.images for name in ("synthetic", "train"))
+    found[FRAGMENTS] = measure_fragments(made, train, groups, confidence=confidence, seed=seed)
     return found
 
 

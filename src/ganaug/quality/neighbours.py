@@ -89,8 +89,7 @@ def copy_ratios(distances: Floats, neighbours: Rows) -> Floats:
     closest = neighbours[:, 0]
     is_mutual = neighbours[closest, 0] == np.arange(len(closest))
     reference = np.where(is_mutual, distances[closest, 1], distances[closest, 0])
-    ratios: Floats = distances[:, 0] / np.maximum(reference, TINY)
-    return ratios
+    return np.asarray(distances[:, 0] / np.maximum(reference, TINY))
 
 
 def near_duplicate_distance(features: FloatArray, groups: "pd.Series[str]") -> float:

@@ -14,19 +14,14 @@ Labels = NDArray[np.int64]
 
 
 def validation_score(
-    extractor: Extractor,
-    real_images: Pixels,
-    real_labels: Labels,
-    *,
-    class_names: Sequence[str],
-    seed: int,
+    extractor: Extractor, images: Pixels, labels: Labels, *, class_names: Sequence[str], seed: int
 ) -> Callable[[Pixels, Labels], dict[str, float]]:
     """What measures samples [M, H, W, C] uint8 with labels [M] against the real val images.
 
     Args:
         extractor: images to features.
-        real_images: [N, H, W, C] uint8, the val split.
-        real_labels: [N] int64.
+        images: [N, H, W, C] uint8, the val split.
+        labels: [N] int64.
         class_names: what labels index.
         seed: of the PRDC subsamples.
     Returns:
@@ -36,12 +31,12 @@ def validation_score(
         "class_coverage/<class>" and "class_diversity/<class>": mean pairwise feature distance
         relative to the real class, 1 being as varied as real.
     """
-    real = extractor(real_images)
-    spreads = [_mean_distance(real[real_labels == c]) for c in range(len(class_names))]
+    real = extractor(images)
+    spreads = [_mean_distance(real[labels == c]) for c in range(len(class_names))]
 
-    def score(images: Pixels, labels: Labels) -> dict[str, float]:
-        made = extractor(images)
-        measured = per_class(real, real_labels, made, labels, class_names=class_names, seed=seed)
+    def score(samples: Pixels, asked: Labels) -> dict[str, float]:
+        made = extractor(samples)
+        measured = per_class(real, labels, made, asked, class_names=class_names, seed=seed)
         overall = kid(real, made)
         means = {k: v for k, v in measured["class_mean"].items() if k != "num_classes"}
         values = {**means, "kid": means["kid"] if means["kid"] is not None else overall}
@@ -49,7 +44,7 @@ def validation_score(
         for label, name in enumerate(class_names):
             for metric in ("kid", "recall", "coverage"):
                 values[f"class_{metric}/{name}"] = measured["classes"][name][metric]
-            spread = _mean_distance(made[labels == label])
+            spread = _mean_distance(made[asked == label])
             if spread is not None and (reference := spreads[label]):
                 values[f"{DIVERSITY}{name}"] = spread / reference
         return {name: float(value) for name, value in values.items() if value is not None}

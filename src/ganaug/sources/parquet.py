@@ -107,11 +107,7 @@ def class_names(schema: pa.Schema, column: str) -> list[str] | None:
 
 
 def _images(
-    paths: Sequence[Path],
-    root: Path,
-    names: Sequence[str],
-    wanted: list[str],
-    params: PrepareParams,
+    paths: list[Path], root: Path, names: Sequence[str], wanted: list[str], params: PrepareParams
 ) -> Iterator[SourceImage]:
     for path in paths:
         given = split_of_shard(path)

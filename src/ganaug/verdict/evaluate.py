@@ -112,6 +112,7 @@ def evaluate(
         "judged": _judged(prepared, synthetic),
     }
     arms = arm_facts(trained, classes)
+    policy = ClassicalAugmentation(prepared.symmetries, params.classical, seed=0)
     metrics = {
         "networks": {
             net: {
@@ -124,9 +125,7 @@ def evaluate(
         },
         **distances,
         "memorisation": memorisation | {"thumbnails_space": THUMBNAILS},
-        "classical_augmentation": ClassicalAugmentation(
-            prepared.symmetries, params.classical, seed=0
-        ).to_dict(),
+        "classical_augmentation": policy.to_dict(),
     }
     return Evaluation(
         rounded(metrics), rounded(verdict), trained.runs, trained.predictions, rounded(pairs)
@@ -201,10 +200,8 @@ def _judged(prepared: Prepared, synthetic: Path) -> dict[str, Any]:
     """Which generator and which shards the verdict is about: merge takes no others."""
     made = read_json(synthetic / "synthetic.json")
     files = {**prepared.files, **made["files"]}
-    return {
-        "generator_id": made["generator_id"],
-        "files": {name: facts["sha256"] for name, facts in sorted(files.items())},
-    }
+    hashes = {name: facts["sha256"] for name, facts in sorted(files.items())}
+    return {"generator_id": made["generator_id"], "files": hashes}
 
 
 def rounded(content: Any) -> Any:

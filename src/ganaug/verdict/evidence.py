@@ -66,13 +66,8 @@ def train_all(
         for recipe, repetitions in _verdict_recipes(choice, num_repetitions, with_synthetic)
         for number in range(repetitions)
     }
-    runs = score_runs(
-        [Run(*run, SCORED) for run in wanted],
-        sets,
-        setting=setting,
-        num_workers=num_workers,
-        soft=chosen.soft,
-    )
+    asked = [Run(*run, SCORED) for run in wanted]
+    runs = score_runs(asked, sets, setting=setting, num_workers=num_workers, soft=chosen.soft)
     predictions = _predictions(runs[runs["split"] == "test"], test)
     return Trained(chosen.networks, _table(chosen, runs), predictions)
 
