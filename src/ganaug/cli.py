@@ -120,6 +120,8 @@ def inspect(
     if sheet is not None:
         write_text(as_html(found), sheet)
         typer.echo(f"contact sheet: {sheet}")
+    if found.problems:
+        raise typer.Exit(2)
 
 
 @app.command()

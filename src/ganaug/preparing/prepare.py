@@ -95,6 +95,7 @@ def prepare(
             document = {
                 **_describe(rows, source.facts, params),
                 "split_salt": {name: salts[name] for name in classes},
+                **({"fold": params.fold} if params.fold else {}),
                 **_count_fates(rows, rejections, left_out),
                 "notes": notes,
                 "files": describe_files(paths),
