@@ -146,7 +146,7 @@ class RecipeSampler(torch.utils.data.Sampler[list[int]]):
 
     The recipe draws classes equally often, or as often as in the real images. A share of each batch
     is synthetic, in all or in the first 70 % of the steps; a class without synthetic images uses
-    real ones. Mixup and soft labels are left to the training loop.
+    real ones. Mixup, CutMix and soft labels are left to the training loop.
     """
 
     def __init__(
