@@ -115,7 +115,6 @@ def write_pairs(run: Path) -> None:
     """Write closest_pairs.json: synthetic rows 5, 4 and 3 nearest to the real rows 0, 1 and 0."""
     made, _ = read_rows(sorted((run / "synthetic").glob("*.parquet")))
     real, _ = read_rows(sorted((run / "prepared").glob("train*")))
-    made, real = made["image_id"], real["image_id"]
     pairs = [
         {
             "synthetic_id": made["image_id"].iloc[row],
