@@ -8,6 +8,7 @@ independent (Bengio and Grandvalet 2004, JMLR 5:1089).
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -105,11 +106,14 @@ def _reproduce(stage: str, folder: Path) -> None:
     }
     command = [sys.executable, "-m", "dvc", "repro", stage]
     with subprocess.Popen(command, cwd=folder, env=environment) as process:
+        before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         try:
             code = process.wait()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt:  # dvc has received it too
             process.wait()
             raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
     if code:
         raise GanaugError(f"{folder}: the stage {stage} or one before it failed, see above")
 
