@@ -19,6 +19,7 @@ import pandas as pd
 
 from ganaug.errors import GanaugError
 from ganaug.fileio import read_json
+from ganaug.folds import code_first
 from ganaug.images import decode_png, pixel_id
 from ganaug.publishing.export import export_dataset
 from ganaug.publishing.manifest import APART, read_manifest
@@ -61,12 +62,8 @@ def run_section(text: str, *, folder: Path) -> dict[str, object]:
 def run(*command: str, folder: Path) -> str:
     """Run a command of this environment, with the code of `folder` where it has some."""
     source = folder / "src"
-    environment = os.environ | KEYS | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(source if source.exists() else REPOSITORY / "src"),
-        "DVC_NO_ANALYTICS": "1",
-        "HF_HUB_OFFLINE": "1",
-    }  # fmt: skip
+    own = code_first(source if source.exists() else REPOSITORY / "src")
+    environment = os.environ | KEYS | own | {"HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.consumers import copy_repository
 from ganaug.config import change_params
+from ganaug.folds import code_first
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = {
@@ -29,11 +30,7 @@ TINY = {
 
 def environment(folder: Path) -> dict[str, str]:
     """Variables that put this interpreter first on the path, and the clone's code first."""
-    return os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(folder / "src"),
-        "DVC_NO_ANALYTICS": "1",
-    }
+    return os.environ | code_first(folder / "src")
 
 
 def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -97,13 +97,15 @@ def _lay_out(root: Path, folder: Path, changes: Mapping[str, Any]) -> None:
     write_text(config, folder / ".dvc" / "config")
 
 
+def code_first(source: Path) -> dict[str, str]:
+    """Variables that put this interpreter's commands and a folder of code first."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return {"PATH": path, "PYTHONPATH": str(source), "DVC_NO_ANALYTICS": "1"}
+
+
 def _reproduce(stage: str, folder: Path) -> None:
     """`dvc repro` up to a stage; a stop is left to it, so that training saves its state."""
-    environment = os.environ | {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
-        "PYTHONPATH": str(folder / "src"),
-        "DVC_NO_ANALYTICS": "1",
-    }
+    environment = os.environ | code_first(folder / "src")
     command = [sys.executable, "-m", "dvc", "repro", stage]
     with subprocess.Popen(command, cwd=folder, env=environment) as process:
         before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from ganaug.sources.base import Source
 from ganaug.verdict.evaluate import evaluate
 from tests.toy_source import toy_source
 from tests.toy_synthetic import copied_images, new_images, write_synthetic
+
+judge = partial(evaluate, near_duplicate_distance=DISTANCE, seed=0, num_workers=1)
 
 
 @pytest.fixture
@@ -35,15 +38,7 @@ def run(prepared, synthetic, shipped_params, tmp_path):
     def evaluated(images, labels, *, columns=None, **changes):
         folder = synthetic(images, labels, **(columns or {}))
         own = params.model_copy(update=changes)
-        return evaluate(
-            prepared,
-            folder,
-            params=own,
-            near_duplicate_distance=DISTANCE,
-            seed=0,
-            cache=tmp_path / "cache",
-            num_workers=1,
-        )
+        return judge(prepared, folder, params=own, cache=tmp_path / "cache")
 
     return evaluated
 
@@ -129,12 +124,4 @@ def test_altered_training_images_in_test_stop_the_run_and_are_named(shipped_para
     small = shipped_params.evaluate.model_copy(update={"num_repetitions": 2, "num_steps": 1})
     pairs = r"test and train share near duplicates: \w{32} ~ \w{32}, .* and 17 more"
     with pytest.raises(DatasetError, match=pairs):
-        evaluate(
-            prepared,
-            made,
-            params=small,
-            near_duplicate_distance=DISTANCE,
-            seed=0,
-            cache=tmp_path / "cache",
-            num_workers=1,
-        )
+        judge(prepared, made, params=small, cache=tmp_path / "cache")
