@@ -76,20 +76,31 @@ def merge_dataset(
             rule.
     """
     real, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
-    files, offered = _list_real(real), _list_synthetic(made)
+    files = {
+        path.name: {**real.files[path.name], "split": split, "source": "real"}
+        for split in SPLITS
+        for path in real.shards(split)
+    }
+    offered = {
+        name: {**facts, "split": "train", "source": "synthetic"}
+        for name, facts in sorted(made["files"].items())
+    }
     require_judged(verdict, generator_id=made["generator_id"], files=files | offered)
     place = _place(verdict, offered, params.on_reject)
     travels = place in (SHIPPED, KEPT_APART)
+    configs = {"default": list(SOURCES) if place == SHIPPED else ["real"], "real": ["real"]}
+    if travels:
+        configs["augmented"] = list(SOURCES)
     names = {name: name_apart(name) if place == KEPT_APART else name for name in offered}
     with atomic_folder(out) as folder:
         _copy_shards(prepared, files, folder, real=real, stage="prepare")
-        num_made = Counter[int]()
+        num_made = Counter[str]()
         if travels:
             _copy_shards(synthetic, offered, folder, real=real, stage="generate", names=names)
             for name, target in names.items():
-                num_made += _count_synthetic(
-                    folder / target, made["generator_id"], real.classes, where=str(synthetic / name)
-                )
+                where, generator = str(synthetic / name), made["generator_id"]
+                labels = _check_synthetic(folder / target, generator, real.classes, where=where)
+                num_made.update(real.classes[label] for label in labels)
         manifest = {
             "name": params.name,
             "published": params.published,
@@ -104,13 +115,24 @@ def merge_dataset(
             else None,
             "decision": verdict["decision"],
             "synthetic": place,
-            "configs": _configs(place),
+            "configs": configs,
             "recipes": _recipes(verdict, place),
-            "counts": _by_split(real, num_made),
+            "counts": {
+                split: {
+                    name: {"real": number, "synthetic": num_made[name] if split == "train" else 0}
+                    for name, number in real.counts[split].items()
+                }
+                for split in SPLITS
+            },
             "files": files | ({names[n]: facts for n, facts in offered.items()} if travels else {}),
         }
+        write_text(render_card(manifest, verdict=verdict, made=made), folder / CARD)
+        write_json(describe_dataset(manifest), folder / CROISSANT)
         policy = ClassicalAugmentation(real.symmetries, classical, seed=0)
-        _write_documents(folder, manifest, verdict=verdict, made=made, policy=policy)
+        write_json(policy.to_dict(), folder / CLASSICAL)
+        documents = (CARD, CROISSANT, CLASSICAL)
+        manifest["documents"] = {file: sha256_file(folder / file) for file in documents}
+        write_json(manifest, folder / MANIFEST)  # last, with the hashes of the others
     return manifest
 
 
@@ -141,14 +163,6 @@ def _place(verdict: Mapping[str, Any], offered: Files, on_reject: str) -> str:
     return KEPT_APART if on_reject == "keep_apart" else LEFT_OUT
 
 
-def _configs(place: str) -> dict[str, list[str]]:
-    """The sources of the rows in each config."""
-    real, both = ["real"], ["real", "synthetic"]
-    if place == SHIPPED:
-        return {"default": both, "real": real, "augmented": both}
-    return {"default": real, "real": real, **({"augmented": both} if place == KEPT_APART else {})}
-
-
 def _recipes(verdict: Mapping[str, Any], place: str) -> dict[str, Any]:
     """{network: {config: its best recipe}}, and the network in words."""
     recipes = {}
@@ -160,39 +174,6 @@ def _recipes(verdict: Mapping[str, Any], place: str) -> dict[str, Any]:
         default = best["augmented" if recommended else "real"]
         recipes[network] = {"words": facts["words"], "default": default, **best}
     return recipes
-
-
-def _list_real(real: Prepared) -> Files:
-    return {
-        path.name: {**real.files[path.name], "split": split, "source": "real"}
-        for split in SPLITS
-        for path in real.shards(split)
-    }
-
-
-def _list_synthetic(made: Mapping[str, Any]) -> Files:
-    return {
-        name: {**facts, "split": "train", "source": "synthetic"}
-        for name, facts in sorted(made["files"].items())
-    }
-
-
-def _write_documents(
-    folder: Path,
-    manifest: dict[str, Any],
-    *,
-    verdict: Mapping[str, Any],
-    made: Mapping[str, Any],
-    policy: ClassicalAugmentation,
-) -> None:
-    """Write the files beside the shards; the manifest last, with the hashes of the others."""
-    write_text(render_card(manifest, verdict=verdict, made=made), folder / CARD)
-    write_json(describe_dataset(manifest), folder / CROISSANT)
-    write_json(policy.to_dict(), folder / CLASSICAL)
-    manifest["documents"] = {
-        file: sha256_file(folder / file) for file in (CARD, CROISSANT, CLASSICAL)
-    }
-    write_json(manifest, folder / MANIFEST)
 
 
 def _copy_shards(
@@ -257,10 +238,10 @@ def _check_columns(path: Path, *, where: Path, real: Prepared) -> None:
         raise DatasetError(f"{where}: images are {found}, those of prepare {expected} (H, W, C)")
 
 
-def _count_synthetic(
+def _check_synthetic(
     path: Path, generator_id: str, classes: tuple[str, ...], *, where: str
-) -> Counter[int]:
-    """Images by label, all of them synthetic, by this generator, and marked so in their files."""
+) -> list[int]:
+    """Labels of images, all of them synthetic, by this generator, and marked so in their files."""
     rows = check_rows(read_rows([path])[0], classes, where=where)
     if not (rows["source"] == "synthetic").all():
         raise DatasetError(f"{where}: holds rows that are not synthetic")
@@ -275,21 +256,8 @@ def _count_synthetic(
                 f"{where}: image {row['image_id']} is not marked as synthetic inside the file; "
                 "rerun the stage generate"
             )
-    return Counter(rows["label"].tolist())
-
-
-def _by_split(real: Prepared, synthetic: Counter[int]) -> dict[str, Any]:
-    """{split: {class: {source: images}}}, every split, class and source named."""
-    return {
-        split: {
-            name: {
-                "real": real.counts[split][name],
-                "synthetic": synthetic[label] if split == "train" else 0,
-            }
-            for label, name in enumerate(real.classes)
-        }
-        for split in SPLITS
-    }
+    labels: list[int] = rows["label"].tolist()
+    return labels
 
 
 def merge_metrics(manifest: Mapping[str, Any]) -> dict[str, Any]:
