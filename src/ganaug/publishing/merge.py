@@ -91,15 +91,18 @@ def merge_dataset(
     configs = {"default": list(SOURCES) if place == SHIPPED else ["real"], "real": ["real"]}
     if travels:
         configs["augmented"] = list(SOURCES)
+    latent = {"std": made["latent_std"], "truncation": made["truncation"]}
     names = {name: name_apart(name) if place == KEPT_APART else name for name in offered}
     with atomic_folder(out) as folder:
-        _copy_shards(prepared, files, folder, real=real, stage="prepare")
+        targets = {name: folder / name for name in files}
+        _copy_shards(prepared, files, targets, real=real, stage="prepare")
         num_made = Counter[str]()
         if travels:
-            _copy_shards(synthetic, offered, folder, real=real, stage="generate", names=names)
-            for name, target in names.items():
+            targets = {name: folder / copy for name, copy in names.items()}
+            _copy_shards(synthetic, offered, targets, real=real, stage="generate")
+            for name, copy in targets.items():
                 where, generator = str(synthetic / name), made["generator_id"]
-                labels = _check_synthetic(folder / target, generator, real.classes, where=where)
+                labels = _check_synthetic(copy, generator, real.classes, where=where)
                 num_made.update(real.classes[label] for label in labels)
         manifest = {
             "name": params.name,
@@ -110,9 +113,7 @@ def merge_dataset(
             "real_images": real.source,
             # Of synthetic images: each is f(generator, law of the latent, class, seed).
             "generator_id": made["generator_id"] if travels else None,
-            "latent": {"std": made["latent_std"], "truncation": made["truncation"]}
-            if travels
-            else None,
+            "latent": latent if travels else None,
             "decision": verdict["decision"],
             "synthetic": place,
             "configs": configs,
@@ -177,23 +178,16 @@ def _recipes(verdict: Mapping[str, Any], place: str) -> dict[str, Any]:
 
 
 def _copy_shards(
-    source: Path,
-    files: Files,
-    folder: Path,
-    *,
-    real: Prepared,
-    stage: str,
-    names: Mapping[str, str] | None = None,
+    source: Path, files: Files, targets: Mapping[str, Path], *, real: Prepared, stage: str
 ) -> None:
     """Copy the shards of a stage; check that they are those it listed, unchanged, and fit `real`.
 
     Args:
         source: folder of the stage.
         files: what it listed.
-        folder: to copy to.
+        targets: paths of the copies, by shard.
         real: the dataset whose classes and image shape a shard must have.
         stage: name of the stage, for errors.
-        names: of the copies; by default those of the shards.
     """
     found = {path.name for path in source.glob("*.parquet")} - {REJECTED}
     if found != set(files):
@@ -202,10 +196,9 @@ def _copy_shards(
             f"{source}: shards and their list disagree on {disagree}; rerun the stage {stage}"
         )
     for name, facts in files.items():
-        target = folder / (names or {}).get(name, name)
-        target.parent.mkdir(exist_ok=True)
-        _copy(source / name, target, sha256=facts["sha256"], stage=stage)
-        _check_columns(target, where=source / name, real=real)
+        targets[name].parent.mkdir(exist_ok=True)
+        _copy(source / name, targets[name], sha256=facts["sha256"], stage=stage)
+        _check_columns(targets[name], where=source / name, real=real)
 
 
 def _copy(path: Path, target: Path, *, sha256: str, stage: str) -> None:
