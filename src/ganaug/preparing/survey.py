@@ -11,10 +11,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment
+from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
 from ganaug.config import PrepareParams
@@ -183,32 +184,20 @@ def _sheet(candidates: Sequence[Candidate], name: str) -> bytes:
 def as_text(found: Survey) -> str:
     """The survey for a terminal."""
     reasons = Counter(rejection.reason for rejection in found.rejections)
-    lines = [
-        f"{found.path}: source {found.source}, {sum(found.counts.values())} usable images, "
-        f"{len(found.rejections)} rejected, {found.num_groups} groups",
-        "",
-        _count_table(found).to_string(index_names=False),
-        "",
-        "sizes: " + ", ".join(f"{w} x {h} ({n})" for (w, h), n in found.sizes[:5]),
-        "modes: " + ", ".join(f"{mode} ({n})" for mode, n in found.modes[:5]),
-    ]
-    if reasons:
-        lines += ["", pd.Series(dict(reasons.most_common())).to_frame("rejected").to_string()]
-        lines += [f"  {r.file}: {r.detail}" for r in found.rejections[:10]]
-        if len(found.rejections) > 10:
-            lines.append(f"  ... and {len(found.rejections) - 10} more")
-    lines += ["", *(f"problem: {problem}" for problem in found.problems)]
-    lines += [f"note: {note}" for note in found.notes]
-    lines.append(f"suggested: resolution {found.resolution}, channels {found.channels}")
-    return "\n".join(lines)
+    rejected = pd.Series(dict(reasons.most_common())).to_frame("rejected")
+    return _render("survey.txt.jinja", found=found, table=_count_table(found), rejected=rejected)
 
 
 def as_html(found: Survey) -> str:
     """The survey as one page with a contact sheet of each class; nothing is loaded from outside."""
-    template = Path(__file__).with_name("survey.html.jinja").read_text(encoding="utf-8")
     sheets = {name: base64.b64encode(png).decode() for name, png in found.sheets.items()}
-    page = Environment(autoescape=True, trim_blocks=True).from_string(template)
-    return page.render(path=found.path, text=as_text(found), counts=found.counts, sheets=sheets)
+    return _render("survey.html.jinja", found=found, text=as_text(found), sheets=sheets)
+
+
+def _render(template: str, **facts: Any) -> str:
+    loader, escape = FileSystemLoader(Path(__file__).parent), ".html" in template
+    environment = Environment(loader=loader, autoescape=escape, trim_blocks=True)
+    return environment.get_template(template).render(facts)
 
 
 def _count_table(found: Survey) -> pd.DataFrame:

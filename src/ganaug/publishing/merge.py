@@ -28,7 +28,7 @@ from ganaug.publishing.card import render_card
 from ganaug.publishing.croissant import CROISSANT, describe_dataset
 from ganaug.publishing.judged import name_apart, require_judged
 from ganaug.publishing.manifest import APART, CARD, CLASSICAL, MANIFEST
-from ganaug.publishing.wording import HEADLINES, answers, interval, points
+from ganaug.publishing.wording import HEADLINES, answers, render_template
 from ganaug.records import SOURCES, SPLITS, arrow_schema, check_rows, class_names_of
 from ganaug.shards import iter_images, iter_rows, read_rows
 
@@ -36,13 +36,6 @@ SCHEMA_VERSION = 3  # of the manifest and of the columns in the shards
 # Where the synthetic images are.
 SHIPPED, KEPT_APART, LEFT_OUT = "shipped", "kept apart", "left out"
 REFUSED, NONE = "refused: copies", "none"
-_PLACES = {
-    SHIPPED: "beside the real ones, part of the config `default`",
-    KEPT_APART: f"in the folder {APART}, part of the config `augmented` alone",
-    LEFT_OUT: "left out, as merge.on_reject says",
-    REFUSED: "left out: some copy training images",
-    NONE: "none was made",
-}
 
 Files = dict[str, dict[str, Any]]  # entries of the manifest by file name
 
@@ -266,15 +259,12 @@ def merge_metrics(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def merge_summary(manifest: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     """A few lines for a terminal: images per class of train, and the verdict."""
-    lines = [pd.DataFrame(manifest["counts"]["train"]).T.to_string()]
-    lines += [f"synthetic images: {_PLACES[manifest['synthetic']]}"]
-    for row in answers(verdict):
-        added = "there are no synthetic images"
-        if row["uplift"]:
-            change = f"{points(row['uplift']['mean_pp'])} pp {interval(row['uplift'])}"
-            added = f"the synthetic images add {change}"
-        lines.append(
-            f"{row['network']}: best without synthetic images: {row['without']}, "
-            f"{points(row['plain_gain']['mean_pp'])} pp over plain training; {added}"
-        )
-    return "\n".join([*lines, f"{HEADLINES[verdict['decision']]}. {verdict['sentence']}"])
+    return render_template(
+        Path(__file__).with_name("summary.txt.jinja"),
+        counts=pd.DataFrame(manifest["counts"]["train"]).T.to_string(),
+        synthetic=manifest["synthetic"],
+        apart=APART,
+        answers=answers(verdict),
+        headline=HEADLINES[verdict["decision"]],
+        verdict=verdict,
+    ).rstrip()
