@@ -11,10 +11,9 @@ loader = DataLoader(train, batch_sampler=batches)
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -170,15 +169,13 @@ class RecipeSampler(torch.utils.data.Sampler[list[int]]):
         Raises:
             DatasetError: the recipe has a share of synthetic images, and there are none.
         """
-        recipe = recipe or images.recipe
-        if recipe.share and not images.synthetic.any():
+        self._images, self._recipe = images, recipe or images.recipe
+        if self._recipe.share and not images.synthetic.any():
             raise DatasetError(
-                f"there is no synthetic image, and the recipe asks for {recipe.share:.0%} "
+                f"there is no synthetic image, and the recipe asks for {self._recipe.share:.0%} "
                 "of each batch; load another config or give another recipe"
             )
-        how: Any = {"recipe": recipe, "batch_size": batch_size, "num_steps": num_steps}
-        self._draw = partial(draw_batches, **how, seed=seed)
-        self._images, self._recipe, self._num_steps = images, recipe, num_steps
+        self._batch_size, self._num_steps, self._seed = batch_size, num_steps, seed
 
     def __len__(self) -> int:
         return self._num_steps
@@ -186,7 +183,15 @@ class RecipeSampler(torch.utils.data.Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         synthetic = self._images.synthetic
         real, made = self._pool(~synthetic), self._pool(synthetic)
-        for batch in self._draw(real, made if self._recipe.share else None):
+        batches = draw_batches(
+            real,
+            made if self._recipe.share else None,
+            recipe=self._recipe,
+            batch_size=self._batch_size,
+            num_steps=self._num_steps,
+            seed=self._seed,
+        )
+        for batch in batches:
             yield batch.images.tolist()
 
     def _pool(self, wanted: NDArray[np.bool_]) -> Pool:

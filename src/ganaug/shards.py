@@ -77,7 +77,7 @@ def _write_shard(
         for start in range(0, len(rows), ROWS_PER_GROUP):
             part = rows.iloc[start : start + ROWS_PER_GROUP]
             pngs = images[start : start + ROWS_PER_GROUP]
-            structs = [
+            structs: Any = [
                 {"bytes": bytes(png), "path": f"{i}.png"}
                 for png, i in zip(pngs, part["image_id"], strict=True)
             ]

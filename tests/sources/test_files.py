@@ -77,6 +77,7 @@ def test_folder_that_can_be_misread_is_refused(tmp_path, load):
             (["train/cat/a.png", "extra/dog/b.png"], "'extra' lies beside split folders"),
             (["Cat/a.png", "cat /b.png"], "'Cat' and 'cat ' differ by case or space only"),
             ([".hidden/a.png"], "no class folders"),
+            (["photos/cat/a.png", "photos/dog/b.png"], "if those are the classes, give .+/photos"),
         )
     ):
         write_images(tmp_path / str(number), names)

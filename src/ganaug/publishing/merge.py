@@ -94,9 +94,9 @@ def merge_dataset(
             targets = {name: folder / copy for name, copy in names.items()}
             _copy_shards(synthetic, offered, targets, real=real, stage="generate")
             for name, copy in targets.items():
-                where, generator = str(synthetic / name), made["generator_id"]
-                labels = _check_synthetic(copy, generator, real.classes, where=where)
-                num_made.update(real.classes[label] for label in labels)
+                num_made += _count_synthetic(
+                    copy, made["generator_id"], real.classes, where=str(synthetic / name)
+                )
         manifest = {
             "name": params.name,
             "published": params.published,
@@ -120,14 +120,26 @@ def merge_dataset(
             },
             "files": files | ({names[n]: facts for n, facts in offered.items()} if travels else {}),
         }
-        write_text(render_card(manifest, verdict=verdict, made=made), folder / CARD)
-        write_json(describe_dataset(manifest), folder / CROISSANT)
         policy = ClassicalAugmentation(real.symmetries, classical, seed=0)
-        write_json(policy.to_dict(), folder / CLASSICAL)
-        documents = (CARD, CROISSANT, CLASSICAL)
-        manifest["documents"] = {file: sha256_file(folder / file) for file in documents}
-        write_json(manifest, folder / MANIFEST)  # last, with the hashes of the others
+        _write_documents(folder, manifest, verdict=verdict, made=made, policy=policy)
     return manifest
+
+
+def _write_documents(
+    folder: Path,
+    manifest: dict[str, Any],
+    *,
+    verdict: Mapping[str, Any],
+    made: Mapping[str, Any],
+    policy: ClassicalAugmentation,
+) -> None:
+    """Write the files beside the shards; the manifest last, with the hashes of the others."""
+    write_text(render_card(manifest, verdict=verdict, made=made), folder / CARD)
+    write_json(describe_dataset(manifest), folder / CROISSANT)
+    write_json(policy.to_dict(), folder / CLASSICAL)
+    documents = (CARD, CROISSANT, CLASSICAL)
+    manifest["documents"] = {file: sha256_file(folder / file) for file in documents}
+    write_json(manifest, folder / MANIFEST)
 
 
 def _place(verdict: Mapping[str, Any], offered: Files, on_reject: str) -> str:
@@ -224,10 +236,10 @@ def _check_columns(path: Path, *, where: Path, real: Prepared) -> None:
         raise DatasetError(f"{where}: images are {found}, those of prepare {expected} (H, W, C)")
 
 
-def _check_synthetic(
+def _count_synthetic(
     path: Path, generator_id: str, classes: tuple[str, ...], *, where: str
-) -> list[int]:
-    """Labels of images, all of them synthetic, by this generator, and marked so in their files."""
+) -> Counter[str]:
+    """Images by class, all of them synthetic, by this generator, and marked so in their files."""
     rows = check_rows(read_rows([path])[0], classes, where=where)
     if not (rows["source"] == "synthetic").all():
         raise DatasetError(f"{where}: holds rows that are not synthetic")
@@ -242,8 +254,7 @@ def _check_synthetic(
                 f"{where}: image {row['image_id']} is not marked as synthetic inside the file; "
                 "rerun the stage generate"
             )
-    labels: list[int] = rows["label"].tolist()
-    return labels
+    return Counter(classes[label] for label in rows["label"])
 
 
 def merge_metrics(manifest: Mapping[str, Any]) -> dict[str, Any]:
