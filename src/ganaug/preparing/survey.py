@@ -42,7 +42,14 @@ NO_FLIPS = (
     "no flips: if a mirrored image keeps its label, say so in prepare.files.flips; it "
     "doubles what the GAN learns from"
 )
+FEW_COLOURS = 8  # at most, of a mask, a map or a drawing
+DISCRETE = (
+    "{} of the first {} images have {} colours or fewer, like masks, maps or one-bit scans: a GAN "
+    "makes intermediate values, which mean nothing there, and D tells them at once; use the "
+    "photographs behind them, or train a network for segmentation masks"
+)
 LOOKED_AT = 32  # first images; their sizes decide at which size the survey reads
+MOST_PIXELS = 2**24  # of an image whose colours are counted
 SHEET_COLUMNS = 12
 
 
@@ -74,8 +81,8 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
     # keep_splits finds images by their pixels, which differ at the survey's size.
     params = params.model_copy(update={"keep_splits": None})
     source = load_source(params)
-    sizes, modes = Counter[tuple[int, int]](), Counter[str]()
-    images = _noting_headers(source.images, sizes, modes)
+    sizes, modes, discrete = Counter[tuple[int, int]](), Counter[str](), Counter[bool]()
+    images = _noting_headers(source.images, sizes, modes, discrete)
     first = list(islice(images, LOOKED_AT))
     look = next((r for r in RESOLUTIONS if r >= _usual_side(sizes)), LOOK)
     form = Form(min(look, LOOK), None, params.max_pixels)
@@ -101,6 +108,8 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
             notes.append(NO_GROUPS)
         if not source.facts.symmetries:
             notes.append(NO_FLIPS)
+        if discrete[True] > discrete[False]:
+            notes.append(DISCRETE.format(discrete[True], discrete.total(), FEW_COLOURS))
         side = _usual_side(sizes)
         suggested = (r for r in RESOLUTIONS if r <= LARGEST_SUGGESTED)
         resolution = min(suggested, key=lambda r: abs(math.log(r / side)))  # nearest by ratio
@@ -122,9 +131,14 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
 
 
 def _noting_headers(
-    images: Iterable[SourceImage], sizes: Counter[tuple[int, int]], modes: Counter[str]
+    images: Iterable[SourceImage],
+    sizes: Counter[tuple[int, int]],
+    modes: Counter[str],
+    discrete: Counter[bool],
 ) -> Iterator[SourceImage]:
-    """Pass the images on; count sizes and modes from their headers."""
+    """Pass the images on; count sizes and modes from their headers, and how many of the first have
+    few colours.
+    """
     silence_pillow()
     for image in images:
         content = image.content
@@ -136,6 +150,8 @@ def _noting_headers(
                 with Image.open(file) as header:
                     sizes[header.size] += 1
                     modes[header.mode] += 1
+                    if discrete.total() < LOOKED_AT and math.prod(header.size) <= MOST_PIXELS:
+                        discrete[header.getcolors(FEW_COLOURS) is not None] += 1
         yield image
 
 
