@@ -18,6 +18,7 @@ from ganaug.config import load_params
 from ganaug.gan.architecture import resolve_architecture
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.compute import Compute, choose_compute
+from ganaug.gan.networks import Discriminator
 from ganaug.gan.schedules import penalty_scale
 from ganaug.gan.step import Networks, Step
 from ganaug.gan.trainer import make_objective, make_state
@@ -99,6 +100,7 @@ def _layer_rate(
         inputs.append((layer, arguments[0].detach().clone()))
 
     G, D = networks.G, networks.D
+    assert isinstance(D, Discriminator)
     layers = [
         layer
         for network in (G, D)

@@ -4,11 +4,13 @@ from ganaug.errors import ParamsError
 from ganaug.gan.architecture import (
     FAMILIES,
     RESOLUTIONS,
-    build_discriminator,
+    build_companion,
     build_generator,
     resolve_architecture,
 )
 from tests.refusal import refuses
+
+GANS = sorted(set(FAMILIES) - {"vae"})
 
 
 def resolve(family, **changes):
@@ -18,10 +20,10 @@ def resolve(family, **changes):
 
 def test_networks_of_each_family_fit_every_resolution():
     label = torch.tensor([0, 2])
-    for case in ((f, r, c) for f in FAMILIES for r in RESOLUTIONS for c in (1, 3)):
+    for case in ((f, r, c) for f in GANS for r in RESOLUTIONS for c in (1, 3)):
         family, resolution, channels = case
         architecture = resolve(family, resolution=resolution, channels=channels)
-        G, D = build_generator(architecture), build_discriminator(architecture)
+        G, D = build_generator(architecture), build_companion(architecture)
         images = G(torch.randn(2, G.latent_dim), label)
         assert images.shape == (2, channels, resolution, resolution), case
         logits = D(D.encode(images), label, torch.zeros(2, architecture.code_dim))
@@ -39,10 +41,10 @@ def test_sizes_ascend():
 
 def test_class_and_latent_reach_g_and_class_and_code_reach_d():
     zeros, ones = torch.zeros(8, dtype=torch.int64), torch.ones(8, dtype=torch.int64)
-    for family in FAMILIES:
+    for family in GANS:
         torch.manual_seed(0)
         architecture = resolve(family)
-        G, D = build_generator(architecture).eval(), build_discriminator(architecture).eval()
+        G, D = build_generator(architecture).eval(), build_companion(architecture).eval()
         z = torch.randn(8, G.latent_dim)
         images, code = G(z, zeros), torch.zeros(8, architecture.code_dim)
         assert not torch.allclose(images, G(z, ones)), family

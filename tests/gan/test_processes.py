@@ -8,7 +8,7 @@ import torch
 
 from ganaug.config import load_params
 from ganaug.gan.anchors import Anchors
-from ganaug.gan.architecture import build_discriminator, build_generator
+from ganaug.gan.architecture import build_companion, build_generator
 from ganaug.gan.compute import Compute, choose_compute
 from ganaug.gan.step import Networks, Step
 from ganaug.gan.trainer import make_objective
@@ -24,7 +24,7 @@ PARAMS = load_params(
 def gradients_of_a_step(compute):
     """Gradients of G and D in an update on this process's share of a fixed batch."""
     torch.manual_seed(0)
-    G, D = build_generator(ARCHITECTURE), build_discriminator(ARCHITECTURE)
+    G, D = build_generator(ARCHITECTURE), build_companion(ARCHITECTURE)
     real, label = torch.rand(BATCH, 1, 16, 16) * 2 - 1, torch.arange(BATCH) // 8 % 2
     z = torch.randn(BATCH, G.latent_dim)
     anchors = Anchors(ARCHITECTURE)

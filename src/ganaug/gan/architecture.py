@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganaug.errors import ParamsError, SnapshotError
-from ganaug.gan import dcgan, mlp, r3
-from ganaug.gan.networks import Architecture, Discriminator, Generator
+from ganaug.gan import dcgan, mlp, r3, vae
+from ganaug.gan.networks import Architecture, Companion, Generator
+from ganaug.gan.step import Step
 
 RESOLUTIONS = (16, 32, 64, 128, 256)
 
@@ -18,13 +19,15 @@ class Family:
     layout: Callable[[str, int], tuple[tuple[int, ...], int]]  # (size, resolution): widths, patch
     betas: tuple[float, float]  # Adam's, of both networks
     generator: Callable[[Architecture], Generator]
-    discriminator: Callable[[Architecture], Discriminator]
+    companion: Callable[[Architecture], Companion]  # a discriminator, or an encoder
+    step: type[Step] = Step
 
 
 FAMILIES: dict[str, Family] = {
     "r3": Family(r3.layout, r3.BETAS, r3.R3Generator, r3.R3Discriminator),
     "dcgan": Family(dcgan.layout, dcgan.BETAS, dcgan.DcganGenerator, dcgan.DcganDiscriminator),
     "mlp": Family(mlp.layout, mlp.BETAS, mlp.MlpGenerator, mlp.MlpDiscriminator),
+    "vae": Family(dcgan.layout, vae.BETAS, dcgan.DcganGenerator, vae.VaeEncoder, vae.VaeStep),
 }
 
 
@@ -64,6 +67,6 @@ def build_generator(architecture: Architecture) -> Generator:
     return FAMILIES[architecture.family].generator(architecture)
 
 
-def build_discriminator(architecture: Architecture) -> Discriminator:
-    """A discriminator with fresh weights from torch's global stream (seed it first)."""
-    return FAMILIES[architecture.family].discriminator(architecture)
+def build_companion(architecture: Architecture) -> Companion:
+    """What G learns with, with fresh weights from torch's global stream (seed it first)."""
+    return FAMILIES[architecture.family].companion(architecture)

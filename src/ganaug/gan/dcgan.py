@@ -47,7 +47,7 @@ class DcganGenerator(Generator):
         channels = architecture.channels
         last = nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1, bias=False)
         self.layers = nn.Sequential(*layers, last, nn.Tanh())
-        self.layers.apply(_init)
+        self.layers.apply(initialise)
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
         """[N, Z] standard normal, [N] int64 -> [N, C, H, W] in [-1, 1]."""
@@ -74,7 +74,7 @@ class DcganDiscriminator(Discriminator):
             halve = nn.Conv2d(a, b, 4, stride=2, padding=1, bias=False)
             layers += [halve, nn.BatchNorm2d(b), nn.LeakyReLU(LEAK)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(down[-1], 1, 4, bias=False), nn.Flatten(0))
-        self.layers.apply(_init)
+        self.layers.apply(initialise)
 
     def forward(self, encoded: Tensor, label: Tensor, _code: Tensor, /) -> Tensor:
         """[N, C, H, W] in [-1, 1], [N] int64, code unused -> [N] float32 logits."""
@@ -83,7 +83,8 @@ class DcganDiscriminator(Discriminator):
         return logits.float()
 
 
-def _init(layer: nn.Module) -> None:
+def initialise(layer: nn.Module) -> None:
+    """Draw a layer's weights as in the paper."""
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(layer.weight, std=INIT_STD)
     elif isinstance(layer, nn.BatchNorm2d):

@@ -79,7 +79,14 @@ class Generator(nn.Module, ABC):
         """[N, Z] standard normal, [N] int64 -> [N, C, H, W], real images being in [-1, 1]."""
 
 
-class Discriminator(nn.Module, ABC):
+class Companion(nn.Module):
+    """The network that G learns with: a discriminator, or an encoder."""
+
+    def prepare_from(self, reals: Reals) -> None:
+        """Measure the training images; by default nothing."""
+
+
+class Discriminator(Companion, ABC):
     """Image, class and code to a realness logit; D's probability is its sigmoid.
 
     The code is that of `anchors`: measured for a real image, requested for a synthetic one. A
@@ -89,9 +96,6 @@ class Discriminator(nn.Module, ABC):
     # Whether batch normalisation makes a logit depend on the batch: real and synthetic images then
     # pass separately, and no gradient penalty per image is defined.
     normalises_batch = False
-
-    def prepare_from(self, reals: Reals) -> None:
-        """Measure the training images; by default nothing."""
 
     def encode(self, images: Tensor) -> Tensor:
         """[N, C, H, W] -> the coordinates in which D looks and gradient penalties are taken."""

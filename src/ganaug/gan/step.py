@@ -15,7 +15,7 @@ from ganaug.gan.anchors import Anchors
 from ganaug.gan.augment import augment
 from ganaug.gan.compute import Compute
 from ganaug.gan.losses import AdversarialLoss
-from ganaug.gan.networks import Discriminator, Generator
+from ganaug.gan.networks import Companion, Discriminator, Generator
 from ganaug.gan.penalties import between, one_centred_penalty, zero_centred_penalty
 
 
@@ -24,7 +24,7 @@ class Networks:
     """G and D with their optimisers, and the anchors, which training does not change."""
 
     G: Generator
-    D: Discriminator
+    D: Companion  # a discriminator, unless the family says otherwise
     G_optimiser: torch.optim.Optimizer
     D_optimiser: torch.optim.Optimizer
     anchors: Anchors
@@ -88,7 +88,7 @@ class Step:
             real_logits = None
             if self.objective.loss.is_relative:
                 with torch.no_grad(), self.compute.autocast():
-                    real_logits = self.networks.D(encoded_real, label, real_code)
+                    real_logits = self._discriminator(encoded_real, label, real_code)
             statistics |= self._update_generator(
                 real, synthetic, label, synthetic_code, real_logits
             )
@@ -101,7 +101,7 @@ class Step:
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Update D; return statistics, and the real images as D saw them."""
         objective, scale = self.objective, self.penalty_scale
-        D = self.networks.D.requires_grad_(True)
+        D = self._discriminator.requires_grad_(True)
         moved = torch.cat([self._augment(real), self._augment(synthetic)])
         encoded = D.encode(moved).requires_grad_(scale > 0)
         with self.compute.autocast():
@@ -124,7 +124,7 @@ class Step:
                 penalty = one_centred_penalty(D(points, label, code), points).mean()
             statistics["penalty/gradient"] = penalty
             loss = loss + objective.gradient_penalty * penalty * scale
-        norm = self._descend(D, self.networks.D_optimiser, loss)
+        (norm,) = self.descend(loss, (D, self.networks.D_optimiser))
         return statistics | {"gradient_norm/discriminator": norm}, encoded.detach().chunk(2)[0]
 
     def _update_generator(
@@ -136,7 +136,7 @@ class Step:
         real_logits: Tensor | None,
     ) -> dict[str, Tensor]:
         """Update G; return statistics."""
-        D = self.networks.D.requires_grad_(False)
+        D = self._discriminator.requires_grad_(False)
         with self.compute.autocast():
             synthetic_logits = D(D.encode(self._augment(synthetic)), label, code)
         if real_logits is None:  # the loss does not use them
@@ -144,12 +144,11 @@ class Step:
         adversarial = self.objective.loss.generator(real_logits, synthetic_logits)
         reconstruction = self.networks.anchors.distance(synthetic, real)
         loss = adversarial + self.reconstruction_weight * reconstruction
+        (norm,) = self.descend(loss, (self.networks.G, self.networks.G_optimiser))
         return {
             "loss/generator": adversarial,
             "loss/reconstruction": reconstruction,
-            "gradient_norm/generator": self._descend(
-                self.networks.G, self.networks.G_optimiser, loss
-            ),
+            "gradient_norm/generator": norm,
         }
 
     def _augment(self, images: Tensor) -> Tensor:
@@ -160,17 +159,29 @@ class Step:
             generator=self.generator,
         )
 
-    def _descend(
-        self, network: nn.Module, optimiser: torch.optim.Optimizer, loss: Tensor
-    ) -> Tensor:
-        """Take one optimiser step, averaged over processes; return the gradient's norm."""
-        optimiser.zero_grad(set_to_none=True)
+    @property
+    def _discriminator(self) -> Discriminator:
+        assert isinstance(self.networks.D, Discriminator)
+        return self.networks.D
+
+    def descend(
+        self, loss: Tensor, *learners: tuple[nn.Module, torch.optim.Optimizer]
+    ) -> list[Tensor]:
+        """Take one optimiser step of each network, averaged over processes.
+
+        Returns:
+            The norm of each network's gradient.
+        """
+        for _, optimiser in learners:
+            optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.compute.average_gradients(network)
-        gradients = [p.grad for p in network.parameters() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(gradients)
-        optimiser.step()
-        return norm
+        norms = []
+        for network, optimiser in learners:
+            self.compute.average_gradients(network)
+            gradients = [p.grad for p in network.parameters() if p.grad is not None]
+            norms.append(torch.nn.utils.get_total_norm(gradients))
+            optimiser.step()
+        return norms
 
 
 def _logits(D: Discriminator, encoded: Tensor, label: Tensor, code: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 from ganaug.config import TrainParams
 from ganaug.errors import StoppedBySignal, TrainingError
 from ganaug.gan.anchors import Anchors
-from ganaug.gan.architecture import FAMILIES, build_discriminator, build_generator
+from ganaug.gan.architecture import FAMILIES, build_companion, build_generator
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.checkpoints import Checkpoints
 from ganaug.gan.compute import Compute
@@ -28,7 +28,7 @@ from ganaug.gan.networks import Architecture
 from ganaug.gan.sampling import sample
 from ganaug.gan.schedules import cosine, ema_decay, fading, penalty_scale, update_ema
 from ganaug.gan.state import TrainingState, below
-from ganaug.gan.step import Networks, Objective, Step
+from ganaug.gan.step import Networks, Objective
 from ganaug.progress import ProgressReport
 from ganaug.rng import derive_seed, torch_generator
 
@@ -171,7 +171,7 @@ class Trainer:
         latent = torch_generator(self.seed, "train", "latent", step, device=device)
         z = torch.randn(len(label), state.networks.G.latent_dim, device=device, generator=latent)
         weight = fading(progress, start=params.reconstruction_weight, until=RECONSTRUCTION_UNTIL)
-        update = Step(
+        update = FAMILIES[self.architecture.family].step(
             state.networks,
             self._objective,
             compute,
@@ -309,7 +309,7 @@ def make_state(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "train", "weights"))
         G = build_generator(architecture)
-        D = build_discriminator(architecture)
+        D = build_companion(architecture)
     for network in (G, D):
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if initial is not None:
