@@ -7,7 +7,6 @@ from typing import Any
 from ganaug.errors import ParamsError, SnapshotError
 from ganaug.gan import dcgan, mlp, r3, vae
 from ganaug.gan.networks import Architecture, Companion, Generator
-from ganaug.gan.step import Step
 
 RESOLUTIONS = (16, 32, 64, 128, 256)
 
@@ -20,14 +19,13 @@ class Family:
     betas: tuple[float, float]  # Adam's, of both networks
     generator: Callable[[Architecture], Generator]
     companion: Callable[[Architecture], Companion]  # a discriminator, or an encoder
-    step: type[Step] = Step
 
 
 FAMILIES: dict[str, Family] = {
     "r3": Family(r3.layout, r3.BETAS, r3.R3Generator, r3.R3Discriminator),
     "dcgan": Family(dcgan.layout, dcgan.BETAS, dcgan.DcganGenerator, dcgan.DcganDiscriminator),
     "mlp": Family(mlp.layout, mlp.BETAS, mlp.MlpGenerator, mlp.MlpDiscriminator),
-    "vae": Family(dcgan.layout, vae.BETAS, dcgan.DcganGenerator, vae.VaeEncoder, vae.VaeStep),
+    "vae": Family(dcgan.layout, vae.BETAS, dcgan.DcganGenerator, vae.VaeEncoder),
 }
 
 

@@ -21,6 +21,7 @@ from ganaug.gan.architecture import FAMILIES, build_companion, build_generator
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.checkpoints import Checkpoints
 from ganaug.gan.compute import Compute
+from ganaug.gan.elbo import VaeStep
 from ganaug.gan.guards import collapsed_classes, lost_ground, not_finite
 from ganaug.gan.interrupts import StopRequest, stop_requests
 from ganaug.gan.losses import LOSSES
@@ -28,7 +29,7 @@ from ganaug.gan.networks import Architecture
 from ganaug.gan.sampling import sample
 from ganaug.gan.schedules import cosine, ema_decay, fading, penalty_scale, update_ema
 from ganaug.gan.state import TrainingState, below
-from ganaug.gan.step import Networks, Objective
+from ganaug.gan.step import Networks, Objective, Step
 from ganaug.progress import ProgressReport
 from ganaug.rng import derive_seed, torch_generator
 
@@ -40,6 +41,7 @@ RECONSTRUCTION_UNTIL = 0.5  # share of the budget; kept longer, it works against
 MAX_ROLLBACKS = 3
 LOWER = "lower train.lr, or raise train.r1_gamma and train.r2_gamma"
 ROLLBACK_LR = 0.5  # factor on the learning rate at a rollback
+STEPS: dict[str, type[Step]] = {"vae": VaeStep}  # of families that play no game of two
 AGREE_STEPS = 10  # steps between two exchanges among processes about stopping
 
 # Images [N, H, W, C] uint8 and labels [N] to metrics; "kid" chooses the snapshot.
@@ -171,7 +173,7 @@ class Trainer:
         latent = torch_generator(self.seed, "train", "latent", step, device=device)
         z = torch.randn(len(label), state.networks.G.latent_dim, device=device, generator=latent)
         weight = fading(progress, start=params.reconstruction_weight, until=RECONSTRUCTION_UNTIL)
-        update = FAMILIES[self.architecture.family].step(
+        update = STEPS.get(self.architecture.family, Step)(
             state.networks,
             self._objective,
             compute,

@@ -1,10 +1,8 @@
 """Family "vae": a class-conditional variational autoencoder, the rival without an adversary.
 
 In D's place stands an encoder. It gives each real image a distribution of latents; G decodes a draw
-from it. Both learn together to reproduce the image and to keep these distributions near the
-standard normal, from which latents are drawn later (Kingma and Welling 2014, arXiv:1312.6114). The
-deviation of the reproduction is fitted batch by batch, so that no weight between both terms has to
-be chosen (Rybkin et al. 2021, arXiv:2006.13202). Layers are those of "dcgan".
+from it (Kingma and Welling 2014, arXiv:1312.6114). What both learn is in `elbo.py`. Layers are
+those of "dcgan".
 
 Axes: N batch, C channels, H height, W width, Z latent, K classes.
 """
@@ -16,10 +14,8 @@ from torch import Tensor, nn
 
 from ganaug.gan.dcgan import LEAK, initialise
 from ganaug.gan.networks import Architecture, Companion
-from ganaug.gan.step import Step
 
 BETAS = (0.9, 0.999)  # Adam's; nothing moves against these networks
-LEAST_ERROR = 1e-4  # mean squared error on the [-1, 1] scale, a step of grey being 6e-5
 
 
 class VaeEncoder(Companion):
@@ -43,39 +39,3 @@ class VaeEncoder(Companion):
         plane = self.embedding(label).view(-1, 1, self.resolution, self.resolution)
         mean, log_variance = self.layers(torch.cat([images, plane], dim=1)).float().chunk(2, dim=1)
         return mean, log_variance
-
-
-class VaeStep(Step):
-    """An update of the encoder and of G, together; what is special to a game of two is not used."""
-
-    def take(self, real: Tensor, label: Tensor, z: Tensor) -> dict[str, Tensor]:
-        """Update the networks.
-
-        Args:
-            real: [B, C, H, W] in [-1, 1].
-            label: [B].
-            z: [B, Z] standard normal.
-        Returns:
-            Scalars on the device: loss/reconstruction (mean squared error), loss/divergence (KL
-            divergence from the standard normal, in nats an image), loss/total (the negative
-            evidence bound, in nats an image), gradient_norm/generator, gradient_norm/encoder.
-        """
-        networks, encoder = self.networks, self.networks.D
-        with self.compute.autocast():
-            mean, log_variance = encoder(real, label)
-            made = networks.G(mean + (log_variance / 2).exp() * z, label)
-        error = (made.float() - real).square().mean()
-        divergence = (mean.square() + log_variance.exp() - log_variance - 1).sum(dim=1).mean() / 2
-        likelihood = real[0].numel() / 2 * error.clamp_min(LEAST_ERROR).log()
-        loss = likelihood + divergence
-        norms = self.descend(
-            loss, (networks.G, networks.G_optimiser), (encoder, networks.D_optimiser)
-        )
-        statistics = {
-            "loss/reconstruction": error,
-            "loss/divergence": divergence,
-            "loss/total": loss,
-            "gradient_norm/generator": norms[0],
-            "gradient_norm/encoder": norms[1],
-        }
-        return {name: value.detach() for name, value in statistics.items()}
