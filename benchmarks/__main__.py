@@ -3,6 +3,7 @@
 import sys
 
 from benchmarks import (
+    families,
     generation,
     memory,
     plateau,
@@ -20,6 +21,7 @@ BENCHMARKS = {
     "prepare": prepare.main,
     "publishing": publishing.main,
     "quality": quality.main,  # half an hour: it trains
+    "families": families.main,  # an hour: it trains and judges eight GANs
     "plateau": plateau.main,  # minutes: it trains classifiers
     "verdict": verdict.main,  # minutes: it simulates
 }

@@ -93,10 +93,10 @@ def _compare(dataset: Prepared, source: str, minutes: float | None, states: Path
     floor = measure("floor", train_images, train_labels, 0.0)
     ours = load_params(PARAMS)
     if minutes is not None:
-        ours = _lasting(minutes * 60, {}, dataset, states)
+        ours = lasting(minutes * 60, {}, dataset, states)
     images, labels, seconds = train_for(ours, dataset, states)
     r3 = measure("r3", images, labels, seconds)
-    rival = _lasting(seconds, DCGAN, dataset, states)
+    rival = lasting(seconds, DCGAN, dataset, states)
     dcgan = measure("dcgan", *train_for(rival, dataset, states))
     shares = (f"{k} {r3[k] / floor[k]:.2f}" for k in ("precision", "recall", "coverage"))
     print(
@@ -106,7 +106,7 @@ def _compare(dataset: Prepared, source: str, minutes: float | None, states: Path
     )
 
 
-def _lasting(seconds: float, changes: dict[str, Any], dataset: Prepared, states: Path) -> Params:
+def lasting(seconds: float, changes: dict[str, Any], dataset: Prepared, states: Path) -> Params:
     """Params whose budget takes about that long, evaluations included, from two short runs."""
 
     def taken(kimg: float) -> float:
