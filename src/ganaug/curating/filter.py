@@ -46,6 +46,7 @@ class SyntheticFilter:
         class_names: what labels index.
         symmetries: flips that keep the label.
         classical: strength of the classifiers' augmentation.
+        sound: whether the images are spectrograms.
         seed: of the halves and the classifiers.
         num_steps: optimiser steps of each classifier.
     Raises:
@@ -61,6 +62,7 @@ class SyntheticFilter:
         class_names: Sequence[str],
         symmetries: Sequence[str],
         classical: ClassicalParams,
+        sound: bool = False,
         seed: int,
         num_steps: int,
     ) -> None:
@@ -86,7 +88,10 @@ class SyntheticFilter:
                 lr=LR,
                 seed=own_seed,
                 augment=ClassicalAugmentation(
-                    symmetries, classical, seed=derive_seed(seed, "filter", "classical", half)
+                    symmetries,
+                    classical,
+                    seed=derive_seed(seed, "filter", "classical", half),
+                    sound=sound,
                 ),
             )
             held_out = [np.flatnonzero(~seen & (labels == c)) for c in range(num_classes)]

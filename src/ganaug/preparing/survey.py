@@ -25,6 +25,7 @@ from ganaug.preparing.decode import Form, silence_pillow
 from ganaug.preparing.prepare import split_candidates
 from ganaug.preparing.reading import read_candidates
 from ganaug.preparing.rules import require_enough, require_few_rejected
+from ganaug.preparing.sound import note_lengths, scale_of
 from ganaug.records import SPLITS
 from ganaug.sources.base import Source, SourceImage
 from ganaug.sources.registry import load_source
@@ -66,10 +67,12 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
     params = params.model_copy(update={"keep_splits": None})
     source = load_source(params)
     sizes, modes = Counter[tuple[int, int]](), Counter[str]()
-    images = _noting_headers(source.images, sizes, modes)
+    files = list(source.images) if params.source == "audio" else source.images
+    images = _noting_headers(files, sizes, modes)
     first = list(islice(images, LOOKED_AT))
     look = next((r for r in RESOLUTIONS if r >= _usual_side(sizes)), LOOK)
-    form = Form(min(look, LOOK), None, params.max_pixels)
+    scale = scale_of(params, resolution=min(look, LOOK))
+    form = Form(min(look, LOOK), None, params.max_pixels, scale)
     with tempfile.TemporaryDirectory() as scratch:
         candidates, rejections = read_candidates(chain(first, images), form, scratch=Path(scratch))
         candidates, found = run_checks(candidates)
@@ -83,6 +86,8 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
         splits = {name: {s: given[name, s] for s in SPLITS} for name in source.facts.classes}
         groups = {candidate.group for candidate in candidates} - {None}
         resolution = _suggest_resolution(sizes)
+        about = _notes(source, len(groups), flips=scale is None)
+        about += note_lengths(files, scale) if scale else _costs(_usual_side(sizes), resolution)
         return Survey(
             source=params.source,
             path=params.files.path,
@@ -93,7 +98,7 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
             modes=modes.most_common(),
             rejections=rejections,
             problems=problems,
-            notes=[*notes, *_notes(source, len(groups)), *_costs(_usual_side(sizes), resolution)],
+            notes=[*notes, *about],
             resolution=resolution,
             channels=channels,
             sheets={name: _sheet(candidates, name) for name in counts},
@@ -183,14 +188,14 @@ def _in_colour(candidate: Candidate) -> Candidate:
     return replace(candidate, thumbnail=bytes(v for v in candidate.thumbnail for _ in range(3)))
 
 
-def _notes(source: Source, num_groups: int) -> list[str]:
+def _notes(source: Source, num_groups: int, *, flips: bool) -> list[str]:
     notes = []
     if num_groups == 0:
         notes.append(
             "no groups: if several images show one object (patient, part, scene), name the group "
             "by prepare.files.group_pattern or prepare.table.group, or test scores will be too high"
         )
-    if not source.facts.symmetries:
+    if flips and not source.facts.symmetries:
         notes.append(
             "no flips: if a mirrored image keeps its label, say so in prepare.files.flips; it "
             "doubles what the GAN learns from"
@@ -216,10 +221,11 @@ def as_text(found: Survey) -> str:
         f"{len(found.rejections)} rejected, {found.num_groups} groups",
         "",
         _count_table(found).to_string(index_names=False),
-        "",
-        "sizes: " + ", ".join(f"{w} x {h} ({n})" for (w, h), n in found.sizes[:5]),
-        "modes: " + ", ".join(f"{mode} ({n})" for mode, n in found.modes[:5]),
     ]
+    if found.sizes:  # sound has none
+        sizes = ", ".join(f"{w} x {h} ({n})" for (w, h), n in found.sizes[:5])
+        modes = ", ".join(f"{mode} ({n})" for mode, n in found.modes[:5])
+        lines += ["", f"sizes: {sizes}", f"modes: {modes}"]
     if reasons:
         lines += ["", pd.Series(dict(reasons.most_common())).to_frame("rejected").to_string()]
         lines += [f"  {r.file}: {r.detail}" for r in found.rejections[:10]]

@@ -97,6 +97,7 @@ def merge_dataset(
             "classes": list(real.classes),
             "image_shape": [real.resolution, real.resolution, real.channels],
             "real_images": real.source,
+            **({"sound": real.sound} if real.sound else {}),
             # Of synthetic images: each is f(generator, law of the latent, class, seed).
             "generator_id": made["generator_id"] if travels else None,
             "latent": {"std": made["latent_std"], "truncation": made["truncation"]}
@@ -109,7 +110,8 @@ def merge_dataset(
             "counts": _by_split(real, num_made),
             "files": files | ({names[n]: facts for n, facts in offered.items()} if travels else {}),
         }
-        policy = ClassicalAugmentation(real.symmetries, classical, seed=0)
+        sound = real.sound is not None
+        policy = ClassicalAugmentation(real.symmetries, classical, seed=0, sound=sound)
         _write_documents(folder, manifest, verdict=verdict, made=made, policy=policy)
     return manifest
 
