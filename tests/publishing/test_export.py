@@ -138,7 +138,7 @@ def test_sound_is_exported_as_wav_with_the_mark_of_its_image_and_stated_in_the_c
     assert "0.1 s of sound at 8000 Hz" in card
     assert "Over 16 real clips, what comes back differs from the clip by 25 %" in card
     assert "by 1.5 dB" in card
-    assert "CoarseDropout" in (folder / "classical.json").read_text()
+    assert "XYMasking" in (folder / "classical.json").read_text()
     assert export_dataset(folder, out, layout="audio") == 26
     listed = pd.read_csv(out / "metadata.csv")
     assert len(listed) == 26

@@ -46,7 +46,7 @@ class SyntheticFilter:
         class_names: what labels index.
         symmetries: flips that keep the label.
         classical: strength of the classifiers' augmentation.
-        sound: whether the images are spectrograms.
+        sound: pixels per side of spectrograms; None for other images.
         seed: of the halves and the classifiers.
         num_steps: optimiser steps of each classifier.
     Raises:
@@ -62,7 +62,7 @@ class SyntheticFilter:
         class_names: Sequence[str],
         symmetries: Sequence[str],
         classical: ClassicalParams,
-        sound: bool = False,
+        sound: int | None = None,
         seed: int,
         num_steps: int,
     ) -> None:

@@ -18,7 +18,7 @@ from ganaug.errors import GanaugError
 from ganaug.images import Pixels
 from ganaug.rng import derive_seed
 
-MOST_MASKED = 0.125  # of the time, and of the frequencies
+MASKED = 8  # an eighth of the time, and of the frequencies, at most
 
 
 class ClassicalAugmentation:
@@ -31,7 +31,7 @@ class ClassicalAugmentation:
         symmetries: flips that keep every label, of "hflip" and "vflip"; only these are used.
         magnitudes: section `evaluate.classical`.
         seed: equal seeds give the same stream; each call goes on in it.
-        sound: whether the images are spectrograms.
+        sound: pixels per side of spectrograms; None for other images.
     Raises:
         GanaugError: the AGPL fork albumentationsx has taken the place of albumentations.
     """
@@ -42,7 +42,7 @@ class ClassicalAugmentation:
         magnitudes: ClassicalParams,
         *,
         seed: int,
-        sound: bool = False,
+        sound: int | None = None,
     ) -> None:
         A, most = _albumentations(), magnitudes
         import cv2
@@ -57,7 +57,7 @@ class ClassicalAugmentation:
         )
         toned = A.RandomBrightnessContrast(most.max_brightness, most.max_contrast, p=0.5)
         changes = [*(flips[name] for name in sorted(symmetries)), moved, toned]
-        self._compose = A.Compose(_of_sound(A, most) if sound else changes)
+        self._compose = A.Compose(_of_sound(A, most, sound) if sound else changes)
         self.reseed(seed)
 
     def __call__(self, images: Pixels) -> Pixels:
@@ -82,14 +82,14 @@ class ClassicalAugmentation:
         return policy
 
 
-def _of_sound(A: ModuleType, most: ClassicalParams) -> list[Any]:
+def _of_sound(A: ModuleType, most: ClassicalParams, side: int) -> list[Any]:
     """Changes of a log-mel spectrogram, in which adding to all values is gain."""
-    shift, some = {"x": (-most.max_shift, most.max_shift), "y": (0, 0)}, (1 / 256, MOST_MASKED)
-    masks = [{"width": some, "height": (1.0, 1.0)}, {"width": (1.0, 1.0), "height": some}]
+    shift, masked = {"x": (-most.max_shift, most.max_shift), "y": (0, 0)}, (1, side // MASKED)
     return [
         A.Affine(translate_percent=shift, p=0.5),
         A.RandomBrightnessContrast(most.max_brightness, 0, p=0.5),
-        *(A.CoarseDropout((1, 1), mask["height"], mask["width"], fill=0, p=0.5) for mask in masks),
+        A.XYMasking(num_masks_x=(1, 1), mask_x_length=masked, p=0.5),
+        A.XYMasking(num_masks_y=(1, 1), mask_y_length=masked, p=0.5),
     ]
 
 

@@ -89,7 +89,7 @@ class Setting:
     symmetries: tuple[str, ...]  # flips that keep every label
     classical: ClassicalParams
     seed: int
-    sound: bool = False  # whether the images are spectrograms
+    sound: int | None = None  # pixels per side of spectrograms; None: other images
 
     def augmentation(self, seed: int) -> ClassicalAugmentation:
         """The classical augmentation of these images."""

@@ -110,7 +110,7 @@ def merge_dataset(
             "counts": _by_split(real, num_made),
             "files": files | ({names[n]: facts for n, facts in offered.items()} if travels else {}),
         }
-        sound = real.sound is not None
+        sound = real.resolution if real.sound else None
         policy = ClassicalAugmentation(real.symmetries, classical, seed=0, sound=sound)
         _write_documents(folder, manifest, verdict=verdict, made=made, policy=policy)
     return manifest
