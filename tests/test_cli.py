@@ -93,7 +93,8 @@ def test_sample_writes_the_sounds_one_after_another(singer, tmp_path):
     with wave.open(str(out)) as file:
         assert (file.getframerate(), file.getnframes()) == (8000, 6 * 800)
     sample(singer, tmp_path / "out.png", "--num", "3")
-    assert Image.open(tmp_path / "out.png").size == (48, 32)
+    with Image.open(tmp_path / "out.png") as grid:
+        assert grid.size == (48, 32)
 
 
 def test_sample_refuses_sound_of_a_generator_of_images(snapshot, tmp_path):
