@@ -81,6 +81,7 @@ def _learn(dataset: Prepared, p: Params) -> tuple[SyntheticFilter, list[str], Ru
         class_names=dataset.classes,
         symmetries=dataset.symmetries,
         classical=p.evaluate.classical,
+        sound=dataset.resolution if dataset.sound else None,
         seed=p.seed,
         num_steps=p.generate.filter_steps,
     )

@@ -149,6 +149,7 @@ def train(p: Params, job: Job, compute: Compute, *, out: Path, results: Path) ->
             "best": result.best,
         },
         image_ids=rows["image_id"].tolist(),
+        sound=job.dataset.sound,
     )
     job.checkpoints.clear()
     kid, seen = result.best["kid"], round(result.best["images_seen"])

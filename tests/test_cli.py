@@ -1,4 +1,5 @@
 import re
+import wave
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from typer.testing import CliRunner
 
 from ganaug.cli import app
 from ganaug.errors import GanaugError
+from ganaug.fileio import read_json, write_json
 from ganaug.gan.architecture import build_generator
 from ganaug.gan.networks import Architecture
 from ganaug.gan.snapshot import save_snapshot
@@ -25,6 +27,15 @@ def snapshot(tmp_path):
     facts = {"architecture": architecture, "classes": ("good", "bad"), "training": {}}
     save_snapshot(weights, folder=tmp_path / "generator", **facts)
     return tmp_path / "generator"
+
+
+@pytest.fixture
+def singer(snapshot, tmp_path):
+    """The same of spectrograms."""
+    scale = {"resolution": 16, "seconds": 0.1, "sample_rate": 8000, "decibels": 80}
+    path = tmp_path / "generator" / "generator.json"
+    write_json(read_json(path) | {"sound": {"scale": scale, "round_trip": {}}}, path)
+    return snapshot
 
 
 def sample(snapshot, out, *options):
@@ -74,3 +85,19 @@ def test_release_says_how_to_take_it_back(versioned, monkeypatch):
     undo = re.search(r"undo: git (tag -d \S+@v0\.1\.0)", shown)[1]
     git(versioned, *undo.split())
     assert git(versioned, "tag") == ""
+
+
+def test_sample_writes_the_sounds_one_after_another(singer, tmp_path):
+    out = tmp_path / "out.wav"
+    assert "6 images of good, bad" in sample(singer, out, "--num", "3").output
+    with wave.open(str(out)) as file:
+        assert (file.getframerate(), file.getnframes()) == (8000, 6 * 800)
+    sample(singer, tmp_path / "out.png", "--num", "3")
+    with Image.open(tmp_path / "out.png") as grid:
+        assert grid.size == (48, 32)
+
+
+def test_sample_refuses_sound_of_a_generator_of_images(snapshot, tmp_path):
+    out = tmp_path / "out.wav"
+    refuses(GanaugError, "makes images, not sound", sample, snapshot, out)
+    assert not out.exists()

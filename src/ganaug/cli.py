@@ -64,7 +64,7 @@ def folds(
 
 @app.command()
 def sample(
-    out: Annotated[Path, typer.Option(dir_okay=False, help="PNG to write.")],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="PNG to write; or WAV, of sound.")],
     class_name: Annotated[
         str | None, typer.Option("--class", help="Class name; without it, a row for each class.")
     ] = None,
@@ -76,11 +76,14 @@ def sample(
     ] = None,
     snapshot: Annotated[Path, typer.Option(help="Generator folder.")] = Path("models/generator"),
 ) -> None:
-    """Draw a grid of synthetic images from a snapshot alone: no dataset, no GPU."""
+    """Draw a grid of synthetic images, or their sounds one after another, from a snapshot alone."""
+    import numpy as np
+
     from ganaug.gan.sampling import LatentLaw
     from ganaug.gan.sampling import sample as sample_images
     from ganaug.gan.snapshot import load_snapshot
     from ganaug.images import encode_png, tile
+    from ganaug.spectrogram import Scale, encode_wav, to_sound
 
     model = load_snapshot(snapshot)
     if class_name is not None and class_name not in model.classes:
@@ -91,8 +94,16 @@ def sample(
     law = LatentLaw(latent_std, truncation)
     images = sample_images(model.generator, labels, seeds, law=law)
     columns = min(num, COLUMNS) if class_name is not None else num
+    if out.suffix == ".wav":
+        if model.sound is None:
+            raise GanaugError(f"{snapshot} makes images, not sound: give a .png")
+        scale = Scale(**model.sound["scale"])
+        sounds = np.concatenate([to_sound(image, scale) for image in images])
+        content = encode_wav(sounds, scale.sample_rate, synthetic=True)
+    else:
+        content = encode_png(tile(images, columns=columns))
     with atomic_file(out) as temporary:
-        temporary.write_bytes(encode_png(tile(images, columns=columns)))
+        temporary.write_bytes(content)
     typer.echo(f"{len(images)} images of {', '.join(wanted)}, from seed {seed} -> {out}")
 
 
@@ -173,14 +184,16 @@ def verify(
 
 @app.command()
 def export(
-    layout: Annotated[str, typer.Option("--format", help="imagefolder | csv | webdataset.")],
+    layout: Annotated[
+        str, typer.Option("--format", help="imagefolder | csv | webdataset | audio.")
+    ],
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder to write to.")],
     config: Annotated[
         str, typer.Option(help="default (what the verdict recommends) | real | augmented.")
     ] = "default",
     dataset: Annotated[Path, typer.Option(help="The merged dataset.")] = Path("data/augmented"),
 ) -> None:
-    """Write the dataset as class folders, WebDataset tars, or images and a table."""
+    """Write the dataset as class folders, WebDataset tars, images and a table, or sounds."""
     from ganaug.publishing.export import export_dataset
 
     number = export_dataset(dataset, out, layout=layout, config=config)

@@ -79,10 +79,19 @@ class TableParams(_Section):
     split: str | None
 
 
+class AudioParams(_Section):
+    """Clips of the source `audio`."""
+
+    seconds: Annotated[float, Field(ge=0.05, le=60)]
+    sample_rate: Annotated[int, Field(ge=4000, le=192_000)]
+
+
 class PrepareParams(_Section):
     """Which real images, at which size, and how they are split."""
 
-    source: Literal["elpv", "digits", "folder", "table", "parquet", "webdataset", "archive"]
+    source: Literal[
+        "elpv", "digits", "folder", "audio", "table", "parquet", "webdataset", "archive"
+    ]
     resolution: Literal[16, 32, 64, 128, 256]
     channels: Literal[1, 3]
     val_fraction: OpenFraction
@@ -97,6 +106,7 @@ class PrepareParams(_Section):
     backend: Literal["loky", "ray", "dask"]
     elpv: ElpvParams
     files: FilesParams
+    audio: AudioParams
     table: TableParams
 
     @model_validator(mode="after")

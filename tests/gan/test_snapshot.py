@@ -35,6 +35,14 @@ def test_round_trip_gives_the_same_images(save, architecture):
     assert (sample(snapshot.generator, [0, 1], [1, 2]) == expected).all()
 
 
+def test_sound_comes_back_and_images_do_not_speak_of_it(save, architecture):
+    G, sound = build_generator(architecture), {"scale": {"seconds": 1.0}}
+    assert load_snapshot(save(G, architecture, sound=sound)).sound == sound
+    folder = save(G, architecture)
+    assert "sound" not in json.loads((folder / "generator.json").read_text())
+    assert load_snapshot(folder).sound is None
+
+
 def test_parents_are_named_by_class_and_come_back(save, architecture):
     G = build_generator(architecture)
     rows = G.marks.rows

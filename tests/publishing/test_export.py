@@ -1,10 +1,12 @@
 import json
 import tarfile
+import wave
 
 import pandas as pd
 import pytest
 
 from ganaug.errors import DatasetError
+from ganaug.fileio import read_json, write_json
 from ganaug.images import decode_png, is_marked_synthetic, pixel_id
 from ganaug.publishing import export
 from ganaug.publishing.export import export_dataset
@@ -87,7 +89,7 @@ def test_tars_hold_image_label_and_provenance_side_by_side(augmented, rows, tmp_
         assert facts["generator_id"] == rows[key][0]["generator_id"]
 
 
-@pytest.mark.parametrize("layout", export.LAYOUTS)
+@pytest.mark.parametrize("layout", [name for name in export.LAYOUTS if name != "audio"])
 def test_equal_datasets_give_equal_bytes(augmented, tmp_path, layout):
     def written(name):
         export_dataset(augmented, tmp_path / name, layout=layout)
@@ -116,3 +118,41 @@ def test_folder_with_anything_else_is_refused(augmented, tmp_path):
     manifest = augmented / "manifest.json"
     manifest.write_text(manifest.read_text() + "\n")  # another version of the dataset
     export_fails(augmented, out, match)
+
+
+SOUND = {
+    "scale": {"resolution": 8, "seconds": 0.1, "sample_rate": 8000, "decibels": 80},
+    "round_trip": {"clips": 16, "convergence": 0.25, "decibels": 1.5},
+}
+
+
+def test_sound_is_exported_as_wav_with_the_mark_of_its_image_and_stated_in_the_card(
+    small_run, tmp_path
+):
+    prepared = small_run / "prepared" / "prepared.json"
+    write_json(read_json(prepared) | {"sound": SOUND, "symmetries": []}, prepared)
+    merge(small_run)
+    folder, out = small_run / "augmented", tmp_path / "out"
+    assert read_json(folder / "manifest.json")["sound"] == SOUND
+    card = " ".join((folder / "README.md").read_text().split())
+    assert "0.1 s of sound at 8000 Hz" in card
+    assert "Over 16 real clips, what comes back differs from the clip by 25 %" in card
+    assert "by 1.5 dB" in card
+    assert "XYMasking" in (folder / "classical.json").read_text()
+    assert export_dataset(folder, out, layout="audio") == 26
+    listed = pd.read_csv(out / "metadata.csv")
+    assert len(listed) == 26
+    for entry in listed.itertuples():
+        assert entry.file_name == f"{entry.split}/{entry._2}/{entry.image_id}.wav"
+        with wave.open(str(out / entry.file_name)) as file:
+            assert (file.getframerate(), file.getnframes()) == (8000, 800)
+        content = (out / entry.file_name).read_bytes()
+        assert is_marked_synthetic(content) == (entry.source == "synthetic")
+
+
+def test_images_are_not_exported_as_sound(augmented, tmp_path):
+    match = "holds images, not spectrograms"
+    export_fails(augmented, tmp_path / "out", match, layout="audio")
+    assert not (tmp_path / "out").exists()
+    assert "## Sound" not in (augmented / "README.md").read_text()
+    assert "sound" not in read_json(augmented / "manifest.json")

@@ -44,6 +44,7 @@ class SyntheticFilter:
         class_names: what labels index.
         symmetries: flips that keep the label.
         classical: strength of the classifiers' augmentation.
+        sound: pixels per side of spectrograms; None for other images.
         seed: of the halves and the classifiers.
         num_steps: optimiser steps of each classifier.
     Raises:
@@ -59,6 +60,7 @@ class SyntheticFilter:
         class_names: Sequence[str],
         symmetries: Sequence[str],
         classical: ClassicalParams,
+        sound: int | None = None,
         seed: int,
         num_steps: int,
     ) -> None:
@@ -84,7 +86,10 @@ class SyntheticFilter:
                 lr=LR,
                 seed=own_seed,
                 augment=ClassicalAugmentation(
-                    symmetries, classical, seed=derive_seed(seed, "filter", "classical", half)
+                    symmetries,
+                    classical,
+                    seed=derive_seed(seed, "filter", "classical", half),
+                    sound=sound,
                 ),
             )
             held_out = [np.flatnonzero(~seen & (labels == c)) for c in range(num_classes)]

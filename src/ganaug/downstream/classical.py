@@ -18,20 +18,31 @@ from ganaug.errors import GanaugError
 from ganaug.images import Pixels
 from ganaug.rng import derive_seed
 
+MASKED = 8  # an eighth of the time, and of the frequencies, at most
+
 
 class ClassicalAugmentation:
     """Random flips, small shift, scale and rotation, and small brightness and contrast changes.
+
+    Of spectrograms: a shift in time, gain, and masking of some time and some frequencies, as in
+    Park et al., "SpecAugment" (2019), with silence for the mask.
 
     Args:
         symmetries: flips that keep every label, of "hflip" and "vflip"; only these are used.
         magnitudes: section `evaluate.classical`.
         seed: equal seeds give the same stream; each call goes on in it.
+        sound: pixels per side of spectrograms; None for other images.
     Raises:
         GanaugError: the AGPL fork albumentationsx has taken the place of albumentations.
     """
 
     def __init__(
-        self, symmetries: Sequence[str], magnitudes: ClassicalParams, *, seed: int
+        self,
+        symmetries: Sequence[str],
+        magnitudes: ClassicalParams,
+        *,
+        seed: int,
+        sound: int | None = None,
     ) -> None:
         A, most = _albumentations(), magnitudes
         import cv2
@@ -45,7 +56,8 @@ class ClassicalAugmentation:
             p=0.5,
         )
         toned = A.RandomBrightnessContrast(most.max_brightness, most.max_contrast, p=0.5)
-        self._compose = A.Compose([*(flips[name] for name in sorted(symmetries)), moved, toned])
+        changes = [*(flips[name] for name in sorted(symmetries)), moved, toned]
+        self._compose = A.Compose(_of_sound(A, most, sound) if sound else changes)
         self.reseed(seed)
 
     def __call__(self, images: Pixels) -> Pixels:
@@ -68,6 +80,17 @@ class ClassicalAugmentation:
         """The policy as plain values, for metrics.json."""
         policy: dict[str, Any] = _albumentations().to_dict(self._compose)
         return policy
+
+
+def _of_sound(A: ModuleType, most: ClassicalParams, side: int) -> list[Any]:
+    """Changes of a log-mel spectrogram, in which adding to all values is gain."""
+    shift, masked = {"x": (-most.max_shift, most.max_shift), "y": (0, 0)}, (1, side // MASKED)
+    return [
+        A.Affine(translate_percent=shift, p=0.5),
+        A.RandomBrightnessContrast(most.max_brightness, 0, p=0.5),
+        A.XYMasking(num_masks_x=(1, 1), mask_x_length=masked, p=0.5),
+        A.XYMasking(num_masks_y=(1, 1), mask_y_length=masked, p=0.5),
+    ]
 
 
 def _albumentations() -> ModuleType:

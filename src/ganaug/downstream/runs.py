@@ -89,6 +89,11 @@ class Setting:
     symmetries: tuple[str, ...]  # flips that keep every label
     classical: ClassicalParams
     seed: int
+    sound: int | None = None  # pixels per side of spectrograms; None: other images
+
+    def augmentation(self, seed: int) -> ClassicalAugmentation:
+        """The classical augmentation of these images."""
+        return ClassicalAugmentation(self.symmetries, self.classical, seed=seed, sound=self.sound)
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,7 @@ def fit_network(
     num_steps = network.num_steps or setting.num_steps
     augment = None
     if recipe.classical:
-        augment = ClassicalAugmentation(setting.symmetries, setting.classical, seed=seed)
+        augment = setting.augmentation(seed)
     return train_classifier(
         draw_batches(
             pool("train", rows),

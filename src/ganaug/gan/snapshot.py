@@ -32,6 +32,7 @@ class Snapshot:
     classes: tuple[str, ...]  # names, in label order
     generator_id: str  # sha256 of the weights file
     image_ids: dict[int, str] = field(default_factory=dict)  # of the rows of its sources
+    sound: dict[str, Any] | None = None  # of spectrograms, as in prepared.json
 
     def parent_ids(
         self, labels: Sequence[int], seeds: Sequence[int], *, law: LatentLaw = AS_TRAINED
@@ -51,6 +52,7 @@ def save_snapshot(
     classes: tuple[str, ...],
     training: dict[str, Any],
     image_ids: Sequence[str] = (),
+    sound: dict[str, Any] | None = None,
 ) -> None:
     """Write a snapshot folder, whole or not at all.
 
@@ -60,6 +62,7 @@ def save_snapshot(
         classes: names, in label order.
         training: facts about the run: fingerprint, images seen, val metrics; JSON types.
         image_ids: of all training images, in order; only needed by a generator that builds on them.
+        sound: of spectrograms, as in prepared.json.
     """
     generator = build_generator(architecture)
     generator.load_state_dict(weights)
@@ -80,6 +83,7 @@ def save_snapshot(
             "weights_sha256": sha256_file(temporary / WEIGHTS),
             "training": training,
             "parents": parents,
+            **({"sound": sound} if sound else {}),
         }
         write_json(description, temporary / DESCRIPTION)
 
@@ -109,7 +113,8 @@ def load_snapshot(folder: Path) -> Snapshot:
     generator.eval().requires_grad_(False)
     image_ids = _read_ids(generator.sources(), description)
     classes = tuple(description["classes"])
-    return Snapshot(generator, architecture, classes, generator_id, image_ids)
+    sound = description.get("sound")
+    return Snapshot(generator, architecture, classes, generator_id, image_ids, sound)
 
 
 def _read_ids(sources: Tensor | None, description: dict[str, Any]) -> dict[int, str]:

@@ -22,6 +22,7 @@ from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError, _imaging
 
 from ganaug.errors import one_line
 from ganaug.images import Pixels, is_marked_synthetic
+from ganaug.spectrogram import Scale
 
 ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # phones' MPO holds one photo and more
 REDUCING_GAP = 2.0  # the box filter leaves this many times the size, as for Pillow's thumbnails
@@ -39,6 +40,7 @@ class Form:
     resolution: int  # pixels per side
     channels: int | None  # 1 grey | 3 RGB | None: grey where the image shows no colour, else RGB
     max_pixels: int  # of the file; a broken or hostile header may claim any size
+    sound: Scale | None = None  # of the spectrogram to make of a file, which then holds sound
 
     @property
     def mode(self) -> str | None:
@@ -69,7 +71,7 @@ def decode_image(content: bytes | Path, form: Form) -> Pixels:
     """
     silence_pillow()
     try:
-        raw = _read(content) if isinstance(content, Path) else content
+        raw = read_file(content) if isinstance(content, Path) else content
         if is_marked_synthetic(raw):
             raise UnusableImage("synthetic", "its metadata says that a trained generator made it")
         image = _flatten_alpha(_to_eight_bits(_open(raw, form)))
@@ -111,7 +113,12 @@ def _silence_handlers() -> None:
         libtiff.TIFFSetWarningHandler(None)
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        UnusableImage: it is something else.
+    """
     if path.exists() and not path.is_file():  # reading a pipe would block
         raise UnusableImage("unreadable", "not a regular file")
     return path.read_bytes()

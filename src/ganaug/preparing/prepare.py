@@ -26,6 +26,7 @@ from ganaug.preparing.rules import (
     require_known_classes,
     require_two_halves,
 )
+from ganaug.preparing.sound import describe_sound, note_lengths, scale_of
 from ganaug.preparing.split import complete_given_splits, draw_fold, thin_train
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import count_rows, describe_files, read_rows, write_shards
@@ -61,7 +62,10 @@ def prepare(
         DatasetError: too many images are unusable, or the rest can't be learned from or split.
     """
     source = source or load_source(params)
-    form = Form(params.resolution, params.channels, params.max_pixels)
+    scale = scale_of(params)
+    form = Form(params.resolution, params.channels, params.max_pixels, scale)
+    if scale is not None:  # files, some of which are read again
+        source = replace(source, images=list(source.images))
     with scratch_folder(out.with_name(f".{out.name}.read")) as scratch:
         candidates, rejections = read_candidates(
             source.images, form, scratch=scratch, num_workers=num_workers, backend=params.backend
@@ -73,6 +77,12 @@ def prepare(
             rejections, num_read=len(candidates) + len(rejections), most=params.max_reject_fraction
         )
         notes = require_enough(candidates, source.facts)
+        sound = {}
+        if scale is not None:
+            unusable = {rejection.file for rejection in rejections}
+            clips = [image for image in source.images if image.name not in unusable]
+            sound = {"sound": describe_sound(clips, scale)}
+            notes += note_lengths(clips, scale)
         images, kept, salts, more = split_candidates(
             candidates, params, seed=seed, symmetries=source.facts.symmetries
         )
@@ -94,6 +104,7 @@ def prepare(
                 paths += write_shards(part, pngs, folder=folder, stem=stem, class_names=classes)
             document = {
                 **_describe(rows, source.facts, params),
+                **sound,
                 "split_salt": {name: salts[name] for name in classes},
                 **({"fold": params.fold} if params.fold else {}),
                 **_count_fates(rows, rejections, left_out),

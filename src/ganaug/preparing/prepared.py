@@ -27,6 +27,7 @@ class Prepared:
     num_images: dict[str, int]  # read, accepted, rejected, left_out
     files: dict[str, dict[str, Any]]  # sha256, bytes, rows by shard name
     notes: tuple[str, ...] = ()  # warnings for the reader, one sentence each
+    sound: dict[str, Any] | None = None  # of spectrograms: their scale, and what a round trip loses
 
     def shards(self, split: str) -> list[Path]:
         """The shards of train, val or test, in order.
@@ -61,7 +62,7 @@ def read_prepared(folder: Path) -> Prepared:
     """
     read = read_json(folder / DOCUMENT)
     try:
-        document: dict[str, Any] = {"notes": []} | read
+        document: dict[str, Any] = {"notes": [], "sound": None} | read
         document = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
         prepared = Prepared(folder, **{f.name: document[f.name] for f in fields(Prepared)[1:]})
     except (KeyError, TypeError) as error:

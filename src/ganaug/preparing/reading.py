@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 import PIL
 
+from ganaug import spectrogram
 from ganaug.errors import DatasetError, GanaugError, SourceError
 from ganaug.fileio import Span, atomic_file, read_json, sha256_file, write_json
 from ganaug.images import Pixels, encode_png, pixel_id
 from ganaug.parallel import Backend, map_unordered
-from ganaug.preparing import decode
+from ganaug.preparing import decode, sound
 from ganaug.preparing.checks import Candidate, Rejection
 from ganaug.preparing.decode import Form, UnusableImage, decode_image
+from ganaug.preparing.sound import decode_sound
 from ganaug.progress import ProgressReport
 from ganaug.sources.base import Refused, SourceImage
 from ganaug.thumbnails import shrink
@@ -125,7 +127,8 @@ def _key(batch: _Batch) -> str:
 
     A file counts by path, size and time; one from an archive by the archive's version and its name.
     """
-    code = [PIL.__version__, *(sha256_file(Path(file)) for file in (decode.__file__, __file__))]
+    files = (decode.__file__, sound.__file__, spectrogram.__file__, __file__)
+    code = [PIL.__version__, *(sha256_file(Path(file)) for file in files)]
     digest = hashlib.sha256(json.dumps([code, astuple(batch.form)]).encode())
     for image in batch.images:
         content: Any = image.content
@@ -148,7 +151,10 @@ def _read_one(image: SourceImage, form: Form) -> tuple[str, str, bytes]:
     if isinstance(image.content, Refused):
         return image.content.reason, image.content.detail, b""
     try:
-        pixels = decode_image(image.content, form)
+        if form.sound is None:
+            pixels = decode_image(image.content, form)
+        else:
+            pixels = decode_sound(image.content, form.sound)
     except UnusableImage as unusable:
         return unusable.reason, unusable.detail, b""
     if pixels.min() == pixels.max():

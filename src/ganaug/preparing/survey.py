@@ -26,6 +26,7 @@ from ganaug.preparing.decode import Form, silence_pillow
 from ganaug.preparing.prepare import split_candidates
 from ganaug.preparing.reading import read_candidates
 from ganaug.preparing.rules import require_enough, require_few_rejected
+from ganaug.preparing.sound import note_lengths, scale_of
 from ganaug.records import SPLITS
 from ganaug.sources.base import SourceImage
 from ganaug.sources.registry import load_source
@@ -82,10 +83,12 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
     params = params.model_copy(update={"keep_splits": None})
     source = load_source(params)
     sizes, modes, discrete = Counter[tuple[int, int]](), Counter[str](), Counter[bool]()
-    images = _noting_headers(source.images, sizes, modes, discrete)
+    files = list(source.images) if params.source == "audio" else source.images
+    images = _noting_headers(files, sizes, modes, discrete)
     first = list(islice(images, LOOKED_AT))
     look = next((r for r in RESOLUTIONS if r >= _usual_side(sizes)), LOOK)
-    form = Form(min(look, LOOK), None, params.max_pixels)
+    scale = scale_of(params, resolution=min(look, LOOK))
+    form = Form(min(look, LOOK), None, params.max_pixels, scale)
     with tempfile.TemporaryDirectory() as scratch:
         candidates, rejections = read_candidates(chain(first, images), form, scratch=Path(scratch))
         candidates, found = run_checks(candidates)
@@ -106,13 +109,14 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
         num_groups = len({candidate.group for candidate in candidates} - {None})
         if not num_groups:
             notes.append(NO_GROUPS)
-        if not source.facts.symmetries:
+        if scale is None and not source.facts.symmetries:
             notes.append(NO_FLIPS)
         if discrete[True] > discrete[False]:
             notes.append(DISCRETE.format(discrete[True], discrete.total(), FEW_COLOURS))
         side = _usual_side(sizes)
         suggested = (r for r in RESOLUTIONS if r <= LARGEST_SUGGESTED)
         resolution = min(suggested, key=lambda r: abs(math.log(r / side)))  # nearest by ratio
+        notes += note_lengths(files, scale) if scale else _costs(side, resolution)
         return Survey(
             source=params.source,
             path=params.files.path,
@@ -123,7 +127,7 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
             modes=modes.most_common(),
             rejections=rejections,
             problems=problems,
-            notes=notes + _costs(side, resolution),
+            notes=notes,
             resolution=resolution,
             channels=max(colours, default=1),
             sheets={name: _sheet(candidates, name) for name in counts},

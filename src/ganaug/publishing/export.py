@@ -3,6 +3,7 @@
 - imagefolder: SPLIT/CLASS/ID.png, as torchvision's ImageFolder and `datasets` read it
 - csv: images/ID.png and labels.csv
 - webdataset: SPLIT-00000.tar of ID.cls, ID.json and ID.png
+- audio: SPLIT/CLASS/ID.wav, the sound of each spectrogram
 
 Equal datasets give equal bytes. A stopped export resumes: it keeps the images already written; tars
 are written whole.
@@ -16,14 +17,17 @@ from typing import Any
 
 from ganaug.errors import DatasetError
 from ganaug.fileio import atomic_file, read_json, sha256_file, write_json
+from ganaug.images import decode_png
 from ganaug.publishing.manifest import MANIFEST, read_manifest, shards_of
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import iter_rows
+from ganaug.spectrogram import Scale, encode_wav, to_sound
 
 # The place of an image, and the table that lists them all.
 FILES = {
     "imagefolder": ("{split}/{class}/{image_id}.png", "metadata.csv"),
     "csv": ("images/{image_id}.png", "labels.csv"),
+    "audio": ("{split}/{class}/{image_id}.wav", "metadata.csv"),
 }
 LAYOUTS = (*FILES, "webdataset")
 ROWS_PER_TAR = 10_000
@@ -50,9 +54,14 @@ def export_dataset(folder: Path, out: Path, *, layout: str, config: str = "defau
     if layout not in LAYOUTS:
         raise DatasetError(f"no format {layout!r}; there are {', '.join(LAYOUTS)}")
     manifest = read_manifest(folder)
+    if layout == "audio" and not manifest.get("sound"):
+        raise DatasetError(f"{folder} holds images, not spectrograms: there is nothing to hear")
     shards = {split: shards_of(folder, manifest, split, config=config) for split in SPLITS}
     _claim(out, {"dataset": sha256_file(folder / MANIFEST), "layout": layout, "config": config})
     rows = {split: _rows(paths, manifest["classes"]) for split, paths in shards.items()}
+    if layout == "audio":
+        scale = Scale(**manifest["sound"]["scale"])
+        rows = {split: _sounds(own, scale) for split, own in rows.items()}
     if layout in FILES:
         return _write_files(chain(*rows.values()), out, *FILES[layout])
     return sum(_write_tars(own, out, split) for split, own in rows.items())
@@ -77,6 +86,13 @@ def _rows(shards: Iterable[Path], classes: list[str]) -> Iterator[tuple[Row, byt
     for path in shards:
         for row, png in iter_rows(path):
             yield {"class": classes[row["label"]], **row}, png
+
+
+def _sounds(rows: ImageRows, scale: Scale) -> Iterator[tuple[Row, bytes]]:
+    """The rows with a WAV, marked like its image, in the place of the PNG."""
+    for row, png in rows:
+        sound, made = to_sound(decode_png(png), scale), row["source"] == "synthetic"
+        yield row, encode_wav(sound, scale.sample_rate, synthetic=made)
 
 
 def _write_files(rows: ImageRows, out: Path, place: str, table: str) -> int:

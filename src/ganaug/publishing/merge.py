@@ -104,6 +104,7 @@ def merge_dataset(
             "classes": list(real.classes),
             "image_shape": [real.resolution, real.resolution, real.channels],
             "real_images": real.source,
+            **({"sound": real.sound} if real.sound else {}),
             # Of synthetic images: each is f(generator, law of the latent, class, seed).
             "generator_id": made["generator_id"] if travels else None,
             "latent": latent if travels else None,
@@ -120,7 +121,8 @@ def merge_dataset(
             },
             "files": files | ({names[n]: facts for n, facts in offered.items()} if travels else {}),
         }
-        policy = ClassicalAugmentation(real.symmetries, classical, seed=0)
+        sound = real.resolution if real.sound else None
+        policy = ClassicalAugmentation(real.symmetries, classical, seed=0, sound=sound)
         _write_documents(folder, manifest, verdict=verdict, made=made, policy=policy)
     return manifest
 

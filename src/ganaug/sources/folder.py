@@ -6,7 +6,7 @@ images.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 from ganaug.config import FilesParams, PrepareParams
@@ -15,8 +15,8 @@ from ganaug.sources.base import Source, SourceImage
 from ganaug.sources.files import describe, fetch, image_suffixes, make_image, split_named
 
 
-def load_folder(params: PrepareParams) -> Source:
-    """The files in sorted order.
+def load_folder(params: PrepareParams, *, suffixes: Set[str] | None = None) -> Source:
+    """The files in sorted order; `suffixes` of what may not lie outside, by default images.
 
     Raises:
         SourceError: there are no class folders, or an image lies outside of them.
@@ -24,24 +24,26 @@ def load_folder(params: PrepareParams) -> Source:
     root = fetch(params.files.path, what="a folder of class folders")
     if not root.is_dir():
         raise SourceError(f"prepare.files.path: {root} is not a folder")
-    class_folders = find_class_folders(root)
+    class_folders = find_class_folders(root, suffixes or image_suffixes())
     facts = describe(params.files, (folder.name for folder, _ in class_folders))
     return Source(facts, _images(root, class_folders, params.files))
 
 
-def find_class_folders(root: Path) -> list[tuple[Path, str | None]]:
+def find_class_folders(root: Path, suffixes: Set[str]) -> list[tuple[Path, str | None]]:
     """Class folders, each with its split, or None if there are no split folders.
 
     Raises:
         SourceError: there are none, split folders and others are mixed, or an image lies beside
             the folders.
     """
-    folders = _subfolders(root)
+    folders = _subfolders(root, suffixes)
     splits = {folder: split_named(folder.name) for folder in folders}
     if not any(splits.values()):
         found: list[tuple[Path, str | None]] = [(folder, None) for folder in folders]
     elif all(splits.values()):
-        found = [(inner, splits[outer]) for outer in folders for inner in _subfolders(outer)]
+        found = [
+            (inner, splits[outer]) for outer in folders for inner in _subfolders(outer, suffixes)
+        ]
     else:
         strange = next(folder.name for folder, split in splits.items() if split is None)
         raise SourceError(
@@ -59,11 +61,11 @@ def find_class_folders(root: Path) -> list[tuple[Path, str | None]]:
     return found
 
 
-def _subfolders(folder: Path) -> list[Path]:
+def _subfolders(folder: Path, suffixes: Set[str]) -> list[Path]:
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     folders = [entry for entry in entries if entry.is_dir()]
     files = [entry for entry in entries if entry not in folders]
-    if stray := [file for file in files if file.suffix.lower() in image_suffixes()]:
+    if stray := [file for file in files if file.suffix.lower() in suffixes]:
         raise SourceError(
             f"{stray[0]}: an image outside of every class folder ({len(stray)} in all); "
             "move it into the folder of its class"

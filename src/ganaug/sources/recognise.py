@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from ganaug.config import TableParams
 from ganaug.errors import SourceError
+from ganaug.sources.audio import SOUND_SUFFIXES
 from ganaug.sources.files import NO_GRADIENT, TEXT_SUFFIXES, image_suffixes
 from ganaug.sources.parquet import find_tables, read_schema
 from ganaug.sources.webdataset import LABELS, halves
@@ -25,7 +26,7 @@ NUM_LOOKED_AT = 32  # of a tar's members
 
 
 def recognise(path: str) -> str:
-    """Name of the source: folder | table | parquet | webdataset | archive.
+    """Name of the source: folder | audio | table | parquet | webdataset | archive.
 
     Raises:
         SourceError: nothing is there, or no source reads it.
@@ -76,6 +77,8 @@ def _recognise_folder(folder: Path) -> str:
         return "parquet"
     if any(path.suffix.lower() in image_suffixes() for path in folder.rglob("*/*")):
         return "folder"
+    if any(path.suffix.lower() in SOUND_SUFFIXES for path in folder.rglob("*/*")):
+        return "audio"
     if tables:
         return "parquet"
     if any(folder.glob("*.tar")):

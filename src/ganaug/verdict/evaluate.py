@@ -10,7 +10,6 @@ import joblib
 import pandas as pd
 
 from ganaug.config import EvaluateParams
-from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.downstream.classifier import Classifier, TrainedFeatures
 from ganaug.downstream.linear import FEATURE_RESOLUTION, view_sets
 from ganaug.downstream.recipes import TEACHER
@@ -75,6 +74,7 @@ def evaluate(
         symmetries=prepared.symmetries,
         classical=params.classical,
         seed=derive_seed(seed, "evaluate"),
+        sound=prepared.resolution if prepared.sound else None,
     )
     with tempfile.TemporaryDirectory(prefix="ganaug-") as scratch:
         parts = read_parts(prepared, synthetic, scratch=Path(scratch))
@@ -111,7 +111,7 @@ def evaluate(
         "judged": _judged(prepared, synthetic),
     }
     arms = arm_facts(trained, classes)
-    policy = ClassicalAugmentation(prepared.symmetries, params.classical, seed=0)
+    policy = setting.augmentation(0)
     metrics = {
         "networks": {
             net: {
@@ -156,7 +156,7 @@ def _sets(
     sets: dict[str, Sets] = dict.fromkeys(networks, images)
     if "linear" in networks:
         seed = derive_seed(setting.seed, "views")
-        augment = ClassicalAugmentation(setting.symmetries, setting.classical, seed=seed)
+        augment = setting.augmentation(seed)
         extractor = ImageNetFeatures(resolution=FEATURE_RESOLUTION)
         sets["linear"] = view_sets(parts, cache.beside(extractor), augment)
     return sets
