@@ -56,7 +56,7 @@ def test_a_study_is_run_once_and_leaves_its_findings(tmp_path, monkeypatch):
 
 def test_the_table_has_a_row_a_classifier_and_says_what_was_not_measured(tmp_path, monkeypatch):
     study = {"folds": [fold(1000), fold(1100)], "networks": {"cnn": CNN}}
-    write_json(study, tmp_path / "studies" / "few.json")
+    write_json(study, tmp_path / "studies" / "digits-10.json")
     monkeypatch.setattr(
         studies, "findings", lambda _: fold(1000) | {"networks": {"cnn": CNN | {"uplift": None}}}
     )
@@ -64,10 +64,10 @@ def test_the_table_has_a_row_a_classifier_and_says_what_was_not_measured(tmp_pat
     heads, _, own, few = table(tmp_path).splitlines()
     assert len(heads.split("|")) == len(own.split("|")) == len(few.split("|"))
     assert own.startswith(
-        "| elpv, the run in `results/` | 1,200 | 1 | small CNN | +1.3 [-0.5, +3.0]"
+        "| solar cells, the run in `results/` | 1,200 | 1 | small CNN | +1.3 [-0.5, +3.0]"
     )
     assert own.endswith("| none made | Undecided: ship the real images |")
-    assert few.startswith("| few | 1,200 to 1,300 | 2 | small CNN |")
+    assert few.startswith("| digits, a tenth | 1,200 to 1,300 | 2 | small CNN |")
     assert few.endswith("| +1.3 [-0.5, +3.0] | Ship |")
     readme = tmp_path / "README.md"
     readme.write_text("a\n<!-- studies -->\nold\n<!-- end of studies -->\nb\n")
