@@ -43,6 +43,32 @@ def summary(
 
 
 @app.command()
+def plan(
+    prepared: Annotated[Path, typer.Option(help="Its images are counted, if it is there.")] = Path(
+        "data/prepared"
+    ),
+    results: Annotated[Path, typer.Option(help="What the stages cost last time.")] = Path(
+        "results"
+    ),
+    gpu: Annotated[
+        str, typer.Option(help="What would it change? T4 | A100 | H100 | H200")
+    ] = "H100",
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Say what a run will cost on this machine, by a probe of some seconds."""
+    p = load_params(params)  # before imports of some seconds
+    from ganaug.plan import GPUS, count_images, describe
+    from ganaug.probe import probe
+
+    if gpu not in GPUS:
+        raise GanaugError(f"--gpu {gpu}: not one of {', '.join(GPUS)}")
+    images = count_images(p.prepare, prepared)
+    train = images.counts["train"]
+    speeds = probe(p, list(train), num_images=sum(train.values()))
+    typer.echo(describe(p, images, speeds, results=results, gpu=gpu))
+
+
+@app.command()
 def folds(
     num: Annotated[int, typer.Option(min=2, help="Outer folds.")] = 3,
     out: Annotated[Path, typer.Option(dir_okay=False, help="JSON.")] = Path("results/folds.json"),
