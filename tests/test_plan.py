@@ -164,3 +164,21 @@ def test_bad_params_and_an_unknown_gpu_end_in_one_line(write_params, monkeypatch
         other,
         catch_exceptions=False,
     )
+
+
+def test_the_command_prints_the_estimate(write_params, monkeypatch, tmp_path):
+    asked = {}
+
+    def quick(p, classes, *, num_images):
+        asked.update(classes=classes, num_images=num_images)
+        return SPEEDS
+
+    monkeypatch.setattr("ganaug.probe.probe", quick)
+    file = write_params({"prepare.source": "digits", "prepare.resolution": 16})
+    options = ["--params", file, "--prepared", tmp_path / "none", "--results", tmp_path]
+    shown = CliRunner().invoke(app, ["plan", *map(str, options)], catch_exceptions=False)
+    assert shown.exit_code == 0
+    assert asked["classes"] == [str(digit) for digit in range(10)]
+    assert asked["num_images"] == pytest.approx(0.6 * 1797, rel=0.02)
+    assert "1,797 images in digits" in shown.output
+    assert "NVIDIA H100" in shown.output

@@ -311,7 +311,10 @@ def _sentences(p: Params, images: Images, speeds: Speeds, total: Cost, *, gpu: s
         f"{speeds.mib['worker']:,.0f} MiB each in evaluate. What is done already is not run again."
     ]
     if load > speeds.workers / 2:
-        lines.append(f"The machine is busy (load {load:.1f}); the times are for an idle one.")
+        lines.append(
+            f"The machine is busy (load {load:.1f}): times are meant for an idle one, but with "
+            "more than one thread they come out too long."
+        )
     if p.train.device == "cpu" or not torch.cuda.is_available():
         busy = speeds.flop / (GPUS[gpu] * 1e12 * UTILISATION)
         here, there = speeds.step, max(busy, speeds.kernels * KERNEL_SEC)
