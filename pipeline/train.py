@@ -38,6 +38,7 @@ from ganaug.shards import read_labelled, read_rows
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 GRID_COLUMNS = 12
+WHERE = {"device", "devices", "num_nodes", "precision"}  # params that say where training runs
 PACKAGE = Path(*ganaug.__path__)
 
 
@@ -81,12 +82,7 @@ def main(
 ) -> None:
     """Train a class-conditional GAN on the train split."""
     p = load_params(params)
-    compute = choose_compute(
-        device=p.train.device,
-        precision=p.train.precision,
-        devices=p.train.devices,
-        num_nodes=p.train.num_nodes,
-    )
+    compute = choose_compute(**p.train.model_dump(include=WHERE))
     job = plan_job(p, read_prepared(prepared), checkpoints)
     if compute.rank > 0:  # it shares the work; the first process evaluates and writes
         make_trainer(p, job, compute).run()
@@ -215,11 +211,10 @@ def _identity(p: Params, dataset: Prepared, initial: Snapshot | None) -> dict[st
 
     Device, precision and the number of processes are left out, so that a run may go on elsewhere.
     """
-    where = {"device", "devices", "num_nodes", "precision", "init_from"}
     return {
         "modules": code_behind(Path(__file__), PACKAGE),
         "seed": p.seed,
-        "train": p.train.model_dump(mode="json", exclude=where),
+        "train": p.train.model_dump(mode="json", exclude={*WHERE, "init_from"}),
         "init_from": None if initial is None else initial.generator_id,
         "files": {name: facts["sha256"] for name, facts in dataset.files.items()},
         "symmetries": list(dataset.symmetries),

@@ -10,6 +10,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 Pixels = NDArray[np.uint8]
+Labels = NDArray[np.int64]  # of images, 0..K-1
+Rows = NDArray[np.int64]  # numbers of rows: which images
+Groups = NDArray[np.int64]  # a number for each image's group
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEY = "XML:com.adobe.xmp"
 # IPTC's term for what a trained generator made, in the place where photo software looks for it.

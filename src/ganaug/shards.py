@@ -77,17 +77,12 @@ def _write_shard(
         for start in range(0, len(rows), ROWS_PER_GROUP):
             part = rows.iloc[start : start + ROWS_PER_GROUP]
             pngs = images[start : start + ROWS_PER_GROUP]
-            structs = [
+            structs: Any = [
                 {"bytes": bytes(png), "path": f"{i}.png"}
                 for png, i in zip(pngs, part["image_id"], strict=True)
             ]
-            columns = {"image": structs, **{name: part[name] for name in METADATA_COLUMNS}}
-            writer.write_table(
-                pa.table(
-                    [pa.array(columns[f.name], f.type, from_pandas=True) for f in schema],
-                    schema=schema,
-                )
-            )
+            table = pa.Table.from_pandas(part.assign(image=structs), schema, preserve_index=False)
+            writer.write_table(table.replace_schema_metadata(schema.metadata))
 
 
 def read_rows(paths: Sequence[Path]) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -63,6 +63,16 @@ def test_survey_counts_classes_groups_sizes_and_problems(photos, look):
     assert "no groups" not in as_text(found)
 
 
+def test_masks_and_one_bit_scans_are_warned_about(photos, look):
+    assert not any("colours or fewer" in note for note in look(photos).notes)
+    rng = np.random.default_rng(0)
+    for i, path in enumerate(sorted(photos.rglob("scene*_[0-9]*.png"))):
+        mask = Image.fromarray(rng.integers(0, 3, (40, 40), dtype=np.uint8) * 100)
+        (mask.convert("1") if i % 2 else mask).save(path)
+    (note,) = (note for note in look(photos).notes if "colours or fewer" in note)
+    assert note.startswith("32 of the first 32 images have 8 colours or fewer")
+
+
 def test_a_pipe_and_a_name_too_long_for_a_file_are_among_the_rejected(photos, look):
     rows = [f"{path.parent.name}/{path.name},{path.parent.name}" for path in photos.rglob("*.png")]
     rows += ["x" * 300 + ".png,cat"]

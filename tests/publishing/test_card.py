@@ -4,7 +4,8 @@ import datasets
 import pytest
 from ruamel.yaml import YAML
 
-from ganaug.publishing.card import hub_licence, markdown_text, size_category
+from ganaug.publishing.card import hub_licence, size_category
+from ganaug.publishing.wording import markdown_text
 from ganaug.records import FIELDS
 from tests.publishing.small_run import CLASSES, merge, rewrite_synthetic, verdict
 

@@ -19,7 +19,7 @@ GROUPS = np.arange(120) // PER_GROUP
 
 
 def measure(made, *, train=TRAIN, groups=GROUPS):
-    return measure_fragments(made, train, groups, confidence=0.95, seed=0)
+    return measure_fragments(made, train, groups, seed=0)
 
 
 def pasted(made, *, size=16, share=1.0, flipped=False, seed=2):

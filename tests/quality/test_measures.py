@@ -84,12 +84,12 @@ def test_overall_leaves_out_a_class_that_is_too_small(parts):
 
 def test_copying_is_measured_in_each_space_against_val_and_test(parts):
     features = extract(thumbnails, parts)
-    found = measure_copying({"one": features, "two": features}, parts, confidence=0.95, seed=0)
+    found = measure_copying({"one": features, "two": features}, parts, seed=0)
     assert found["one"] == found["two"]
     assert found["one"]["num_holdout"] == 100
     assert set(found) == {"one", "two", "fragments"}
     parts["synthetic"] = part((0, 0), 9)
-    assert measure_copying({"one": features}, parts, confidence=0.95, seed=0) == {}
+    assert measure_copying({"one": features}, parts, seed=0) == {}
 
 
 def test_pairs_are_named_by_image_id(parts):
@@ -114,7 +114,7 @@ def test_pairs_name_the_flip_and_the_gate_sees_it(parts):
     assert {pair["flip"] for pair in pairs} == {"hflip+vflip"}
     assert all(pair["train_id"][2:] == pair["synthetic_id"][2:] for pair in pairs)
     spaces = {"thumbnails": features, "imagenet": features}
-    found = measure_copying(spaces, parts, confidence=0.95, seed=0)
+    found = measure_copying(spaces, parts, seed=0)
     assert found["thumbnails"]["near_copies"] == 1
     assert found["imagenet"]["near_copies"] == 0  # its images are not seen flipped
 

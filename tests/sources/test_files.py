@@ -77,6 +77,7 @@ def test_folder_that_can_be_misread_is_refused(tmp_path, load):
             (["train/cat/a.png", "extra/dog/b.png"], "'extra' lies beside split folders"),
             (["Cat/a.png", "cat /b.png"], "'Cat' and 'cat ' differ by case or space only"),
             ([".hidden/a.png"], "no class folders"),
+            (["photos/cat/a.png", "photos/dog/b.png"], "if those are the classes, give .+/photos"),
         )
     ):
         write_images(tmp_path / str(number), names)
@@ -120,6 +121,8 @@ def test_table_that_lacks_something_or_lists_a_file_twice_says_what(tmp_path, lo
     lacks = ("image,label", "a.png,cat", "b.png,")
     table_fails(r"labels\.csv: row 2 has no label", lacks)
     table_fails(r"no column 'kind' \(prepare\.table\.label\); there are", lacks, label="kind")
+    rows = ("age,label", "31,cat")
+    table_fails(r"no column .image. .+for rows of a table use SMOTENC", rows)
     holdout = ("image,label,split", "a.png,cat,holdout")
     table_fails("split 'holdout' is none of train, val, test", holdout, split="split")
     twice = ("image,label", "a.png,cat", "b.png,dog", "a.png,dog")

@@ -53,4 +53,8 @@ def test_what_no_source_reads_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("")
     match = r"expected a folder, a \.csv or \.parquet file, or a"
     refuses(SourceError, match, recognise, str(tmp_path / "notes.txt"))
+    (tmp_path / "reviews" / "good").mkdir(parents=True)
+    (tmp_path / "reviews" / "good" / "1.txt").write_text("Fine.")
+    for text in ("notes.txt", "reviews"):
+        refuses(SourceError, "for text a language model", recognise, str(tmp_path / text))
     refuses(SourceError, "nosuch does not exist", recognise, str(tmp_path / "nosuch"))

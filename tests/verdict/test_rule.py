@@ -61,7 +61,9 @@ def test_no_harm_ships_and_is_not_sold_as_a_gain():
 
 
 def test_a_classifier_without_synthetic_images_is_no_obstacle_and_all_of_them_are():
-    assert verdict(linear=HARM, shares=(0.2, 0))["decision"] == "ship"
+    found = verdict(linear=HARM, shares=(0.2, 0))
+    assert found["decision"] == "ship"
+    assert found["reasons"][-1].startswith("For a linear classifier val chose no synthetic images")
     found = verdict(shares=(0, 0))
     assert found["decision"] == "ship_real_only"
     assert "On val, no classifier did better" in found["reasons"][0]

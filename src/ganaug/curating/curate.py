@@ -15,7 +15,7 @@ from ganaug.curating.neighbours import Apart
 from ganaug.fileio import atomic_folder, write_json
 from ganaug.gan.sampling import LatentLaw, sample
 from ganaug.gan.snapshot import Snapshot
-from ganaug.images import Pixels, encode_png, pixel_id
+from ganaug.images import Pixels, Rows, encode_png, pixel_id
 from ganaug.progress import ProgressReport
 from ganaug.records import METADATA_COLUMNS
 from ganaug.shards import describe_files, write_shards
@@ -153,7 +153,7 @@ def _rounds(tally: ClassTally, first_seed: int, max_draws: int) -> Iterator[list
         yield list(range(start, start + size))
 
 
-def _settle(tally: ClassTally, reasons: NDArray[np.str_]) -> NDArray[np.int64]:
+def _settle(tally: ClassTally, reasons: NDArray[np.str_]) -> Rows:
     """Count draws up to the last image needed; return the positions of the accepted ones."""
     accepted = np.flatnonzero(reasons == "")[: tally.wanted - tally.accepted]
     is_full = tally.accepted + len(accepted) == tally.wanted

@@ -18,8 +18,8 @@ from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.downstream.classifier import Classifier, embed, predict, small_cnn, train_classifier
 from ganaug.downstream.recipes import Recipe
 from ganaug.errors import DatasetError
-from ganaug.images import Pixels
-from ganaug.quality.neighbours import near_duplicate_distance
+from ganaug.images import Labels, Pixels, Rows
+from ganaug.quality.neighbours import same_picture_distance
 from ganaug.rng import derive_seed, numpy_rng
 from ganaug.thumbnails import thumbnails
 
@@ -32,8 +32,6 @@ OF_ITS_OWN = ("duplicate", "near_copy", "wrong_class", "unrealistic")
 NEAR_DUPLICATE = "near_duplicate"  # of an image accepted earlier
 REASONS = (*OF_ITS_OWN, NEAR_DUPLICATE)
 ASKED = ["label_confidence", "realism"]  # scores with a threshold, as the last two reasons above
-
-Labels = NDArray[np.int64]
 
 
 class SyntheticFilter:
@@ -67,7 +65,7 @@ class SyntheticFilter:
         num_classes = len(class_names)
         halves = split_in_halves(labels, groups, class_names=class_names, seed=seed)
         # For each half its classifier and, by class, the rows held out of it and their neighbours.
-        self._halves: list[tuple[Classifier, list[tuple[Labels, RealNeighbours]]]] = []
+        self._halves: list[tuple[Classifier, list[tuple[Rows, RealNeighbours]]]] = []
         targets = one_hot(labels, num_classes)
         for half in (0, 1):
             seen, own_seed = halves == half, derive_seed(seed, "filter", half)
@@ -178,13 +176,13 @@ def fit_thresholds(
     return list(by_class)
 
 
-def near_duplicate_distances(
+def same_picture_distances(
     images: Pixels, labels: Labels, groups: Sequence[str], *, num_classes: int
 ) -> list[float]:
-    """By class, a distance below that of any two real images of different groups."""
+    """By class, the distance below which two images are one picture: `same_picture_distance`."""
     small, codes = thumbnails(images), pd.Series(groups)
     return [
-        near_duplicate_distance(small[labels == label], codes[labels == label])
+        same_picture_distance(small[labels == label], codes[labels == label])
         for label in range(num_classes)
     ]
 

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganaug.downstream.recipes import SYNTHETIC_UNTIL, Recipe
+from ganaug.images import Labels, Rows
 from ganaug.rng import numpy_rng
 
-Labels = NDArray[np.int64]
-Indices = NDArray[np.int64]
 Images = NDArray[Any]  # [N, H, W, C] uint8
 
 
@@ -33,7 +32,7 @@ class Pool:
     images: Images
     labels: Labels
     targets: NDArray[np.float32]
-    rows: Indices
+    rows: Rows
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,7 @@ def row_weights(
     num_real = np.bincount(labels[~synthetic], minlength=labels.max() + 1)
     num_synthetic = np.bincount(labels[synthetic], minlength=len(num_real))
     law = (num_real > 0).astype(float) if recipe.balanced else num_real.astype(float)
-    share = recipe.share * (SYNTHETIC_UNTIL if recipe.schedule == "first" else 1.0)
-    shares = np.where(num_synthetic > 0, share, 0.0)  # other classes keep the real ones
+    shares = np.where(num_synthetic > 0, recipe.mean_share, 0.0)  # other classes keep the real ones
     of_real = law * (1 - shares) / np.maximum(num_real, 1) * recipe.real
     of_synthetic = law * shares * recipe.weight / np.maximum(num_synthetic, 1)
     weights = np.where(synthetic, of_synthetic[labels], of_real[labels])
@@ -130,7 +128,7 @@ def _num_synthetic(recipe: Recipe, batch_size: int, progress: float) -> int:
     return min(max(1, round(batch_size * recipe.share)), batch_size - 1)
 
 
-def _take(stream: Iterator[int], number: int) -> Indices:
+def _take(stream: Iterator[int], number: int) -> Rows:
     return np.fromiter((next(stream) for _ in range(number)), np.int64, number)
 
 

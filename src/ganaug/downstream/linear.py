@@ -22,9 +22,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
-from ganaug.downstream.batches import Labels, row_weights
+from ganaug.downstream.batches import row_weights
 from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.downstream.recipes import Recipe
+from ganaug.images import Labels, Rows
 from ganaug.quality.features import Extractor, Features
 from ganaug.quality.parts import LabelledImages, Parts
 
@@ -42,7 +43,7 @@ Predictor = Callable[[Views], NDArray[np.float64]]  # of [N, V, D] views: [N, K]
 
 
 def fit_linear(
-    sets: Labelled, rows: Labels, made: Labels, *, recipe: Recipe, num_classes: int
+    sets: Labelled, rows: Rows, made: Rows, *, recipe: Recipe, num_classes: int
 ) -> Predictor:
     """Fit on the rows that a repetition drew; the first view of an image is what it predicts by.
 

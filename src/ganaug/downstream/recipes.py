@@ -54,7 +54,12 @@ class Recipe:
     @property
     def amount(self) -> float:
         """How much synthetic images count in it, 0..1: fewer are taken where two do as well."""
-        return self.share * self.weight * (SYNTHETIC_UNTIL if self.schedule == "first" else 1.0)
+        return self.mean_share * self.weight
+
+    @property
+    def mean_share(self) -> float:
+        """The synthetic share of all batches together, 0..1."""
+        return self.share * (SYNTHETIC_UNTIL if self.schedule == "first" else 1.0)
 
     @property
     def name(self) -> str:

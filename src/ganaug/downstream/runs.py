@@ -30,9 +30,9 @@ from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.downstream.classifier import predict, small_cnn, train_classifier
 from ganaug.downstream.linear import fit_linear
 from ganaug.downstream.recipes import Recipe
+from ganaug.images import Labels, Rows
 from ganaug.parallel import map_unordered
 from ganaug.progress import ProgressReport
-from ganaug.quality.neighbours import Rows
 from ganaug.quality.parts import LabelledImages
 from ganaug.rng import derive_seed, numpy_rng
 
@@ -174,9 +174,7 @@ def _draw(run: Run, sets: Sets, setting: Setting) -> tuple[int, Rows, Rows]:
     )
 
 
-def draw_rows(
-    labels: NDArray[np.int64], fraction: float, *, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def draw_rows(labels: Labels, fraction: float, *, rng: np.random.Generator) -> Rows:
     """Rows of a share of each class, rounded up, in rising order."""
     exact = [math.ceil(round(n * fraction, 6)) for n in np.bincount(labels)]
     rows = [rng.permutation(np.flatnonzero(labels == c))[:n] for c, n in enumerate(exact)]
@@ -243,9 +241,7 @@ def _score(
     return index, [row | {"seconds": seconds} for row in rows]
 
 
-def scores(
-    labels: NDArray[np.int64], predicted: NDArray[np.int64], class_names: Sequence[str]
-) -> dict[str, float]:
+def scores(labels: Labels, predicted: Labels, class_names: Sequence[str]) -> dict[str, float]:
     """Macro-F1 and each class's recall, 0..1; a class without images counts as 0."""
     if len(labels) == 0:
         return {"macro_f1": 0.0, **{RECALL + name: 0.0 for name in class_names}}

@@ -149,15 +149,11 @@ def split_candidates(
             "png": [c.png for c in candidates],
         }
     )
-    val, test = params.val_fraction, params.test_fraction
-    images["split"], more = complete_given_splits(
-        images, val_fraction=val, test_fraction=test, seed=seed
-    )
+    how: Any = {"val_fraction": params.val_fraction, "test_fraction": params.test_fraction}
+    images["split"], more = complete_given_splits(images, **how, seed=seed)
     if params.fold:  # what a source gives holds in fold 0 alone
         more = []
-    images["split"], salts = draw_fold(
-        images, params.fold, val_fraction=val, test_fraction=test, seed=seed
-    )
+    images["split"], salts = draw_fold(images, params.fold, **how, seed=seed)
     kept = thin_train(images, fraction=params.train_fraction, numbers=params.keep_train, seed=seed)
     require_two_halves(images[kept & (images["split"] == "train")])
     return images, kept, salts, [*notes, *more]
@@ -187,10 +183,9 @@ def _count_fates(
     rows: pd.DataFrame, rejections: Sequence[Rejection], left_out: dict[str, int]
 ) -> dict[str, Any]:
     """What became of every image that was read: nothing is dropped in silence."""
-    numbers = {"accepted": len(rows), "rejected": len(rejections)}
-    numbers["left_out"] = sum(left_out.values())
+    fates = {"accepted": len(rows), "rejected": len(rejections), "left_out": sum(left_out.values())}
     return {
-        "num_images": {"read": sum(numbers.values()), **numbers},
+        "num_images": {"read": sum(fates.values()), **fates},
         "num_left_out": left_out,
         "num_rejected": dict(sorted(Counter(r.reason for r in rejections).items())),
     }

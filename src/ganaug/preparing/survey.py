@@ -11,10 +11,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment
+from jinja2 import Environment, FileSystemLoader
 from PIL import Image
 
 from ganaug.config import PrepareParams
@@ -26,14 +27,29 @@ from ganaug.preparing.prepare import split_candidates
 from ganaug.preparing.reading import read_candidates
 from ganaug.preparing.rules import require_enough, require_few_rejected
 from ganaug.records import SPLITS
-from ganaug.sources.base import Source, SourceImage
+from ganaug.sources.base import SourceImage
 from ganaug.sources.registry import load_source
 from ganaug.thumbnails import SIDE
 
 RESOLUTIONS = (16, 32, 64, 128, 256)
 LARGEST_SUGGESTED = 64  # what two CPU cores train in minutes; more is a decision
 LOOK = 64  # pixels per side of the images on the contact sheet, at most
+NO_GROUPS = (
+    "no groups: if several images show one object (patient, part, scene), name the group "
+    "by prepare.files.group_pattern or prepare.table.group, or test scores will be too high"
+)
+NO_FLIPS = (
+    "no flips: if a mirrored image keeps its label, say so in prepare.files.flips; it "
+    "doubles what the GAN learns from"
+)
+FEW_COLOURS = 8  # at most, of a mask, a map or a drawing
+DISCRETE = (
+    "{} of the first {} images have {} colours or fewer, like masks, maps or one-bit scans: a GAN "
+    "makes intermediate values, which mean nothing there, and D tells them at once; use the "
+    "photographs behind them, or train a network for segmentation masks"
+)
 LOOKED_AT = 32  # first images; their sizes decide at which size the survey reads
+MOST_PIXELS = 2**24  # of an image whose colours are counted
 SHEET_COLUMNS = 12
 
 
@@ -65,8 +81,8 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
     # keep_splits finds images by their pixels, which differ at the survey's size.
     params = params.model_copy(update={"keep_splits": None})
     source = load_source(params)
-    sizes, modes = Counter[tuple[int, int]](), Counter[str]()
-    images = _noting_headers(source.images, sizes, modes)
+    sizes, modes, discrete = Counter[tuple[int, int]](), Counter[str](), Counter[bool]()
+    images = _noting_headers(source.images, sizes, modes, discrete)
     first = list(islice(images, LOOKED_AT))
     look = next((r for r in RESOLUTIONS if r >= _usual_side(sizes)), LOOK)
     form = Form(min(look, LOOK), None, params.max_pixels)
@@ -74,36 +90,55 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
         candidates, rejections = read_candidates(chain(first, images), form, scratch=Path(scratch))
         candidates, found = run_checks(candidates)
         rejections += found
-        channels = 1 if all(_is_grey(candidate) for candidate in candidates) else 3
-        if channels == 3:
+        colours = {len(candidate.thumbnail) // SIDE**2 for candidate in candidates}
+        if colours == {1, 3}:  # to compare them with others
             candidates = [_in_colour(candidate) for candidate in candidates]
-        problems, notes = _hold_against_rules(candidates, rejections, source, params, seed=seed)
+        num_read, most = len(candidates) + len(rejections), params.max_reject_fraction
+        flips, problems, notes = source.facts.symmetries, list[str](), list[str]()
+        with _collected(problems):
+            require_few_rejected(rejections, num_read=num_read, most=most)
+        with _collected(problems):
+            notes += require_enough(candidates, source.facts)
+            notes += split_candidates(candidates, params, symmetries=flips, seed=seed)[-1]
         counts = Counter(candidate.class_name for candidate in candidates)
         given = Counter((c.class_name, c.split) for c in candidates if c.split is not None)
         splits = {name: {s: given[name, s] for s in SPLITS} for name in source.facts.classes}
-        groups = {candidate.group for candidate in candidates} - {None}
-        resolution = _suggest_resolution(sizes)
+        num_groups = len({candidate.group for candidate in candidates} - {None})
+        if not num_groups:
+            notes.append(NO_GROUPS)
+        if not source.facts.symmetries:
+            notes.append(NO_FLIPS)
+        if discrete[True] > discrete[False]:
+            notes.append(DISCRETE.format(discrete[True], discrete.total(), FEW_COLOURS))
+        side = _usual_side(sizes)
+        suggested = (r for r in RESOLUTIONS if r <= LARGEST_SUGGESTED)
+        resolution = min(suggested, key=lambda r: abs(math.log(r / side)))  # nearest by ratio
         return Survey(
             source=params.source,
             path=params.files.path,
             counts={name: counts[name] for name in source.facts.classes},
             splits=splits if given else {},
-            num_groups=len(groups),
+            num_groups=num_groups,
             sizes=sizes.most_common(),
             modes=modes.most_common(),
             rejections=rejections,
             problems=problems,
-            notes=[*notes, *_notes(source, len(groups)), *_costs(_usual_side(sizes), resolution)],
+            notes=notes + _costs(side, resolution),
             resolution=resolution,
-            channels=channels,
+            channels=max(colours, default=1),
             sheets={name: _sheet(candidates, name) for name in counts},
         )
 
 
 def _noting_headers(
-    images: Iterable[SourceImage], sizes: Counter[tuple[int, int]], modes: Counter[str]
+    images: Iterable[SourceImage],
+    sizes: Counter[tuple[int, int]],
+    modes: Counter[str],
+    discrete: Counter[bool],
 ) -> Iterator[SourceImage]:
-    """Pass the images on; count sizes and modes from their headers."""
+    """Pass the images on; count sizes and modes from their headers, and how many of the first have
+    few colours.
+    """
     silence_pillow()
     for image in images:
         content = image.content
@@ -115,26 +150,9 @@ def _noting_headers(
                 with Image.open(file) as header:
                     sizes[header.size] += 1
                     modes[header.mode] += 1
+                    if discrete.total() < LOOKED_AT and math.prod(header.size) <= MOST_PIXELS:
+                        discrete[header.getcolors(FEW_COLOURS) is not None] += 1
         yield image
-
-
-def _hold_against_rules(
-    candidates: Sequence[Candidate],
-    rejections: Sequence[Rejection],
-    source: Source,
-    params: PrepareParams,
-    *,
-    seed: int,
-) -> tuple[list[str], list[str]]:
-    """Why `prepare` would refuse these images, and its notes."""
-    facts, problems, notes = source.facts, list[str](), list[str]()
-    num_read = len(candidates) + len(rejections)
-    with _collected(problems):
-        require_few_rejected(rejections, num_read=num_read, most=params.max_reject_fraction)
-    with _collected(problems):
-        notes += require_enough(candidates, facts)
-        notes += split_candidates(candidates, params, symmetries=facts.symmetries, seed=seed)[-1]
-    return problems, notes
 
 
 @contextmanager
@@ -151,13 +169,6 @@ def _usual_side(sizes: Mapping[tuple[int, int], int]) -> int:
     return int(statistics.median(sides)) if sides else LARGEST_SUGGESTED
 
 
-def _suggest_resolution(sizes: Mapping[tuple[int, int], int]) -> int:
-    """The resolution nearest to the usual side by ratio, at most `LARGEST_SUGGESTED`."""
-    side = _usual_side(sizes)
-    suggested = (r for r in RESOLUTIONS if r <= LARGEST_SUGGESTED)
-    return min(suggested, key=lambda r: abs(math.log(r / side)))
-
-
 def _costs(side: int, resolution: int) -> list[str]:
     """What the suggested resolution does to an image of the usual size, if anything."""
     if side < resolution:
@@ -166,36 +177,14 @@ def _costs(side: int, resolution: int) -> list[str]:
         return []
     kept = (resolution / side) ** 2
     note = f"{side} px images are reduced to {resolution} px, which keeps {kept:.0%} of the pixels"
-    larger = min((r for r in RESOLUTIONS if r > resolution), default=None)
-    if larger is None:
-        return [note]
+    larger = min(r for r in RESOLUTIONS if r > resolution)  # there is one: few are suggested
     return [f"{note}; {larger} px would take about {(larger / resolution) ** 2:.0f} x the time"]
 
 
-def _is_grey(candidate: Candidate) -> bool:
-    return len(candidate.thumbnail) == SIDE**2
-
-
 def _in_colour(candidate: Candidate) -> Candidate:
-    """The same with an RGB thumbnail, to compare with others."""
-    if not _is_grey(candidate):
-        return candidate
-    return replace(candidate, thumbnail=bytes(v for v in candidate.thumbnail for _ in range(3)))
-
-
-def _notes(source: Source, num_groups: int) -> list[str]:
-    notes = []
-    if num_groups == 0:
-        notes.append(
-            "no groups: if several images show one object (patient, part, scene), name the group "
-            "by prepare.files.group_pattern or prepare.table.group, or test scores will be too high"
-        )
-    if not source.facts.symmetries:
-        notes.append(
-            "no flips: if a mirrored image keeps its label, say so in prepare.files.flips; it "
-            "doubles what the GAN learns from"
-        )
-    return notes
+    """The same with an RGB thumbnail."""
+    small = np.frombuffer(candidate.thumbnail, np.uint8).reshape(SIDE**2, -1)
+    return replace(candidate, thumbnail=np.broadcast_to(small, (SIDE**2, 3)).tobytes())
 
 
 def _sheet(candidates: Sequence[Candidate], name: str) -> bytes:
@@ -211,32 +200,20 @@ def _sheet(candidates: Sequence[Candidate], name: str) -> bytes:
 def as_text(found: Survey) -> str:
     """The survey for a terminal."""
     reasons = Counter(rejection.reason for rejection in found.rejections)
-    lines = [
-        f"{found.path}: source {found.source}, {sum(found.counts.values())} usable images, "
-        f"{len(found.rejections)} rejected, {found.num_groups} groups",
-        "",
-        _count_table(found).to_string(index_names=False),
-        "",
-        "sizes: " + ", ".join(f"{w} x {h} ({n})" for (w, h), n in found.sizes[:5]),
-        "modes: " + ", ".join(f"{mode} ({n})" for mode, n in found.modes[:5]),
-    ]
-    if reasons:
-        lines += ["", pd.Series(dict(reasons.most_common())).to_frame("rejected").to_string()]
-        lines += [f"  {r.file}: {r.detail}" for r in found.rejections[:10]]
-        if len(found.rejections) > 10:
-            lines.append(f"  ... and {len(found.rejections) - 10} more")
-    lines += ["", *(f"problem: {problem}" for problem in found.problems)]
-    lines += [f"note: {note}" for note in found.notes]
-    lines.append(f"suggested: resolution {found.resolution}, channels {found.channels}")
-    return "\n".join(lines)
+    rejected = pd.Series(dict(reasons.most_common())).to_frame("rejected")
+    return _render("survey.txt.jinja", found=found, table=_count_table(found), rejected=rejected)
 
 
 def as_html(found: Survey) -> str:
     """The survey as one page with a contact sheet of each class; nothing is loaded from outside."""
-    template = Path(__file__).with_name("survey.html.jinja").read_text(encoding="utf-8")
     sheets = {name: base64.b64encode(png).decode() for name, png in found.sheets.items()}
-    page = Environment(autoescape=True, trim_blocks=True).from_string(template)
-    return page.render(path=found.path, text=as_text(found), counts=found.counts, sheets=sheets)
+    return _render("survey.html.jinja", found=found, text=as_text(found), sheets=sheets)
+
+
+def _render(template: str, **facts: Any) -> str:
+    loader, escape = FileSystemLoader(Path(__file__).parent), ".html" in template
+    environment = Environment(loader=loader, autoescape=escape, trim_blocks=True)
+    return environment.get_template(template).render(facts)
 
 
 def _count_table(found: Survey) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ganaug.publishing.manifest import APART
-from ganaug.publishing.wording import HEADLINES, answers, template_environment
+from ganaug.publishing.wording import HEADLINES, answers, render_template
 from ganaug.records import FIELDS
 
 # Splits as `datasets` names them.
@@ -40,23 +40,17 @@ def size_category(num_rows: int) -> str:
     return next((word for limit, word in _SIZES if num_rows < limit), "n>1M")
 
 
-def markdown_text(value: str) -> str:
-    """Escape text for a cell of a Markdown table, on one line."""
-    return re.sub(r"([\\`*_|\[\]<>])", r"\\\1", " ".join(value.split()))
-
-
 def render_card(
     manifest: Mapping[str, Any], *, verdict: Mapping[str, Any], made: Mapping[str, Any]
 ) -> str:
     """The text of README.md, from the contents of manifest, verdict and synthetic.json."""
-    environment = template_environment(Path(__file__).parent, escape=False)
-    environment.filters["text"] = markdown_text
     source = manifest["real_images"]
     counts = {
         split: pd.DataFrame(by_class).sum(axis=1).to_dict()  # by source
         for split, by_class in manifest["counts"].items()
     }
-    return environment.get_template("card.md.jinja").render(
+    return render_template(
+        Path(__file__).with_name("card.md.jinja"),
         manifest=manifest,
         verdict=verdict,
         made=made,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ganaug.publishing.manifest import APART
-from ganaug.publishing.wording import template_environment
+from ganaug.publishing.wording import render_template
 from ganaug.records import FIELDS, SPLITS
 
 CROISSANT = "croissant.json"
@@ -34,8 +34,8 @@ def describe_dataset(manifest: Mapping[str, Any]) -> dict[str, Any]:
         description += f", which lie apart in {APART}: they are not recommended"
     # A semantic version that names nothing but the content: 0.0.0+ and a hash of all shards.
     hashes = " ".join(sorted(facts["sha256"] for facts in files.values()))
-    environment = template_environment(Path(__file__).parent, escape=False)
-    text = environment.get_template("croissant.json.jinja").render(
+    text = render_template(
+        Path(__file__).with_name("croissant.json.jinja"),
         manifest=manifest,
         parts=parts,
         apart=APART,

@@ -1,7 +1,6 @@
 """Check that a verdict judged exactly these images."""
 
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
 from ganaug.errors import DatasetError
@@ -37,7 +36,8 @@ def require_judged(
         for name, sha256 in judged["files"].items()
         if generator_id is not None or not name.startswith(SYNTHETIC_STEM)
     }
-    found = {_name_in_stage(name): facts["sha256"] for name, facts in files.items()}
+    # What is kept apart has another name in the merged dataset, see `name_apart`.
+    found = {name.replace(f"{APART}/", "train-"): f["sha256"] for name, f in files.items()}
     for name in sorted(known.keys() | found.keys()):
         if known.get(name) != found.get(name):
             raise DatasetError(
@@ -52,11 +52,6 @@ def name_apart(name: str) -> str:
     No pattern for train matches it, in no folder.
     """
     return f"{APART}/{name.removeprefix('train-')}"
-
-
-def _name_in_stage(name: str) -> str:
-    path = PurePosixPath(name)
-    return f"train-{path.name}" if path.parent.name == APART else name
 
 
 def _short(sha256: str | None) -> str:

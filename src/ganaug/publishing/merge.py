@@ -28,7 +28,7 @@ from ganaug.publishing.card import render_card
 from ganaug.publishing.croissant import CROISSANT, describe_dataset
 from ganaug.publishing.judged import name_apart, require_judged
 from ganaug.publishing.manifest import APART, CARD, CLASSICAL, MANIFEST
-from ganaug.publishing.wording import HEADLINES, answers, interval, points
+from ganaug.publishing.wording import HEADLINES, answers, render_template
 from ganaug.records import SOURCES, SPLITS, arrow_schema, check_rows, class_names_of
 from ganaug.shards import iter_images, iter_rows, read_rows
 
@@ -36,13 +36,6 @@ SCHEMA_VERSION = 3  # of the manifest and of the columns in the shards
 # Where the synthetic images are.
 SHIPPED, KEPT_APART, LEFT_OUT = "shipped", "kept apart", "left out"
 REFUSED, NONE = "refused: copies", "none"
-_PLACES = {
-    SHIPPED: "beside the real ones, part of the config `default`",
-    KEPT_APART: f"in the folder {APART}, part of the config `augmented` alone",
-    LEFT_OUT: "left out, as merge.on_reject says",
-    REFUSED: "left out: some copy training images",
-    NONE: "none was made",
-}
 
 Files = dict[str, dict[str, Any]]  # entries of the manifest by file name
 
@@ -76,19 +69,33 @@ def merge_dataset(
             rule.
     """
     real, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
-    files, offered = _list_real(real), _list_synthetic(made)
+    files = {
+        path.name: {**real.files[path.name], "split": split, "source": "real"}
+        for split in SPLITS
+        for path in real.shards(split)
+    }
+    offered = {
+        name: {**facts, "split": "train", "source": "synthetic"}
+        for name, facts in sorted(made["files"].items())
+    }
     require_judged(verdict, generator_id=made["generator_id"], files=files | offered)
     place = _place(verdict, offered, params.on_reject)
     travels = place in (SHIPPED, KEPT_APART)
+    configs = {"default": list(SOURCES) if place == SHIPPED else ["real"], "real": ["real"]}
+    if travels:
+        configs["augmented"] = list(SOURCES)
+    latent = {"std": made["latent_std"], "truncation": made["truncation"]}
     names = {name: name_apart(name) if place == KEPT_APART else name for name in offered}
     with atomic_folder(out) as folder:
-        _copy_shards(prepared, files, folder, real=real, stage="prepare")
-        num_made = Counter[int]()
+        targets = {name: folder / name for name in files}
+        _copy_shards(prepared, files, targets, real=real, stage="prepare")
+        num_made = Counter[str]()
         if travels:
-            _copy_shards(synthetic, offered, folder, real=real, stage="generate", names=names)
-            for name, target in names.items():
+            targets = {name: folder / copy for name, copy in names.items()}
+            _copy_shards(synthetic, offered, targets, real=real, stage="generate")
+            for name, copy in targets.items():
                 num_made += _count_synthetic(
-                    folder / target, made["generator_id"], real.classes, where=str(synthetic / name)
+                    copy, made["generator_id"], real.classes, where=str(synthetic / name)
                 )
         manifest = {
             "name": params.name,
@@ -99,19 +106,40 @@ def merge_dataset(
             "real_images": real.source,
             # Of synthetic images: each is f(generator, law of the latent, class, seed).
             "generator_id": made["generator_id"] if travels else None,
-            "latent": {"std": made["latent_std"], "truncation": made["truncation"]}
-            if travels
-            else None,
+            "latent": latent if travels else None,
             "decision": verdict["decision"],
             "synthetic": place,
-            "configs": _configs(place),
+            "configs": configs,
             "recipes": _recipes(verdict, place),
-            "counts": _by_split(real, num_made),
+            "counts": {
+                split: {
+                    name: {"real": number, "synthetic": num_made[name] if split == "train" else 0}
+                    for name, number in real.counts[split].items()
+                }
+                for split in SPLITS
+            },
             "files": files | ({names[n]: facts for n, facts in offered.items()} if travels else {}),
         }
         policy = ClassicalAugmentation(real.symmetries, classical, seed=0)
         _write_documents(folder, manifest, verdict=verdict, made=made, policy=policy)
     return manifest
+
+
+def _write_documents(
+    folder: Path,
+    manifest: dict[str, Any],
+    *,
+    verdict: Mapping[str, Any],
+    made: Mapping[str, Any],
+    policy: ClassicalAugmentation,
+) -> None:
+    """Write the files beside the shards; the manifest last, with the hashes of the others."""
+    write_text(render_card(manifest, verdict=verdict, made=made), folder / CARD)
+    write_json(describe_dataset(manifest), folder / CROISSANT)
+    write_json(policy.to_dict(), folder / CLASSICAL)
+    documents = (CARD, CROISSANT, CLASSICAL)
+    manifest["documents"] = {file: sha256_file(folder / file) for file in documents}
+    write_json(manifest, folder / MANIFEST)
 
 
 def _place(verdict: Mapping[str, Any], offered: Files, on_reject: str) -> str:
@@ -141,14 +169,6 @@ def _place(verdict: Mapping[str, Any], offered: Files, on_reject: str) -> str:
     return KEPT_APART if on_reject == "keep_apart" else LEFT_OUT
 
 
-def _configs(place: str) -> dict[str, list[str]]:
-    """The sources of the rows in each config."""
-    real, both = ["real"], ["real", "synthetic"]
-    if place == SHIPPED:
-        return {"default": both, "real": real, "augmented": both}
-    return {"default": real, "real": real, **({"augmented": both} if place == KEPT_APART else {})}
-
-
 def _recipes(verdict: Mapping[str, Any], place: str) -> dict[str, Any]:
     """{network: {config: its best recipe}}, and the network in words."""
     recipes = {}
@@ -162,57 +182,17 @@ def _recipes(verdict: Mapping[str, Any], place: str) -> dict[str, Any]:
     return recipes
 
 
-def _list_real(real: Prepared) -> Files:
-    return {
-        path.name: {**real.files[path.name], "split": split, "source": "real"}
-        for split in SPLITS
-        for path in real.shards(split)
-    }
-
-
-def _list_synthetic(made: Mapping[str, Any]) -> Files:
-    return {
-        name: {**facts, "split": "train", "source": "synthetic"}
-        for name, facts in sorted(made["files"].items())
-    }
-
-
-def _write_documents(
-    folder: Path,
-    manifest: dict[str, Any],
-    *,
-    verdict: Mapping[str, Any],
-    made: Mapping[str, Any],
-    policy: ClassicalAugmentation,
-) -> None:
-    """Write the files beside the shards; the manifest last, with the hashes of the others."""
-    write_text(render_card(manifest, verdict=verdict, made=made), folder / CARD)
-    write_json(describe_dataset(manifest), folder / CROISSANT)
-    write_json(policy.to_dict(), folder / CLASSICAL)
-    manifest["documents"] = {
-        file: sha256_file(folder / file) for file in (CARD, CROISSANT, CLASSICAL)
-    }
-    write_json(manifest, folder / MANIFEST)
-
-
 def _copy_shards(
-    source: Path,
-    files: Files,
-    folder: Path,
-    *,
-    real: Prepared,
-    stage: str,
-    names: Mapping[str, str] | None = None,
+    source: Path, files: Files, targets: Mapping[str, Path], *, real: Prepared, stage: str
 ) -> None:
     """Copy the shards of a stage; check that they are those it listed, unchanged, and fit `real`.
 
     Args:
         source: folder of the stage.
         files: what it listed.
-        folder: to copy to.
+        targets: paths of the copies, by shard.
         real: the dataset whose classes and image shape a shard must have.
         stage: name of the stage, for errors.
-        names: of the copies; by default those of the shards.
     """
     found = {path.name for path in source.glob("*.parquet")} - {REJECTED}
     if found != set(files):
@@ -221,10 +201,9 @@ def _copy_shards(
             f"{source}: shards and their list disagree on {disagree}; rerun the stage {stage}"
         )
     for name, facts in files.items():
-        target = folder / (names or {}).get(name, name)
-        target.parent.mkdir(exist_ok=True)
-        _copy(source / name, target, sha256=facts["sha256"], stage=stage)
-        _check_columns(target, where=source / name, real=real)
+        targets[name].parent.mkdir(exist_ok=True)
+        _copy(source / name, targets[name], sha256=facts["sha256"], stage=stage)
+        _check_columns(targets[name], where=source / name, real=real)
 
 
 def _copy(path: Path, target: Path, *, sha256: str, stage: str) -> None:
@@ -259,8 +238,8 @@ def _check_columns(path: Path, *, where: Path, real: Prepared) -> None:
 
 def _count_synthetic(
     path: Path, generator_id: str, classes: tuple[str, ...], *, where: str
-) -> Counter[int]:
-    """Images by label, all of them synthetic, by this generator, and marked so in their files."""
+) -> Counter[str]:
+    """Images by class, all of them synthetic, by this generator, and marked so in their files."""
     rows = check_rows(read_rows([path])[0], classes, where=where)
     if not (rows["source"] == "synthetic").all():
         raise DatasetError(f"{where}: holds rows that are not synthetic")
@@ -275,21 +254,7 @@ def _count_synthetic(
                 f"{where}: image {row['image_id']} is not marked as synthetic inside the file; "
                 "rerun the stage generate"
             )
-    return Counter(rows["label"].tolist())
-
-
-def _by_split(real: Prepared, synthetic: Counter[int]) -> dict[str, Any]:
-    """{split: {class: {source: images}}}, every split, class and source named."""
-    return {
-        split: {
-            name: {
-                "real": real.counts[split][name],
-                "synthetic": synthetic[label] if split == "train" else 0,
-            }
-            for label, name in enumerate(real.classes)
-        }
-        for split in SPLITS
-    }
+    return Counter(classes[label] for label in rows["label"])
 
 
 def merge_metrics(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -305,15 +270,12 @@ def merge_metrics(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def merge_summary(manifest: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     """A few lines for a terminal: images per class of train, and the verdict."""
-    lines = [pd.DataFrame(manifest["counts"]["train"]).T.to_string()]
-    lines += [f"synthetic images: {_PLACES[manifest['synthetic']]}"]
-    for row in answers(verdict):
-        added = "there are no synthetic images"
-        if row["uplift"]:
-            change = f"{points(row['uplift']['mean_pp'])} pp {interval(row['uplift'])}"
-            added = f"the synthetic images add {change}"
-        lines.append(
-            f"{row['network']}: best without synthetic images: {row['without']}, "
-            f"{points(row['plain_gain']['mean_pp'])} pp over plain training; {added}"
-        )
-    return "\n".join([*lines, f"{HEADLINES[verdict['decision']]}. {verdict['sentence']}"])
+    return render_template(
+        Path(__file__).with_name("summary.txt.jinja"),
+        counts=pd.DataFrame(manifest["counts"]["train"]).T.to_string(),
+        synthetic=manifest["synthetic"],
+        apart=APART,
+        answers=answers(verdict),
+        headline=HEADLINES[verdict["decision"]],
+        verdict=verdict,
+    ).rstrip()

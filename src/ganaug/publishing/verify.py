@@ -12,10 +12,13 @@ from ganaug.publishing.manifest import APART, MANIFEST, configs_of, read_manifes
 from ganaug.records import PROVENANCE
 from ganaug.shards import iter_rows
 
+Facts = dict[str, Any]
+Counts = Counter[tuple[str, str, str]]  # images by split, class and source
+
 SHOWN = 5  # problems in the error; the rest are counted
 
 
-def verify_dataset(folder: Path) -> dict[str, Any]:
+def verify_dataset(folder: Path) -> Facts:
     """Check files against the manifest and every row against the rules, in all configs.
 
     Every file has its sha256, and there are no others; every image decodes to the pixels that its
@@ -33,7 +36,7 @@ def verify_dataset(folder: Path) -> dict[str, Any]:
     by_file = _file_problems(folder, manifest)
     problems = [f"{name} {problem}" for name, problem in sorted(by_file.items())]
     problems += _place_problems(manifest)
-    counts = Counter[tuple[str, str, str]]()
+    counts = Counts()
     for name in sorted(set(manifest["files"]) - set(by_file)):
         problems += _row_problems(folder, name, manifest, counts)
     if not problems:
@@ -44,7 +47,7 @@ def verify_dataset(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _file_problems(folder: Path, manifest: dict[str, Any]) -> dict[str, str]:
+def _file_problems(folder: Path, manifest: Facts) -> dict[str, str]:
     """What is wrong with a file, by name."""
     paths = (path for path in folder.rglob("*") if path.is_file())
     found = {path.relative_to(folder).as_posix() for path in paths} - {MANIFEST}
@@ -59,7 +62,7 @@ def _file_problems(folder: Path, manifest: dict[str, Any]) -> dict[str, str]:
     return problems
 
 
-def _place_problems(manifest: dict[str, Any]) -> Iterator[str]:
+def _place_problems(manifest: Facts) -> Iterator[str]:
     """Synthetic shards outside their folder, though the default config is real."""
     if "synthetic" in configs_of(manifest)["default"]:
         return
@@ -68,9 +71,7 @@ def _place_problems(manifest: dict[str, Any]) -> Iterator[str]:
             yield f"{name} is synthetic and lies outside {APART}, though the default is real"
 
 
-def _row_problems(
-    folder: Path, name: str, manifest: dict[str, Any], counts: Counter[tuple[str, str, str]]
-) -> Iterator[str]:
+def _row_problems(folder: Path, name: str, manifest: Facts, counts: Counts) -> Iterator[str]:
     """What is wrong with the rows of a shard; adds the rows to `counts`."""
     classes = dict(enumerate(manifest["classes"]))
     for number, (row, png) in enumerate(iter_rows(folder / name)):
@@ -79,16 +80,14 @@ def _row_problems(
             yield f"{name} row {number} ({row['image_id']}): {problem}"
 
 
-def _problems_of(
-    row: dict[str, Any], png: bytes, manifest: dict[str, Any], shard: dict[str, Any]
-) -> list[str]:
+def _problems_of(row: Facts, png: bytes, manifest: Facts, shard: Facts) -> list[str]:
     try:
         found = pixel_id(decode_png(png))
     except ValueError as error:
         return [f"not a readable image ({error})"]
     marked, synthetic = is_marked_synthetic(png), row["source"] == "synthetic"
     whole = all(row[name] is not None for name in PROVENANCE)
-    other = row["generator_id"] != manifest.get("generator_id")
+    other = synthetic and whole and row["generator_id"] != manifest.get("generator_id")
     broken = {
         "the pixels are not those that its image_id names": found != row["image_id"],
         f"label {row['label']} has no class": not 0 <= row["label"] < len(manifest["classes"]),
@@ -97,25 +96,19 @@ def _problems_of(
         f"synthetic, but in split {row['split']}": synthetic and row["split"] != "train",
         "synthetic, but without provenance": synthetic and not whole,
         f"{row['source']}, in a shard of {shard['source']} rows": row["source"] != shard["source"],
-        f"made by generator {row['generator_id']}, which is not the manifest's": synthetic
-        and whole
-        and other,
+        f"made by generator {row['generator_id']}, which is not the manifest's": other,
     }
     return [problem for problem, is_so in broken.items() if is_so]
 
 
-def _count_problems(
-    manifest: dict[str, Any], counts: Counter[tuple[str, str, str]]
-) -> Iterator[str]:
-    stated = Counter(
-        {
-            (split, name, source): number
-            for split, classes in manifest["counts"].items()
-            for name, by_source in classes.items()
-            for source, number in by_source.items()
-        }
-    )
-    for key in sorted(stated.keys() | counts.keys()):
-        if counts[key] != stated[key]:
-            split, name, source = key
-            yield f"{split} has {counts[key]} {source} images of {name}, not {stated[key]}"
+def _count_problems(manifest: Facts, counts: Counts) -> Iterator[str]:
+    stated = {
+        (split, name, source): number
+        for split, classes in manifest["counts"].items()
+        for name, by_source in classes.items()
+        for source, number in by_source.items()
+    }
+    for split, name, source in sorted(stated.keys() | counts.keys()):
+        found, expected = (by.get((split, name, source), 0) for by in (counts, stated))
+        if found != expected:
+            yield f"{split} has {found} {source} images of {name}, not {expected}"

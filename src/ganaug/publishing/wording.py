@@ -3,6 +3,7 @@
 It imports none of them, so a change of the card does not run the report again.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -51,15 +52,20 @@ def answers(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def template_environment(folder: Path, *, escape: bool) -> Environment:
-    """A jinja2 environment for the templates beside a module; a missing fact is an error."""
+def markdown_text(value: str) -> str:
+    """Escape text for a cell of a Markdown table, on one line."""
+    return re.sub(r"([\\`*_|\[\]<>])", r"\\\1", " ".join(value.split()))
+
+
+def render_template(path: Path, **facts: Any) -> str:
+    """Fill a jinja2 template with facts, escaped for HTML in a .html; a missing one is an error."""
     environment = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader(path.parent),
         undefined=StrictUndefined,
-        autoescape=escape,
+        autoescape=".html" in path.suffixes,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"points": points, "interval": interval}
-    return environment
+    environment.filters |= {"points": points, "interval": interval, "text": markdown_text}
+    return environment.get_template(path.name).render(facts)

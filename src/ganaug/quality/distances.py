@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ganaug.images import Labels, Rows
 from ganaug.quality.neighbours import BLOCK_ROWS, FloatArray, Floats, squared_distances
 from ganaug.rng import numpy_rng
 
@@ -20,8 +20,6 @@ NEIGHBOURS = 5  # that span a ball of PRDC
 KID_HALVES = 10  # random halves over which `kid_std` is taken
 FEWEST_IMAGES = 8  # a side; fewer of a class are not measured
 MAX_FID_IMAGES = 1000  # a side; its cost grows with their cube
-
-Labels = NDArray[np.int64]
 
 
 def kid(real: FloatArray, synthetic: FloatArray) -> float:
@@ -178,7 +176,7 @@ def _subset(features: FloatArray, size: int, rng: np.random.Generator) -> FloatA
     return features[rng.permutation(len(features))[:size]]
 
 
-def draw_of_classes(labels: Labels, numbers: Mapping[int, int], rng: np.random.Generator) -> Labels:
+def draw_of_classes(labels: Labels, numbers: Mapping[int, int], rng: np.random.Generator) -> Rows:
     """So many rows of each class that is named, or all that it has, class after class."""
     rows = [rng.permutation(np.flatnonzero(labels == c))[:n] for c, n in numbers.items()]
     return np.concatenate(rows)

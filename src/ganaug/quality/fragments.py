@@ -20,9 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganaug.images import Pixels
+from ganaug.images import Groups, Pixels, Rows
 from ganaug.quality.memorisation import FEWEST_JUDGED, allowed_high, wilson
-from ganaug.quality.neighbours import Rows
 from ganaug.rng import numpy_rng
 
 LARGEST_SIDE = 64  # px; larger images are measured at this size, smaller ones at their own
@@ -42,7 +41,7 @@ Float32 = NDArray[np.float32]
 
 
 def measure_fragments(
-    synthetic: Pixels, train: Pixels, groups: Rows, *, confidence: float, seed: int
+    synthetic: Pixels, train: Pixels, groups: Groups, *, seed: int
 ) -> dict[str, Any]:
     """The share of synthetic images that hold a fragment of a training image, and if it passes.
 
@@ -51,7 +50,6 @@ def measure_fragments(
         train: [N, H, W, C] uint8, N >= 3.
         groups: [N] of the training images; each its own if there are fewer than three, since an
             image is compared with the nearest two of the other groups.
-        confidence: level of the Wilson interval, 0..1.
         seed: of the images that are drawn from large sets.
     Returns:
         limit: the ratio below which a window is a fragment, which `USUAL` of the real training
@@ -74,9 +72,9 @@ def measure_fragments(
     real = _least_ratios(pool, groups, pool, groups)
     limit = min(float(np.quantile(real, USUAL)), LARGEST_LIMIT)
     hits, n = int((made < limit).sum()), len(made)
-    low, high = wilson(hits, n, confidence)
+    low, high = wilson(hits, n)
     share_real = float((real < limit).mean())
-    allowed = allowed_high(share_real, n, margin=MAX_WITH_FRAGMENT, confidence=confidence)
+    allowed = allowed_high(share_real, n, margin=MAX_WITH_FRAGMENT)
     return {
         "with_fragment": hits / n,
         "with_fragment_low": low,
@@ -109,7 +107,7 @@ def _grey(images: Pixels) -> Float32:
 
 
 def _least_ratios(
-    queries: Float32, own: Rows | None, pool: Float32, groups: Rows
+    queries: Float32, own: Groups | None, pool: Float32, groups: Groups
 ) -> NDArray[np.float32]:
     """[M] the least ratio of any window; `own` [M] are groups that don't count for a query."""
     starts = np.flatnonzero(np.diff(groups, prepend=groups[0] - 1))

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from ganaug.quality.distances import FEWEST_IMAGES, Labels, draw_of_classes, per_class
+from ganaug.images import Labels, Rows
+from ganaug.quality.distances import FEWEST_IMAGES, draw_of_classes, per_class
 from ganaug.quality.features import Extractor, Features
 from ganaug.quality.fragments import measure_fragments
 from ganaug.quality.memorisation import measure_memorisation
@@ -19,6 +21,8 @@ FLIPS = combine(AXES)  # a mirrored copy is a copy, whatever its label
 FLIPPED_SPACE = "thumbnails"  # where flips cost nothing; a network would have to see each of them
 FRAGMENTS = "fragments"
 NUM_PAIRS = 16  # closest ones that are shown
+
+Counts = NDArray[np.int64]  # [K]
 
 
 def extract(extractor: Extractor, parts: Parts) -> dict[str, Features]:
@@ -58,7 +62,7 @@ def measure_distances(
     return found
 
 
-def _keep_shares(test: Labels, available: Labels) -> Labels:
+def _keep_shares(test: Counts, available: Counts) -> Counts:
     """[K] images of each class, as many as can be had in test's shares; 0 of one too small."""
     most = np.minimum(test, available)
     enough = most >= FEWEST_IMAGES
@@ -66,13 +70,13 @@ def _keep_shares(test: Labels, available: Labels) -> Labels:
     return np.where(enough, (scale * test).round(), 0).astype(np.int64)
 
 
-def _draw(labels: Labels, numbers: Labels, rng: np.random.Generator) -> Labels:
+def _draw(labels: Labels, numbers: Counts, rng: np.random.Generator) -> Rows:
     """Rows with so many of each class, in random order: FID looks at the first of them."""
     return rng.permutation(draw_of_classes(labels, dict(enumerate(numbers)), rng))
 
 
 def measure_copying(
-    spaces: Mapping[str, Mapping[str, Features]], parts: Parts, *, confidence: float, seed: int
+    spaces: Mapping[str, Mapping[str, Features]], parts: Parts, *, seed: int
 ) -> dict[str, dict[str, Any]]:
     """The gate in each space, and for fragments of images; nothing without synthetic images.
 
@@ -81,24 +85,19 @@ def measure_copying(
     """
     if parts["synthetic"].rows.empty:
         return {}
-    holdout_labels = np.concatenate([parts[s].data.labels for s in ("val", "test")])
     groups = pd.factorize(parts["train"].rows["group_id"])[0].astype(np.int64)
     found = {
         space: measure_memorisation(
             features["synthetic"],
             features["train"],
-            parts["train"].data.labels,
             np.concatenate([features["val"], features["test"]]),
-            holdout_labels,
-            confidence=confidence,
-            seed=seed,
             groups=groups,
             variants=flipped_ways if space == FLIPPED_SPACE else as_they_stand,
         )
         for space, features in spaces.items()
     }
     made, train = (parts[name].data.images for name in ("synthetic", "train"))
-    found[FRAGMENTS] = measure_fragments(made, train, groups, confidence=confidence, seed=seed)
+    found[FRAGMENTS] = measure_fragments(made, train, groups, seed=seed)
     return found
 
 

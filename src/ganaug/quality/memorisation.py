@@ -10,30 +10,26 @@ Nothing tells a new image of a training group from a copy of a group mate that l
 unseen elpv cells of the training modules have 57 % authentic ones, cells of other modules 89 to
 96 %. A generator that only makes such images is refused.
 
-Also shown: the share nearer to train than to an equal-size hold-out.
+Also shown: whether synthetic images lie nearer to train than held-out real images do.
 """
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.stats import binom, binomtest, rankdata
 
-from ganaug.quality.distances import Labels, draw_of_classes
+from ganaug.images import Groups, Rows
 from ganaug.quality.neighbours import (
     TINY,
     FloatArray,
     Floats,
-    Rows,
     Variants,
     as_they_stand,
     nearest,
     nearest_others,
     squared_distances,
 )
-from ganaug.rng import numpy_rng
 
-NUM_DRAWS = 8  # of equal-size subsets of train and hold-out; their shares are averaged
 NEAR_COPY_RATIO = 0.5  # copy ratio of a near copy
 MAX_NEAR_COPIES = 0.01  # share of synthetic images, over that of the real training images
 # Of the authentic share, under that of the real training images. Modules of elpv that were held out
@@ -46,13 +42,9 @@ FEWEST_JUDGED = 16  # with fewer, a pool of a tenth of copies shows none at one 
 def measure_memorisation(
     synthetic: FloatArray,
     train: FloatArray,
-    train_labels: Labels,
     holdout: FloatArray,
-    holdout_labels: Labels,
     *,
-    confidence: float,
-    seed: int,
-    groups: Rows | None = None,
+    groups: Groups | None = None,
     variants: Variants = as_they_stand,
 ) -> dict[str, Any]:
     """All figures of the gate, and whether it is passed.
@@ -60,21 +52,16 @@ def measure_memorisation(
     Args:
         synthetic: [M, D] features, M >= 1.
         train: [N, D] of the real images that the generator saw, N >= 3.
-        train_labels: [N].
         holdout: [H, D] of real images that it never saw, H >= 1.
-        holdout_labels: [H]; the hold-out and train subsets hold the same number of each class.
-        confidence: level of the Wilson intervals, 0..1.
-        seed: of the subsets.
         groups: [N] of the training images; each its own where None, or where all have the same.
         variants: features of the same images in each flip.
     Returns:
         near_copies: share with a copy ratio below `NEAR_COPY_RATIO`; authentic: share above 1
-        (Alaa et al. 2022, arXiv:2102.08921); closer_to_train: share nearer to train than to an
-        equal-size hold-out; each with its _low and _high, and as _real for the real training images
-        against those of other groups. nearest_ratio: median copy ratio. copying_z and
-        copying_z_real: `copying_z` against the hold-out. passed: near_copies_high reaches
-        near_copies_allowed at most, authentic_low authentic_demanded at least; see `allowed_high`.
-        too_few: fewer than `FEWEST_JUDGED` images, which can't pass.
+        (Alaa et al. 2022, arXiv:2102.08921); each with its _low and _high, and as _real for the
+        real training images against those of other groups. nearest_ratio: median copy ratio.
+        copying_z and copying_z_real: `copying_z` against the hold-out. passed: near_copies_high
+        reaches near_copies_allowed at most, authentic_low authentic_demanded at least; see
+        `allowed_high`. too_few: fewer than `FEWEST_JUDGED` images, which can't pass.
     """
     if groups is None or len(np.unique(groups)) < 2:
         groups = np.arange(len(train))
@@ -83,27 +70,16 @@ def measure_memorisation(
     own = nearest_others(train, k=1, variants=variants)[0][:, 0]
     across, neighbours = nearest_others(train, k=1, groups=groups, variants=variants)
     ratios = made / np.maximum(own[nearest_train], TINY)
-    subsets = _equal_subsets(train_labels, holdout_labels, numpy_rng(seed, "memorisation"))
-
-    def shares_of(ratios: Floats, rows: FloatArray, left_out: Rows | None) -> dict[str, Any]:
-        return {
-            "near_copies": float((ratios < NEAR_COPY_RATIO).mean()),
-            "authentic": float((ratios > 1).mean()),
-            "closer_to_train": _share_closer(rows, train, holdout, subsets, left_out, variants),
-        }
-
-    real_ratios = _ratios_across(train, across[:, 0], neighbours[:, 0], groups, variants)
-    shares_real = shares_of(real_ratios, train, groups)
+    shares_real = _shares(_ratios_across(train, across[:, 0], neighbours[:, 0], groups, variants))
     found: dict[str, Any] = {}
     n = len(synthetic)
-    for name, share in shares_of(ratios, synthetic, None).items():
-        low, high = wilson(round(share * n), n, confidence)
+    for name, share in _shares(ratios).items():
+        low, high = wilson(round(share * n), n)
         found |= {name: share, f"{name}_low": low, f"{name}_high": high}
         found[f"{name}_real"] = shares_real[name]
-    most = partial(allowed_high, number=n, confidence=confidence)
     copies, shortfall = shares_real["near_copies"], 1 - shares_real["authentic"]
-    found["near_copies_allowed"] = most(copies, margin=MAX_NEAR_COPIES)
-    found["authentic_demanded"] = 1 - most(shortfall, margin=MAX_SHORTFALL)
+    found["near_copies_allowed"] = allowed_high(copies, n, margin=MAX_NEAR_COPIES)
+    found["authentic_demanded"] = 1 - allowed_high(shortfall, n, margin=MAX_SHORTFALL)
     return {
         **found,
         "nearest_ratio": float(np.median(ratios)),
@@ -121,21 +97,21 @@ def measure_memorisation(
     }
 
 
-def wilson(hits: int, number: int, confidence: float) -> tuple[float, float]:
-    """Wilson interval of a share."""
-    low, high = binomtest(hits, number).proportion_ci(confidence, method="wilson")
+def wilson(hits: int, number: int) -> tuple[float, float]:
+    """Wilson interval of a share, at the level `CONFIDENCE`."""
+    low, high = binomtest(hits, number).proportion_ci(CONFIDENCE, method="wilson")
     return float(low), float(high)
 
 
-def allowed_high(real: float, number: int, *, margin: float, confidence: float) -> float:
+def allowed_high(real: float, number: int, *, margin: float) -> float:
     """How high the upper bound of a bad share may lie in a pool of `number` images.
 
     Real images have the share `real`, and `margin` more is tolerated. A pool too small to show that
     may reach what as good a pool as the real images has at the unluckiest draw of its interval.
     """
-    by_chance = int(binom.ppf((1 + confidence) / 2, number, min(real, 1.0)))
+    by_chance = int(binom.ppf((1 + CONFIDENCE) / 2, number, min(real, 1.0)))
     rounding = 1e-12
-    return max(real + margin, wilson(by_chance, number, confidence)[1]) + rounding
+    return max(real + margin, wilson(by_chance, number)[1]) + rounding
 
 
 def copying_z(synthetic_distances: Floats, holdout_distances: Floats) -> float:
@@ -155,20 +131,14 @@ def copying_z(synthetic_distances: Floats, holdout_distances: Floats) -> float:
     return float((u - m * h / 2) / np.sqrt(m * h * (m + h + 1) / 12))
 
 
-def _equal_subsets(
-    train_labels: Labels, holdout_labels: Labels, rng: np.random.Generator
-) -> list[tuple[Labels, Labels]]:
-    """NUM_DRAWS pairs of row subsets with equal numbers of each class on both sides."""
-    both = (train_labels, holdout_labels)
-    numbers = {c: min((labels == c).sum() for labels in both) for c in np.unique(holdout_labels)}
-    return [
-        (draw_of_classes(train_labels, numbers, rng), draw_of_classes(holdout_labels, numbers, rng))
-        for _ in range(NUM_DRAWS)
-    ]
+def _shares(ratios: Floats) -> dict[str, float]:
+    """What the gate is about, of copy ratios."""
+    near_copies, authentic = (ratios < NEAR_COPY_RATIO).mean(), (ratios > 1).mean()
+    return {"near_copies": float(near_copies), "authentic": float(authentic)}
 
 
 def _ratios_across(
-    train: FloatArray, distances: Floats, nearest: Rows, groups: Rows, variants: Variants
+    train: FloatArray, distances: Floats, nearest: Rows, groups: Groups, variants: Variants
 ) -> Floats:
     """Copy ratios of training images to those of other groups, as if their own were not there."""
     reference = np.empty(len(train))
@@ -179,28 +149,3 @@ def _ratios_across(
     known = np.isfinite(reference)
     ratios: Floats = distances[known] / np.maximum(reference[known], TINY)
     return ratios if len(ratios) else np.ones(1)
-
-
-def _share_closer(
-    queries: FloatArray,
-    train: FloatArray,
-    holdout: FloatArray,
-    subsets: list[tuple[Labels, Labels]],
-    left_out: Rows | None,
-    variants: Variants,
-) -> float:
-    """Mean share of queries nearer to the train subset than to the hold-out subset.
-
-    Where the queries are the training images, `left_out` [N] are their groups, which don't count.
-    """
-    blocks = zip(
-        squared_distances(queries, train, variants=variants),
-        squared_distances(queries, holdout, variants=variants),
-        strict=True,
-    )
-    shares = []
-    for (rows, near), (_, far) in blocks:
-        if left_out is not None:
-            near[left_out[rows, None] == left_out] = np.inf
-        shares.append([(near[:, t].min(axis=1) < far[:, h].min(axis=1)).sum() for t, h in subsets])
-    return float(np.sum(shares, axis=0).mean() / len(queries))

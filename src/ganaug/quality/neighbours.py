@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ganaug.images import Groups, Rows
+
 BLOCK_ROWS = 1024
 TINY = 1e-9  # keeps ratios finite where images have duplicates
 # Of the nearest distances between groups of train, 1 % lie below `USUAL`. A third of it is left
@@ -18,7 +20,6 @@ MOST_ASKED = 2000  # training images that the threshold is read off
 
 FloatArray = NDArray[np.floating[Any]]
 Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 Variants = Callable[[FloatArray], Sequence[FloatArray]]  # the same images, flipped in each way
 
 
@@ -62,7 +63,7 @@ def nearest(
 
 
 def nearest_others(
-    rows: FloatArray, *, k: int, groups: Rows | None = None, variants: Variants = as_they_stand
+    rows: FloatArray, *, k: int, groups: Groups | None = None, variants: Variants = as_they_stand
 ) -> tuple[Floats, Rows]:
     """Distances and indices [N, k] of each row's k nearest other rows, nearest first; N > k.
 
@@ -92,7 +93,7 @@ def copy_ratios(distances: Floats, neighbours: Rows) -> Floats:
     return np.asarray(distances[:, 0] / np.maximum(reference, TINY))
 
 
-def near_duplicate_distance(features: FloatArray, groups: "pd.Series[str]") -> float:
+def same_picture_distance(features: FloatArray, groups: "pd.Series[str]") -> float:
     """Below this distance two images of different groups are one picture; 0 with a single group."""
     codes = pd.factorize(groups)[0]
     asked = np.unique(np.linspace(0, len(codes) - 1, MOST_ASKED).astype(int))

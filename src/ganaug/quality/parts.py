@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ganaug.errors import DatasetError
 from ganaug.fileio import read_json
+from ganaug.images import Labels
 from ganaug.preparing.prepared import Prepared
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import read_images, read_rows
@@ -21,7 +22,7 @@ class LabelledImages:
     """Images with labels; `images` may be a memory map, which workers open themselves."""
 
     images: NDArray[Any]  # [N, H, W, C] uint8, or [N, V, D] features of V views
-    labels: NDArray[np.int64]  # [N]
+    labels: Labels  # [N]
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,11 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ganaug.gan.guards import DIVERSITY
-from ganaug.images import Pixels
+from ganaug.images import Labels, Pixels
 from ganaug.quality.distances import kid, per_class
 from ganaug.quality.features import Extractor, Features
-
-Labels = NDArray[np.int64]
 
 
 def validation_score(

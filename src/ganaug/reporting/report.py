@@ -13,10 +13,10 @@ import pandas as pd
 from ganaug.errors import DatasetError
 from ganaug.fileio import atomic_folder, read_json, write_text
 from ganaug.preparing.prepared import read_prepared
-from ganaug.publishing.wording import HEADLINES, answers, template_environment
+from ganaug.publishing.wording import HEADLINES, answers, render_template
 from ganaug.reporting.illustrations import draw_charts, draw_examples, draw_pairs
 from ganaug.reporting.pictures import read_pairs
-from ganaug.reporting.provenance import provenance_facts
+from ganaug.reporting.provenance import PROVENANCE, versions
 
 LOSSES = ("generator", "discriminator", "total")
 
@@ -58,23 +58,23 @@ def write_report(
             "pairs": draw_pairs(folder, pairs),
             "examples": draw_examples(folder, dataset, shards),
         }
-    page = {
-        "dataset": dataset,
-        "made": made,
-        "metrics": metrics,
-        "verdict": verdict,
-        "headline": HEADLINES[verdict["decision"]],
-        "answers": answers(verdict),
-        "recall_heads": [f"Recall change, {net}, pp" for net in verdict["networks"]],
-        "losses": losses,
-        "kid": kid,
-        "drawn": drawn,
-        "provenance": provenance_facts(dataset, made, metrics, verdict),
-        "params": json.dumps(params, indent=2),
-        "figures": figures,
-    }
-    environment = template_environment(Path(__file__).parent, escape=True)
-    text = environment.get_template("report.html.jinja").render(page)
+    text = render_template(
+        Path(__file__).with_name("report.html.jinja"),
+        dataset=dataset,
+        made=made,
+        metrics=metrics,
+        verdict=verdict,
+        headline=HEADLINES[verdict["decision"]],
+        answers=answers(verdict),
+        recall_heads=[f"Recall change, {net}, pp" for net in verdict["networks"]],
+        losses=losses,
+        kid=kid,
+        drawn=drawn,
+        provenance=PROVENANCE,
+        versions=versions(),
+        params=json.dumps(params, indent=2),
+        figures=figures,
+    )
     write_text(text.strip() + "\n", out / "report.html")
 
 

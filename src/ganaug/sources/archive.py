@@ -10,7 +10,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -40,12 +40,7 @@ BROKEN = (
 )
 
 
-@dataclass(frozen=True)
-class _Member:
-    name: str
-    size: int  # bytes, unpacked
-    is_plain: bool  # a file or folder
-    open: Callable[[], IO[bytes] | None]  # None for a folder
+Opener = Callable[[], IO[bytes] | None]  # of a member; None for a folder
 
 
 def load_archive(params: PrepareParams) -> Source:
@@ -100,39 +95,40 @@ def _unpack(archive: Path, folder: Path) -> Iterator[tuple[str, Refused]]:
     opened = zipfile.ZipFile if zipfile.is_zipfile(archive) else tarfile.open
     with opened(archive) as whole:
         members = list(_members(whole))
-        size, free = sum(m.size for m in members), shutil.disk_usage(folder).free
+        size, free = sum(size for _, size, *_ in members), shutil.disk_usage(folder).free
         if size > free:
             raise SourceError(f"{archive} unpacks to {size} bytes; {folder} has {free} free")
         root = folder.resolve()
-        for member in members:
-            place = (root / member.name.replace("\\", "/")).resolve()
+        for name, _, is_plain, opener in members:
+            place = (root / name.replace("\\", "/")).resolve()
             if not place.is_relative_to(root):
-                yield member.name, Refused("outside", "a path that leads out of the archive")
-            elif not member.is_plain:
-                link = Refused("link", "a link or device in the archive; pack files only")
-                yield member.name, link
+                yield name, Refused("outside", "a path that leads out of the archive")
+            elif not is_plain:
+                yield name, Refused("link", "a link or device in the archive; pack files only")
             elif place.is_file():
-                yield member.name, Refused("name_twice", "the archive has it twice")
-            elif not any(part.startswith(LEFT_OUT) for part in Path(member.name).parts):
-                _write(member, place)
+                yield name, Refused("name_twice", "the archive has it twice")
+            elif not any(part.startswith(LEFT_OUT) for part in Path(name).parts):
+                _write(opener, place)
 
 
-def _members(whole: zipfile.ZipFile | tarfile.TarFile) -> Iterator[_Member]:
-    opened: Callable[[], IO[bytes] | None]
+def _members(
+    whole: zipfile.ZipFile | tarfile.TarFile,
+) -> Iterator[tuple[str, int, bool, Opener]]:
+    """Name, bytes when unpacked, whether it is a file or folder, and what opens it."""
     if isinstance(whole, zipfile.ZipFile):
         for info in whole.infolist():
             is_plain = (info.external_attr >> 16) & FILE_TYPE != LINK
-            opened = (lambda: None) if info.is_dir() else partial(whole.open, info)
-            yield _Member(info.filename, info.file_size, is_plain, opened)
+            opener: Opener = (lambda: None) if info.is_dir() else partial(whole.open, info)
+            yield info.filename, info.file_size, is_plain, opener
         return
     for entry in iter_tar(whole):
-        opened = partial(whole.extractfile, entry)
-        yield _Member(entry.name, entry.size, entry.isfile() or entry.isdir(), opened)
+        is_plain = entry.isfile() or entry.isdir()
+        yield entry.name, entry.size, is_plain, partial(whole.extractfile, entry)
 
 
-def _write(member: _Member, place: Path) -> None:
+def _write(opener: Opener, place: Path) -> None:
     """Write the bytes only, without owner or mode: needs no filter of `tarfile` (Python 3.11.4)."""
-    content = member.open()
+    content = opener()
     if content is None:
         place.mkdir(parents=True, exist_ok=True)
         return

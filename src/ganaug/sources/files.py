@@ -22,6 +22,14 @@ from ganaug.sources.base import Refused, SourceFacts, SourceImage
 FOREIGN_SUFFIXES = {".heic", ".heif", ".avif"}  # of images that Pillow may be unable to read
 # Documents, films and tables that Pillow also knows; not images.
 OTHER_SUFFIXES = {".pdf", ".ps", ".eps", ".mpg", ".mpeg", ".h5", ".hdf", ".grib", ".bufr"}
+TEXT_SUFFIXES = {".txt", ".json", ".jsonl", ".md", ".xml", ".html"}
+# Why data without pixels are refused, and what to use (Goodfellow et al. 2014, section 3: G learns
+# from D's gradient with respect to what G made).
+NO_GRADIENT = (
+    "A GAN learns from gradients through what it makes, and a word, a category or a one-hot vector "
+    "has none; for rows of a table use SMOTENC (imbalanced-learn) or CTGAN, for text a language "
+    "model"
+)
 # Names of splits that datasets use, and ours.
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -123,9 +131,10 @@ def named_columns(columns: TableParams, there: Iterable[str], path: Path) -> dic
     named = {key: column for key, column in columns.model_dump().items() if column is not None}
     for key, column in named.items():
         if column not in there:
+            hint = f". {NO_GRADIENT}" if key == "image" else ""
             raise SourceError(
                 f"{path}: no column {column!r} (prepare.table.{key}); "
-                f"there are {', '.join(map(str, there))}"
+                f"there are {', '.join(map(str, there))}{hint}"
             )
     return named
 

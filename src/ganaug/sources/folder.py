@@ -49,6 +49,13 @@ def find_class_folders(root: Path) -> list[tuple[Path, str | None]]:
         )
     if not found:
         raise SourceError(f"{root}: no class folders; put images in a folder named as their class")
+    inner, _ = found[0]
+    inside = [entry.is_dir() for entry in inner.iterdir()]
+    if len(found) == 1 and inside and all(inside):
+        raise SourceError(
+            f"{root}: its only class folder, {inner.name}, holds nothing but folders; if those are "
+            f"the classes, give {inner}"
+        )
     return found
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from ganaug.config import TableParams
 from ganaug.errors import SourceError
-from ganaug.sources.files import image_suffixes
+from ganaug.sources.files import NO_GRADIENT, TEXT_SUFFIXES, image_suffixes
 from ganaug.sources.parquet import find_tables, read_schema
 from ganaug.sources.webdataset import LABELS, halves
 
@@ -38,7 +38,8 @@ def recognise(path: str) -> str:
     if local.is_dir():
         return _recognise_folder(local)
     if source is None:
-        raise SourceError(f"{path}: expected {EXPECTED}")
+        hint = f". {NO_GRADIENT}" if local.suffix.lower() in TEXT_SUFFIXES else ""
+        raise SourceError(f"{path}: expected {EXPECTED}{hint}")
     if source == "parquet" and _columns(local) and not _holds_images(local):
         return "table"
     return "webdataset" if source == "archive" and is_webdataset(local) else source
@@ -77,7 +78,12 @@ def _recognise_folder(folder: Path) -> str:
         return "folder"
     if tables:
         return "parquet"
-    return "webdataset" if any(folder.glob("*.tar")) else "folder"
+    if any(folder.glob("*.tar")):
+        return "webdataset"
+    suffixes = {path.suffix.lower() for path in folder.rglob("*")}
+    if suffixes & TEXT_SUFFIXES and not suffixes & image_suffixes():
+        raise SourceError(f"{folder}: text, and no images. {NO_GRADIENT}")
+    return "folder"
 
 
 def _holds_images(path: Path, *, bare: bool = True) -> bool:

@@ -20,7 +20,6 @@ from ganaug.preparing.prepared import Prepared
 from ganaug.quality.features import CachedFeatures, Features, ImageNetFeatures
 from ganaug.quality.leaks import check_no_leak, check_no_near_duplicates
 from ganaug.quality.measures import describe_pairs, extract, measure_copying, measure_distances
-from ganaug.quality.memorisation import CONFIDENCE
 from ganaug.quality.parts import Parts, read_parts, unfilled_classes
 from ganaug.records import SPLITS
 from ganaug.rng import derive_seed
@@ -92,7 +91,7 @@ def evaluate(
             setting=setting,
             num_workers=num_workers or joblib.cpu_count(),
         )
-        memorisation = measure_copying(spaces, parts, confidence=CONFIDENCE, seed=seed)
+        memorisation = measure_copying(spaces, parts, seed=seed)
         pairs = describe_pairs(spaces["thumbnails"], parts["train"].rows, parts["synthetic"].rows)
         distances = _measure_spaces(extractor, spaces["imagenet"], parts, setting, seed=seed)
     networks = network_facts(trained, classes, confidence=params.confidence, seed=seed)

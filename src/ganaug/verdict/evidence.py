@@ -130,10 +130,14 @@ def changes(
         predictions: of one network, as in `Trained`.
         recipes: of its column `recipe`: A of `ARMS`, the best without synthetic images, and the
             best with them, or None without any.
-        class_names, confidence, seed: see `compare`.
+        class_names: in the order of labels.
+        confidence: level of the intervals, 0..1.
+        seed: of the resamples.
     """
     plain, without, with_them = recipes
-    delta = partial(compare, predictions, class_names=class_names, confidence=confidence, seed=seed)
+    delta = partial(
+        _compare, predictions, class_names=class_names, confidence=confidence, seed=seed
+    )
     gain = delta(without, plain)
     gain.pop("recall")
     uplift = delta(with_them, without) if with_them else None
@@ -145,7 +149,7 @@ def _describe(recipe: Recipe) -> Json:
     return {"name": recipe.name, "words": recipe.words, "recipe": asdict(recipe)}
 
 
-def compare(
+def _compare(
     predictions: pd.DataFrame,
     treated: str,
     control: str,
@@ -154,15 +158,7 @@ def compare(
     confidence: float,
     seed: int,
 ) -> Json:
-    """`joint_delta` of two recipes, by name; its recalls by class name.
-
-    Args:
-        predictions: of one network, as in `Trained`.
-        treated, control: of its column `recipe`.
-        class_names: in the order of labels.
-        confidence: level of the intervals, 0..1.
-        seed: of the resamples.
-    """
+    """`joint_delta` of two recipes, by name; its recalls by class name."""
     said = {recipe: _matrix(predictions, recipe) for recipe in (treated, control)}
     paired = min(len(rows) for rows in said.values())
     first = predictions[predictions["recipe"] == control]

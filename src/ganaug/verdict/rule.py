@@ -94,7 +94,7 @@ def decide(evidence: Evidence, margins: Margins) -> dict[str, Any]:
     return {
         "decision": decision,
         "sentence": _sentence(evidence, margins, decision),
-        "reasons": reasons + _origins(evidence),
+        "reasons": reasons + _remarks(evidence),
         "refusals": refusals,
         "rule": margins.as_rule(),
         "too_small": _too_small(evidence),
@@ -226,15 +226,21 @@ def _assurances(evidence: Evidence) -> list[str]:
     ]
 
 
-def _origins(evidence: Evidence) -> list[str]:
-    """What of the real images is in the synthetic ones, whatever was decided."""
-    if not evidence.num_with_parent:
-        return []
-    return [
-        f"{evidence.num_with_parent:,} of the synthetic images were built on a detail of one "
-        "training image each, which parent_id names; what such a detail repeats is measured as "
-        "fragments."
+def _remarks(evidence: Evidence) -> list[str]:
+    """What a reader should know whatever was decided."""
+    remarks = [
+        f"For {facts['words']} val chose no synthetic images; its figure is that of the best "
+        "recipe with them."
+        for net, facts in evidence.networks.items()
+        if evidence.used and net not in evidence.used and facts["uplift"]
     ]
+    if evidence.num_with_parent:
+        remarks.append(
+            f"{evidence.num_with_parent:,} of the synthetic images were built on a detail of one "
+            "training image each, which parent_id names; what such a detail repeats is measured as "
+            "fragments."
+        )
+    return remarks
 
 
 def _summary(memorisation: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
