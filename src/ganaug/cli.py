@@ -44,9 +44,7 @@ def summary(
 
 @app.command()
 def plan(
-    prepared: Annotated[Path, typer.Option(help="Its images are counted, if it is there.")] = Path(
-        "data/prepared"
-    ),
+    prepared: Annotated[Path, typer.Option(help="Prepared dataset.")] = Path("data/prepared"),
     results: Annotated[Path, typer.Option(help="What the stages cost last time.")] = Path(
         "results"
     ),
@@ -57,15 +55,14 @@ def plan(
 ) -> None:
     """Say what a run will cost on this machine, by a probe of some seconds."""
     p = load_params(params)  # before imports of some seconds
-    from ganaug.plan import GPUS, count_images, describe
+    from ganaug.plan import GPUS, describe, read_real
     from ganaug.probe import probe
 
     if gpu not in GPUS:
         raise GanaugError(f"--gpu {gpu}: not one of {', '.join(GPUS)}")
-    images = count_images(p.prepare, prepared)
-    train = images.counts["train"]
-    speeds = probe(p, list(train), num_images=sum(train.values()))
-    typer.echo(describe(p, images, speeds, results=results, gpu=gpu))
+    real = read_real(prepared, p.prepare)
+    speeds = probe(p, len(real.classes))
+    typer.echo(describe(p, real, speeds, results=results, gpu=gpu))
 
 
 @app.command()
