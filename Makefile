@@ -25,7 +25,9 @@ install: $(VENV)/installed ## make .venv and install what a run needs
 develop: $(VENV)/developed ## the same, and what tests and benchmarks need
 release-check: $(VENV)/developed
 
-repro: $(VENV)/installed ## run the pipeline: dvc repro, then print the summary
+repro: $(VENV)/installed ## prepare, say what the rest will cost, run it by dvc repro, print the summary
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro prepare
+	@$(BIN)/ganaug plan 2>/dev/null || echo "no estimate of the cost; ganaug plan says why"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 	@$(BIN)/ganaug summary
 

@@ -20,7 +20,8 @@ LAYERS = (
     ("publishing",),
     ("reporting",),
     ("data",),
-    ("release", "folds"),
+    ("release", "folds", "probe"),
+    ("plan",),
     ("pipeline", "cli"),
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}

@@ -43,6 +43,29 @@ def summary(
 
 
 @app.command()
+def plan(
+    prepared: Annotated[Path, typer.Option(help="Prepared dataset.")] = Path("data/prepared"),
+    results: Annotated[Path, typer.Option(help="What the stages cost last time.")] = Path(
+        "results"
+    ),
+    gpu: Annotated[
+        str, typer.Option(help="What would it change? T4 | A100 | H100 | H200")
+    ] = "H100",
+    params: ParamsFile = PARAMS,
+) -> None:
+    """Say what a run will cost on this machine, by a probe of some seconds."""
+    p = load_params(params)  # before imports of some seconds
+    from ganaug.plan import GPUS, describe, read_real
+    from ganaug.probe import probe
+
+    if gpu not in GPUS:
+        raise GanaugError(f"--gpu {gpu}: not one of {', '.join(GPUS)}")
+    real = read_real(prepared, p.prepare)
+    speeds = probe(p, len(real.classes))
+    typer.echo(describe(p, real, speeds, results=results, gpu=gpu))
+
+
+@app.command()
 def folds(
     num: Annotated[int, typer.Option(min=2, help="Outer folds.")] = 3,
     out: Annotated[Path, typer.Option(dir_okay=False, help="JSON.")] = Path("results/folds.json"),
