@@ -24,7 +24,7 @@ from ganaug.quality.distances import per_class
 from ganaug.quality.features import ImageNetFeatures
 from ganaug.shards import read_labelled
 from ganaug.sources.registry import load_source
-from pipeline.train import make_trainer, plan_job
+from pipeline.train import make_trainer, resolve_job
 
 PARAMS = Path("params.yaml")
 DIGITS_MINUTES = 5.0
@@ -125,7 +125,7 @@ def train_for(
     params: Params, dataset: Prepared, states: Path
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], float]:
     """Samples of the best snapshot with labels as in the test split, and the seconds it took."""
-    job = plan_job(params, dataset, states)
+    job = resolve_job(params, dataset, states)
     compute = choose_compute(device="cpu", precision=params.train.precision)
     trainer = make_trainer(params, job, compute, Silent())
     began = time.monotonic()

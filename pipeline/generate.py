@@ -13,7 +13,7 @@ import typer
 from ganaug.budget import measured
 from ganaug.config import Params, load_params
 from ganaug.curating.curate import Rules, curate, tally_dict, write_synthetic
-from ganaug.curating.filter import SyntheticFilter, fit_thresholds, same_picture_distances
+from ganaug.curating.filter import SyntheticFilter, fit_thresholds, repeat_distances
 from ganaug.curating.targets import synthetic_targets
 from ganaug.errors import SnapshotError, run
 from ganaug.fileio import write_json
@@ -73,7 +73,7 @@ def _learn(dataset: Prepared, p: Params) -> tuple[SyntheticFilter, list[str], Ru
     rows, images, labels = read_labelled(dataset.shards("train"))
     groups = rows["group_id"].tolist()
     num_classes = len(dataset.classes)
-    distances = same_picture_distances(images, labels, groups, num_classes=num_classes)
+    distances = repeat_distances(images, labels, groups, num_classes=num_classes)
     judge = SyntheticFilter(
         images,
         labels,
@@ -81,7 +81,7 @@ def _learn(dataset: Prepared, p: Params) -> tuple[SyntheticFilter, list[str], Ru
         class_names=dataset.classes,
         symmetries=dataset.symmetries,
         classical=p.evaluate.classical,
-        sound=dataset.resolution if dataset.sound else None,
+        spectrogram_side=dataset.resolution if dataset.sound else None,
         seed=p.seed,
         num_steps=p.generate.filter_steps,
     )

@@ -83,7 +83,7 @@ def main(
     """Train a class-conditional GAN on the train split."""
     p = load_params(params)
     compute = choose_compute(**p.train.model_dump(include=WHERE))
-    job = plan_job(p, read_prepared(prepared), checkpoints)
+    job = resolve_job(p, read_prepared(prepared), checkpoints)
     if compute.rank > 0:  # it shares the work; the first process evaluates and writes
         make_trainer(p, job, compute).run()
         return
@@ -102,7 +102,7 @@ class Job:
     checkpoints: Checkpoints
 
 
-def plan_job(p: Params, dataset: Prepared, states: Path) -> Job:
+def resolve_job(p: Params, dataset: Prepared, states: Path) -> Job:
     """Resolve networks, the snapshot to start from and the folder below that of all states.
 
     Raises:

@@ -14,6 +14,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_
 
 COLUMNS = 8  # of a sample grid
 PARAMS = Path("params.yaml")
+OF_SOUND: dict[str, object] = {"prepare.channels": 1, "prepare.files.flips": []}  # spectrograms
 
 # Options that several commands share.
 ParamsFile = Annotated[Path, typer.Option(dir_okay=False)]
@@ -117,7 +118,7 @@ def sample(
     law = LatentLaw(latent_std, truncation)
     images = sample_images(model.generator, labels, seeds, law=law)
     columns = min(num, COLUMNS) if class_name is not None else num
-    if out.suffix == ".wav":
+    if out.suffix.lower() == ".wav":
         if model.sound is None:
             raise GanaugError(f"{snapshot} makes images, not sound: give a .png")
         scale = Scale(**model.sound["scale"])
@@ -143,10 +144,12 @@ def inspect(
     from ganaug.preparing.survey import as_html, as_text, survey
     from ganaug.sources.recognise import recognise
 
+    source = recognise(path)
     changes = {
-        "prepare.source": recognise(path),
+        "prepare.source": source,
         "prepare.files.path": path,
         "prepare.files.group_pattern": group_pattern,
+        **(OF_SOUND if source == "audio" else {}),
     }
     p = load_params(params, changes)
     found = survey(p.prepare, seed=p.seed)
@@ -175,10 +178,12 @@ def init(
     from ganaug.sources.recognise import recognise
 
     slug = re.sub(r"[^a-z0-9]+", "-", (name or Path(path).stem).lower()).strip("-") or "my-images"
+    source = source or recognise(path)
     changes: dict[str, object] = {
-        "prepare.source": source or recognise(path),
+        "prepare.source": source,
         "prepare.files.path": path,
         "prepare.files.name": name or Path(path).stem,
+        **(OF_SOUND if source == "audio" else {}),
         "prepare.files.flips": [flip for flip in flips.split(",") if flip],
         "prepare.files.group_pattern": group_pattern,
         "merge.name": f"{slug if slug[0].isalpha() else f'd-{slug}'}-augmented",

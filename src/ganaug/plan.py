@@ -51,7 +51,7 @@ class Cost:
 
 
 def read_real(folder: Path, params: PrepareParams) -> Prepared:
-    """What `prepare` made with these params.
+    """What `prepare` made last; how it thinned or split the images is not compared with params.
 
     Raises:
         DatasetError: it has not run, or with another source, resolution or number of channels.
@@ -71,7 +71,8 @@ def num_classifiers(net: str, e: EvaluateParams) -> tuple[int, int]:
     first, second = map(len, ROUNDS)
 
     def halving(candidates: int) -> int:
-        return candidates * first + max(FEWEST, candidates // 2) * second
+        reached = min(candidates, max(FEWEST, candidates // 2))
+        return candidates * first + reached * second
 
     in_steps = NETWORKS[net].in_steps
     taught = TEACHING in e.networks

@@ -1,6 +1,6 @@
 """How fast this machine is: a little of each costly part, really run, in some seconds.
 
-Times are those of an idle machine, so that an estimate does not depend on what else runs just now.
+What else runs makes the times longer, with several threads more so: they wait for each other.
 """
 
 import math
@@ -68,7 +68,7 @@ class Speeds:
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds that it takes if nothing else runs: what waiting for a core adds is left out."""
+    """Seconds that it takes; at one thread, what waiting for a core adds is left out."""
     wall, core = time.perf_counter(), time.process_time()
     work()
     return min(time.perf_counter() - wall, time.process_time() - core)

@@ -110,7 +110,7 @@ def test_near_duplicates_of_accepted_images_are_rejected_and_counted(snapshot, m
         tally = curated.tallies["good"]
         assert curated.rows["seed"].tolist() == list(range(1000, 1020))
         assert (tally.accepted, tally.drawn) == (20, 42)
-        assert tally.rejected["near_duplicate"] == 20
+        assert tally.rejected["repeat"] == 20
         assert tally.rejected["duplicate"] == 2
     assert found[0].images == found[1].images
     assert tally_dict(found[0].tallies) == tally_dict(found[1].tallies)

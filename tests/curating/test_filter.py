@@ -8,7 +8,7 @@ from ganaug.curating.filter import (
     SyntheticFilter,
     fit_thresholds,
     reject_reasons,
-    same_picture_distances,
+    repeat_distances,
     split_in_halves,
 )
 from ganaug.errors import DatasetError
@@ -75,7 +75,7 @@ def test_halves_never_split_a_group_and_share_every_class():
 def test_no_two_real_images_are_near_duplicates_and_faintly_altered_ones_are():
     labels = np.repeat([0, 1, 2], 24)
     images = make_images(labels, seed=0)
-    limits = same_picture_distances(images, labels, list(map(str, range(72))), num_classes=3)
+    limits = repeat_distances(images, labels, list(map(str, range(72))), num_classes=3)
     altered = images + np.random.default_rng(1).integers(0, 2, images.shape, dtype=np.uint8)
     for label, limit in enumerate(limits):
         small, other = (thumbnails(x[labels == label]) for x in (images, altered))

@@ -71,7 +71,7 @@ def test_the_best_without_synthetic_images_is_found(choose):
                 found, _ = choose(prefer(**wanted))
                 best = found.networks["cnn"].without
                 assert {name: getattr(best, name) for name in wanted} == wanted
-                assert found.networks["cnn"].chosen == best
+                assert found.networks["cnn"].recommended == best
 
 
 def test_recipes_with_synthetic_images_build_on_the_best_without(choose):
@@ -91,10 +91,10 @@ def test_a_clear_winner_is_chosen_and_measured(choose):
     )
     for wanted, at_edge in cases:
         own = choose(prefer(**wanted))[0].networks["cnn"]
-        assert {name: getattr(own.chosen, name) for name in wanted} == wanted
-        assert own.measured == own.chosen
+        assert {name: getattr(own.recommended, name) for name in wanted} == wanted
+        assert own.best_with == own.recommended
         assert own.at_edge is at_edge
-        assert own.val["recipe"].iloc[0] == own.chosen.name
+        assert own.val["recipe"].iloc[0] == own.recommended.name
 
 
 def noisy(share, differences):
@@ -106,23 +106,23 @@ def test_none_wins_within_one_standard_error_and_not_beyond(choose):
     for differences, wins in (([0.03, -0.01, 0.03, -0.01], False), ([0.02, 0, 0.02, 0], True)):
         assert (np.std(differences, ddof=1) / 2 < np.mean(differences)) is np.bool_(wins)
         own = choose(noisy(0.5, differences))[0].networks["cnn"]
-        assert own.measured.share == 0.5
-        assert own.chosen == (own.measured if wins else own.without)
+        assert own.best_with.share == 0.5
+        assert own.recommended == (own.best_with if wins else own.without)
         assert own.at_edge is wins
 
 
 def test_of_equals_the_one_that_leans_least_on_synthetic_images_is_taken(choose):
     own = choose(lambda _, recipe: 0.01 * bool(recipe.share))[0].networks["cnn"]
     reached = own.val[own.val["repetitions"] == len(ALL)]["recipe"]
-    assert own.chosen.amount == pytest.approx(0.2 * 0.7)
-    assert own.chosen.name in set(reached)
+    assert own.recommended.amount == pytest.approx(0.2 * 0.7)
+    assert own.recommended.name in set(reached)
     assert not own.at_edge
 
 
 def test_worse_ones_with_synthetic_images_are_measured_yet_not_chosen(choose):
     own = choose(lambda _, recipe: -0.05 * recipe.share)[0].networks["cnn"]
-    assert own.chosen == own.without
-    assert own.measured.share == 0.2
+    assert own.recommended == own.without
+    assert own.best_with.share == 0.2
     assert own.val["recipe"].iloc[0] == own.without.name
 
 
@@ -172,8 +172,8 @@ def test_soft_labels_are_tried_on_the_recipe_that_gets_synthetic_images(choose):
 def test_without_synthetic_images_none_is_measured(choose):
     found, asked = choose(prefer(balanced=True), num_synthetic=0)
     own = found.networks["cnn"]
-    assert own.measured is None
-    assert own.chosen == own.without
+    assert own.best_with is None
+    assert own.recommended == own.without
     assert not own.at_edge
     assert not any(run.recipe.share for run, *_ in asked)
     assert found.soft["synthetic"].shape == (0, 2)
@@ -216,4 +216,4 @@ def test_each_network_chooses_for_itself(choose):
 
     found = choose(points, networks=("cnn", "linear"))[0].networks
     assert [found[net].without.balanced for net in ("cnn", "linear")] == [True, False]
-    assert [found[net].chosen.share for net in ("cnn", "linear")] == [0, 0.5]
+    assert [found[net].recommended.share for net in ("cnn", "linear")] == [0, 0.5]

@@ -135,7 +135,7 @@ def test_states_of_other_code_are_not_taken_over(
     prepared_folder, write_params, tmp_path, monkeypatch
 ):
     def run_id():
-        job = train.plan_job(params, read_prepared(prepared_folder), tmp_path / "states")
+        job = train.resolve_job(params, read_prepared(prepared_folder), tmp_path / "states")
         return job.checkpoints.folder.name
 
     params = load_params(write_params(TINY))

@@ -84,6 +84,13 @@ def test_what_cannot_be_used_is_refused_by_reason(what, tmp_path):
         assert "0x" not in str(caught.value)
 
 
+def test_a_file_that_was_written_to_a_pipe_is_whole():
+    content = encoded(tone(440))
+    start = content.index(b"data") + 4
+    streamed = content[:start] + b"\xff\xff\xff\xff" + content[start + 4 :]
+    assert differs(decode_sound(streamed, SCALE), decode_sound(content, SCALE)) == 0
+
+
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
     with pytest.raises(UnusableImage, match="not a regular file"):

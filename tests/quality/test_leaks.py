@@ -4,7 +4,7 @@ import pytest
 
 from ganaug.errors import DatasetError
 from ganaug.quality.leaks import check_no_leak, check_no_near_duplicates
-from ganaug.quality.neighbours import same_picture_distance
+from ganaug.quality.neighbours import repeat_distance
 from ganaug.thumbnails import flip
 
 
@@ -82,8 +82,8 @@ def test_mirrored_copies_stop_the_run_only_where_a_mirrored_image_is_the_same_pi
 
 def test_likeness_within_a_group_does_not_move_the_threshold():
     train, rows = pictures(200)
-    alone = same_picture_distance(train, rows["group_id"])
+    alone = repeat_distance(train, rows["group_id"])
     twins = np.concatenate([train, train + np.float32(1e-3)])
-    together = same_picture_distance(twins, pd.concat([rows["group_id"]] * 2))
+    together = repeat_distance(twins, pd.concat([rows["group_id"]] * 2))
     assert together == pytest.approx(alone, rel=0.01)
-    assert same_picture_distance(train, pd.Series(["g"] * 200)) == 0
+    assert repeat_distance(train, pd.Series(["g"] * 200)) == 0

@@ -1,3 +1,5 @@
+import os
+import shutil
 import sys
 
 import pytest
@@ -8,6 +10,7 @@ from ganaug.preparing.prepare import prepare
 from ganaug.preparing.prepared import read_prepared
 from ganaug.preparing.survey import as_text, survey
 from ganaug.shards import iter_rows
+from ganaug.sources.archive import load_archive
 from ganaug.sources.audio import load_audio
 from ganaug.sources.recognise import recognise
 from tests.refusal import refuses
@@ -50,6 +53,27 @@ def test_flips_and_colour_are_refused(tmp_path, params, change):
     write_folders(tmp_path / "sounds", 2)
     match = r"a flipped one is another sound: set prepare.channels to 1 and prepare.files.flips to"
     refuses(SourceError, match, load_audio, params(**change))
+
+
+def test_an_archive_of_sound_says_to_unpack_it(tmp_path, shipped_params):
+    write_folders(tmp_path / "sounds", 2)
+    archive = shutil.make_archive(str(tmp_path / "sounds"), "zip", tmp_path / "sounds")
+    files = shipped_params.prepare.files.model_copy(update={"path": archive})
+    own = shipped_params.prepare.model_copy(update={"source": "archive", "files": files})
+    refuses(SourceError, r"sounds\.zip: holds audio; unpack it and set", load_archive, own)
+
+
+def test_links_pipes_and_odd_names_stop_neither_survey_nor_prepare(tmp_path, params, monkeypatch):
+    root = write_folders(tmp_path / "sounds")
+    odd = os.fsdecode(bytes(root / "hum") + b"/\xff.wav")
+    (root / "hum" / "00.wav").rename(odd)
+    (root / "hum" / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
+    os.mkfifo(root / "hum" / "pipe.wav")
+    assert "clips last 1.00 to 1.00 s" in as_text(survey(params(), seed=0))
+    monkeypatch.setattr("ganaug.preparing.sound.HEARD", 1)
+    _, numbers = prepare(params(), seed=0, out=tmp_path / "out", num_workers=1)
+    assert numbers["num_rejected"] == {"unreadable": 2}
+    assert numbers["num_images"]["accepted"] == 48
 
 
 def test_a_missing_package_is_named(params, monkeypatch):

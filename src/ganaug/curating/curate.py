@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganaug.curating.filter import NEAR_DUPLICATE, REASONS, SyntheticFilter, reject_reasons
+from ganaug.curating.filter import REASONS, REPEAT, SyntheticFilter, reject_reasons
 from ganaug.curating.neighbours import Apart
 from ganaug.fileio import atomic_folder, write_json
 from ganaug.gan.sampling import LatentLaw, sample
@@ -93,7 +93,7 @@ def curate(
                 rows, pixels, reasons = _draw(snapshot, judge, real_ids, name, seeds, rules, taken)
                 repeats = reasons == ""
                 repeats[repeats] = ~apart.admit(pixels[repeats])
-                kept = _settle(tally, np.where(repeats, NEAR_DUPLICATE, reasons))
+                kept = _settle(tally, np.where(repeats, REPEAT, reasons))
                 parts.append(rows.iloc[kept])
                 encoding.append(encoder.submit(encode_pngs, pixels[kept]))
                 progress.advance(len(kept))

@@ -19,7 +19,7 @@ from ganaug.downstream.classifier import Classifier, embed, predict, small_cnn, 
 from ganaug.downstream.recipes import Recipe
 from ganaug.errors import DatasetError
 from ganaug.images import Labels, Pixels, Rows
-from ganaug.quality.neighbours import same_picture_distance
+from ganaug.quality.neighbours import repeat_distance
 from ganaug.rng import derive_seed, numpy_rng
 from ganaug.thumbnails import thumbnails
 
@@ -29,8 +29,8 @@ MIN_IMAGES = 2 * (K + 1)  # of a class: both halves need neighbours
 
 # Reasons to reject, in order of precedence.
 OF_ITS_OWN = ("duplicate", "near_copy", "wrong_class", "unrealistic")
-NEAR_DUPLICATE = "near_duplicate"  # of an image accepted earlier
-REASONS = (*OF_ITS_OWN, NEAR_DUPLICATE)
+REPEAT = "repeat"  # of an image accepted earlier
+REASONS = (*OF_ITS_OWN, REPEAT)
 ASKED = ["label_confidence", "realism"]  # scores with a threshold, as the last two reasons above
 
 
@@ -44,7 +44,7 @@ class SyntheticFilter:
         class_names: what labels index.
         symmetries: flips that keep the label.
         classical: strength of the classifiers' augmentation.
-        sound: pixels per side of spectrograms; None for other images.
+        spectrogram_side: pixels per side of spectrograms; None for other images.
         seed: of the halves and the classifiers.
         num_steps: optimiser steps of each classifier.
     Raises:
@@ -60,7 +60,7 @@ class SyntheticFilter:
         class_names: Sequence[str],
         symmetries: Sequence[str],
         classical: ClassicalParams,
-        sound: int | None = None,
+        spectrogram_side: int | None = None,
         seed: int,
         num_steps: int,
     ) -> None:
@@ -89,7 +89,7 @@ class SyntheticFilter:
                     symmetries,
                     classical,
                     seed=derive_seed(seed, "filter", "classical", half),
-                    sound=sound,
+                    spectrogram_side=spectrogram_side,
                 ),
             )
             held_out = [np.flatnonzero(~seen & (labels == c)) for c in range(num_classes)]
@@ -181,13 +181,13 @@ def fit_thresholds(
     return list(by_class)
 
 
-def same_picture_distances(
+def repeat_distances(
     images: Pixels, labels: Labels, groups: Sequence[str], *, num_classes: int
 ) -> list[float]:
-    """By class, the distance below which two images are one picture: `same_picture_distance`."""
+    """By class, the distance below which two images are one picture: `repeat_distance`."""
     small, codes = thumbnails(images), pd.Series(groups)
     return [
-        same_picture_distance(small[labels == label], codes[labels == label])
+        repeat_distance(small[labels == label], codes[labels == label])
         for label in range(num_classes)
     ]
 

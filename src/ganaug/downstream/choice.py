@@ -30,23 +30,24 @@ class Choice:
 
     Args:
         without: the best one without synthetic images.
-        measured: the recipe with them on which the figures are taken: `chosen` if it has some, else
+        recommended: the leanest of those within one standard error of the best, `without` among
+            them; the verdict counts the network only if it has synthetic images.
+        best_with: the recipe with them that is compared on test: `recommended` if it has some, else
             the best one; None without any.
-        chosen: the leanest of those within one standard error of the best, `without` among them.
         val: macro-F1 on val, 0..1, a row a candidate, best first: recipe (its name), mean, se (of
             its difference from the best of the last round), repetitions.
         at_edge: whether the winner has the largest share that was tried.
     """
 
     without: Recipe
-    measured: Recipe | None
-    chosen: Recipe
+    recommended: Recipe
+    best_with: Recipe | None
     val: pd.DataFrame
     at_edge: bool
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Choices:
     """What the choice comes to.
 
     Args:
@@ -67,7 +68,7 @@ def choose_recipes(
     *,
     setting: Setting,
     num_workers: int,
-) -> Chosen:
+) -> Choices:
     """Choose on val for each network; "test" is not looked at.
 
     Args:
@@ -104,7 +105,7 @@ def choose_recipes(
         mixed = {net: search.better_half(net, own) for net, own in mixed.items()}
         search.run(mixed, second)
     found = {net: search.settle(net, without[net], mixed[net], shares) for net in networks}
-    return Chosen(found, soft, search.runs.drop(columns="probabilities"))
+    return Choices(found, soft, search.runs.drop(columns="probabilities"))
 
 
 class _Search:
@@ -170,16 +171,16 @@ class _Search:
             own = self.scores(net, recipe.name)
             return bool(best.mean() - own.mean() <= _paired_error(best, own))
 
-        chosen = min((r for r in [without, *mixed] if is_close(r)), key=lambda r: r.amount)
-        measured = chosen if chosen.share else (self.best(net, mixed) if mixed else None)
+        leanest = min((r for r in [without, *mixed] if is_close(r)), key=lambda r: r.amount)
+        best_with = leanest if leanest.share else (self.best(net, mixed) if mixed else None)
         tried = self.runs.loc[self.runs["network"] == net, "recipe"].unique()
         val = pd.DataFrame([self._describe(net, name, best) for name in tried])
         return Choice(
             without=without,
-            measured=measured,
-            chosen=chosen,
+            recommended=leanest,
+            best_with=best_with,
             val=val.sort_values("mean", ascending=False, ignore_index=True),
-            at_edge=chosen.share == max(shares),
+            at_edge=leanest.share == max(shares),
         )
 
     def _describe(self, net: str, name: str, best: "pd.Series[float]") -> dict[str, Any]:

@@ -31,7 +31,7 @@ class ClassicalAugmentation:
         symmetries: flips that keep every label, of "hflip" and "vflip"; only these are used.
         magnitudes: section `evaluate.classical`.
         seed: equal seeds give the same stream; each call goes on in it.
-        sound: pixels per side of spectrograms; None for other images.
+        spectrogram_side: pixels per side of spectrograms; None for other images.
     Raises:
         GanaugError: the AGPL fork albumentationsx has taken the place of albumentations.
     """
@@ -42,7 +42,7 @@ class ClassicalAugmentation:
         magnitudes: ClassicalParams,
         *,
         seed: int,
-        sound: int | None = None,
+        spectrogram_side: int | None = None,
     ) -> None:
         A, most = _albumentations(), magnitudes
         import cv2
@@ -57,7 +57,9 @@ class ClassicalAugmentation:
         )
         toned = A.RandomBrightnessContrast(most.max_brightness, most.max_contrast, p=0.5)
         changes = [*(flips[name] for name in sorted(symmetries)), moved, toned]
-        self._compose = A.Compose(_of_sound(A, most, sound) if sound else changes)
+        self._compose = A.Compose(
+            _of_sound(A, most, spectrogram_side) if spectrogram_side else changes
+        )
         self.reseed(seed)
 
     def __call__(self, images: Pixels) -> Pixels:

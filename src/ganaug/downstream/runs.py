@@ -89,11 +89,13 @@ class Setting:
     symmetries: tuple[str, ...]  # flips that keep every label
     classical: ClassicalParams
     seed: int
-    sound: int | None = None  # pixels per side of spectrograms; None: other images
+    spectrogram_side: int | None = None  # pixels per side of spectrograms; None: other images
 
     def augmentation(self, seed: int) -> ClassicalAugmentation:
         """The classical augmentation of these images."""
-        return ClassicalAugmentation(self.symmetries, self.classical, seed=seed, sound=self.sound)
+        return ClassicalAugmentation(
+            self.symmetries, self.classical, seed=seed, spectrogram_side=self.spectrogram_side
+        )
 
 
 @dataclass(frozen=True)

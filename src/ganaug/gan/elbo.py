@@ -26,7 +26,8 @@ class VaeStep(Step):
         Returns:
             Scalars on the device: loss/reconstruction (mean squared error), loss/divergence (KL
             divergence from the standard normal, in nats an image), loss/total (the negative
-            evidence bound, in nats an image), gradient_norm/generator, gradient_norm/encoder.
+            evidence bound, in nats an image, up to a constant), gradient_norm/generator,
+            gradient_norm/encoder.
         """
         networks, encoder = self.networks, self.networks.D
         with self.compute.autocast():
@@ -34,7 +35,8 @@ class VaeStep(Step):
             made = networks.G(mean + (log_variance / 2).exp() * z, label)
         error = (made.float() - real).square().mean()
         divergence = (mean.square() + log_variance.exp() - log_variance - 1).sum(dim=1).mean() / 2
-        likelihood = real[0].numel() / 2 * error.clamp_min(LEAST_ERROR).log()
+        variance = error.detach().clamp_min(LEAST_ERROR)
+        likelihood = real[0].numel() / 2 * (variance.log() + error / variance)
         loss = likelihood + divergence
         norms = self.descend(
             loss, (networks.G, networks.G_optimiser), (encoder, networks.D_optimiser)

@@ -40,7 +40,7 @@ class Form:
     resolution: int  # pixels per side
     channels: int | None  # 1 grey | 3 RGB | None: grey where the image shows no colour, else RGB
     max_pixels: int  # of the file; a broken or hostile header may claim any size
-    sound: Scale | None = None  # of the spectrogram to make of a file, which then holds sound
+    scale: Scale | None = None  # of the spectrogram to make of a file, which then holds sound
 
     @property
     def mode(self) -> str | None:

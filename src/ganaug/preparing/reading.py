@@ -151,10 +151,10 @@ def _read_one(image: SourceImage, form: Form) -> tuple[str, str, bytes]:
     if isinstance(image.content, Refused):
         return image.content.reason, image.content.detail, b""
     try:
-        if form.sound is None:
+        if form.scale is None:
             pixels = decode_image(image.content, form)
         else:
-            pixels = decode_sound(image.content, form.sound)
+            pixels = decode_sound(image.content, form.scale)
     except UnusableImage as unusable:
         return unusable.reason, unusable.detail, b""
     if pixels.min() == pixels.max():

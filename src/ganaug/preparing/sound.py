@@ -26,8 +26,9 @@ from ganaug.spectrogram import Scale, Sound, to_image, to_sound
 RATES = range(1000, 384_001)  # Hz; a broken header may claim any
 MOST_CHANNELS = 32
 HEARD = 16  # clips whose round trip is measured, evenly spread
-# What libsndfile logs of a file whose header promises more.
-CUT_SHORT = re.compile(r"data : \d+ \(should be|ended unexpectedly")
+# What libsndfile logs of a file whose header promises more; what was written to a pipe promises the
+# largest number.
+CUT_SHORT = re.compile(r"data : (?!4294967295 )\d+ \(should be|ended unexpectedly")
 WINDOW = 512  # samples of the spectrum in which sounds are compared
 
 
@@ -49,19 +50,20 @@ def read_clip(content: bytes | Path, scale: Scale) -> Sound:
     """
     import soundfile
 
-    raw = read_file(content) if isinstance(content, Path) else content
-    if is_marked_synthetic(raw):
-        raise UnusableImage("synthetic", "its metadata says that a trained generator made it")
     try:
+        raw = read_file(content) if isinstance(content, Path) else content
+        if not raw:
+            raise UnusableImage("unreadable", "the file is empty")
+        if is_marked_synthetic(raw):
+            raise UnusableImage("synthetic", "its metadata says that a trained generator made it")
         with soundfile.SoundFile(io.BytesIO(raw)) as file:
             rate, channels, log = file.samplerate, file.channels, file.extra_info
             if rate not in RATES or channels > MOST_CHANNELS:
                 raise UnusableImage("value_range", f"{rate} Hz in {channels} channels")
             wanted = min(file.frames, math.ceil(scale.seconds * rate))
             samples = file.read(wanted, dtype="float32", always_2d=True).mean(axis=1)
-    except soundfile.SoundFileError as error:
-        detail = "the file is empty" if not raw else one_line(error).split(">: ")[-1]
-        raise UnusableImage("unreadable", detail) from error
+    except (OSError, soundfile.SoundFileError) as error:
+        raise UnusableImage("unreadable", one_line(error).split(">: ")[-1]) from error
     if len(samples) < wanted or CUT_SHORT.search(log):
         raise UnusableImage("unreadable", "the file is cut short")
     if not np.isfinite(samples).all():
@@ -87,9 +89,11 @@ def note_lengths(images: Iterable[SourceImage], scale: Scale) -> list[str]:
 
     lengths = []
     for image in images:
-        # Files that can't be opened are rejected by name.
-        with suppress(soundfile.SoundFileError):
-            lengths.append(soundfile.info(str(image.content)).duration)
+        path = image.content
+        if isinstance(path, Path) and path.is_file():  # reading a pipe would block
+            # Files that can't be opened are rejected by name.
+            with suppress(OSError, soundfile.SoundFileError), path.open("rb") as file:
+                lengths.append(soundfile.info(file).duration)
     if not lengths:
         return []
     cut = sum(length > scale.seconds for length in lengths)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from ganaug.config import PrepareParams
@@ -28,7 +28,7 @@ from ganaug.preparing.reading import read_candidates
 from ganaug.preparing.rules import require_enough, require_few_rejected
 from ganaug.preparing.sound import note_lengths, scale_of
 from ganaug.records import SPLITS
-from ganaug.sources.base import SourceImage
+from ganaug.sources.base import Source, SourceImage
 from ganaug.sources.registry import load_source
 from ganaug.thumbnails import SIDE
 
@@ -96,23 +96,12 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
         colours = {len(candidate.thumbnail) // SIDE**2 for candidate in candidates}
         if colours == {1, 3}:  # to compare them with others
             candidates = [_in_colour(candidate) for candidate in candidates]
-        num_read, most = len(candidates) + len(rejections), params.max_reject_fraction
-        flips, problems, notes = source.facts.symmetries, list[str](), list[str]()
-        with _collected(problems):
-            require_few_rejected(rejections, num_read=num_read, most=most)
-        with _collected(problems):
-            notes += require_enough(candidates, source.facts)
-            notes += split_candidates(candidates, params, symmetries=flips, seed=seed)[-1]
+        problems, notes = _hold_against_rules(candidates, rejections, source, params, seed=seed)
         counts = Counter(candidate.class_name for candidate in candidates)
         given = Counter((c.class_name, c.split) for c in candidates if c.split is not None)
         splits = {name: {s: given[name, s] for s in SPLITS} for name in source.facts.classes}
         num_groups = len({candidate.group for candidate in candidates} - {None})
-        if not num_groups:
-            notes.append(NO_GROUPS)
-        if scale is None and not source.facts.symmetries:
-            notes.append(NO_FLIPS)
-        if discrete[True] > discrete[False]:
-            notes.append(DISCRETE.format(discrete[True], discrete.total(), FEW_COLOURS))
+        notes += _hints(source, num_groups, discrete, flips=scale is None)
         side = _usual_side(sizes)
         suggested = (r for r in RESOLUTIONS if r <= LARGEST_SUGGESTED)
         resolution = min(suggested, key=lambda r: abs(math.log(r / side)))  # nearest by ratio
@@ -157,6 +146,35 @@ def _noting_headers(
                     if discrete.total() < LOOKED_AT and math.prod(header.size) <= MOST_PIXELS:
                         discrete[header.getcolors(FEW_COLOURS) is not None] += 1
         yield image
+
+
+def _hold_against_rules(
+    candidates: Sequence[Candidate],
+    rejections: Sequence[Rejection],
+    source: Source,
+    params: PrepareParams,
+    *,
+    seed: int,
+) -> tuple[list[str], list[str]]:
+    """Why `prepare` would refuse these images, and its notes."""
+    facts, problems, notes = source.facts, list[str](), list[str]()
+    num_read = len(candidates) + len(rejections)
+    with _collected(problems):
+        require_few_rejected(rejections, num_read=num_read, most=params.max_reject_fraction)
+    with _collected(problems):
+        notes += require_enough(candidates, facts)
+        notes += split_candidates(candidates, params, symmetries=facts.symmetries, seed=seed)[-1]
+    return problems, notes
+
+
+def _hints(source: Source, num_groups: int, discrete: Counter[bool], *, flips: bool) -> list[str]:
+    """What the user may have forgotten to say, or does not know."""
+    hints = [NO_GROUPS] if num_groups == 0 else []
+    if flips and not source.facts.symmetries:
+        hints.append(NO_FLIPS)
+    if discrete[True] > discrete[False]:
+        hints.append(DISCRETE.format(discrete[True], discrete.total(), FEW_COLOURS))
+    return hints
 
 
 @contextmanager
@@ -216,7 +234,8 @@ def as_html(found: Survey) -> str:
 
 def _render(template: str, **facts: Any) -> str:
     loader, escape = FileSystemLoader(Path(__file__).parent), ".html" in template
-    environment = Environment(loader=loader, autoescape=escape, trim_blocks=True)
+    how: Any = {"undefined": StrictUndefined, "trim_blocks": True}
+    environment = Environment(loader=loader, autoescape=escape, **how)
     return environment.get_template(template).render(facts)
 
 

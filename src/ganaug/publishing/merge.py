@@ -121,8 +121,8 @@ def merge_dataset(
             },
             "files": files | ({names[n]: facts for n, facts in offered.items()} if travels else {}),
         }
-        sound = real.resolution if real.sound else None
-        policy = ClassicalAugmentation(real.symmetries, classical, seed=0, sound=sound)
+        side = real.resolution if real.sound else None
+        policy = ClassicalAugmentation(real.symmetries, classical, seed=0, spectrogram_side=side)
         _write_documents(folder, manifest, verdict=verdict, made=made, policy=policy)
     return manifest
 

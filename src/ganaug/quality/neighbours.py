@@ -93,7 +93,7 @@ def copy_ratios(distances: Floats, neighbours: Rows) -> Floats:
     return np.asarray(distances[:, 0] / np.maximum(reference, TINY))
 
 
-def same_picture_distance(features: FloatArray, groups: "pd.Series[str]") -> float:
+def repeat_distance(features: FloatArray, groups: "pd.Series[str]") -> float:
     """Below this distance two images of different groups are one picture; 0 with a single group."""
     codes = pd.factorize(groups)[0]
     asked = np.unique(np.linspace(0, len(codes) - 1, MOST_ASKED).astype(int))

@@ -79,13 +79,16 @@ def write_report(
 
 
 def read_curves(train: Path) -> tuple[pd.DataFrame, pd.Series]:
-    """Losses, a column each, and KID on val, both indexed by real images seen.
+    """Losses, a column each that the family has, and KID on val, both by real images seen.
 
     Raises:
         DatasetError: a curve is missing.
     """
     curves = train / "plots" / "metrics"
-    losses = {name: _curve(curves / "loss" / f"{name}.tsv") for name in LOSSES}
+    found = {path.stem: _curve(path) for path in sorted((curves / "loss").glob("*.tsv"))}
+    losses = {name: found[name] for name in LOSSES if name in found} | {
+        "total": _curve(curves / "loss" / "total.tsv")
+    }
     return pd.DataFrame(losses), _curve(curves / "val" / "kid.tsv")
 
 

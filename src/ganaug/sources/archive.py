@@ -67,6 +67,8 @@ def load_archive(params: PrepareParams) -> Source:
     except BROKEN as error:
         raise SourceError(f"{path}: not a whole zip or tar ({one_line(error)})") from None
     source, inner = find_layout(folder, params.table)
+    if source not in LAYOUTS:
+        raise SourceError(f"{path}: holds {source}; unpack it and set prepare.source to {source}")
     loaded = LAYOUTS[source](_at(inner, params))
     return Source(loaded.facts, _images(loaded, refused, folder, version))
 

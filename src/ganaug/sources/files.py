@@ -26,7 +26,7 @@ TEXT_SUFFIXES = {".txt", ".json", ".jsonl", ".md", ".xml", ".html"}
 # Why data without pixels are refused, and what to use (Goodfellow et al. 2014, section 3: G learns
 # from D's gradient with respect to what G made).
 NO_GRADIENT = (
-    "A GAN learns from gradients through what it makes, and a word, a category or a one-hot vector "
+    "a GAN learns from gradients through what it makes, and a word, a category or a one-hot vector "
     "has none; for rows of a table use SMOTENC (imbalanced-learn) or CTGAN, for text a language "
     "model"
 )
@@ -131,10 +131,10 @@ def named_columns(columns: TableParams, there: Iterable[str], path: Path) -> dic
     named = {key: column for key, column in columns.model_dump().items() if column is not None}
     for key, column in named.items():
         if column not in there:
-            hint = f". {NO_GRADIENT}" if key == "image" else ""
+            hint = f". Without a column of images: {NO_GRADIENT}" if key == "image" else ""
             raise SourceError(
-                f"{path}: no column {column!r} (prepare.table.{key}); "
-                f"there are {', '.join(map(str, there))}{hint}"
+                f"{path}: no column {column!r}; there are {', '.join(map(str, there))}: name the "
+                f"right one in prepare.table.{key}{hint}"
             )
     return named
 

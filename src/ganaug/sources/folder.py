@@ -52,7 +52,7 @@ def find_class_folders(root: Path, suffixes: Set[str]) -> list[tuple[Path, str |
     if not found:
         raise SourceError(f"{root}: no class folders; put images in a folder named as their class")
     inner, _ = found[0]
-    inside = [entry.is_dir() for entry in inner.iterdir()]
+    inside = [entry.is_dir() for entry in inner.iterdir() if not entry.name.startswith(".")]
     if len(found) == 1 and inside and all(inside):
         raise SourceError(
             f"{root}: its only class folder, {inner.name}, holds nothing but folders; if those are "

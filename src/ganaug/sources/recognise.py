@@ -39,7 +39,7 @@ def recognise(path: str) -> str:
     if local.is_dir():
         return _recognise_folder(local)
     if source is None:
-        hint = f". {NO_GRADIENT}" if local.suffix.lower() in TEXT_SUFFIXES else ""
+        hint = f"; {NO_GRADIENT}" if local.suffix.lower() in TEXT_SUFFIXES else ""
         raise SourceError(f"{path}: expected {EXPECTED}{hint}")
     if source == "parquet" and _columns(local) and not _holds_images(local):
         return "table"
@@ -83,9 +83,9 @@ def _recognise_folder(folder: Path) -> str:
         return "parquet"
     if any(folder.glob("*.tar")):
         return "webdataset"
-    suffixes = {path.suffix.lower() for path in folder.rglob("*")}
-    if suffixes & TEXT_SUFFIXES and not suffixes & image_suffixes():
-        raise SourceError(f"{folder}: text, and no images. {NO_GRADIENT}")
+    files = [path for path in folder.rglob("[!.]*") if path.is_file()]
+    if files and all(path.suffix.lower() in TEXT_SUFFIXES for path in files):
+        raise SourceError(f"{folder}: nothing but text; {NO_GRADIENT}")
     return "folder"
 
 

@@ -1,7 +1,7 @@
 """All sources, by their names in `prepare.source`.
 
-To add one, write its file and list it here. If it reads files, list it in `archive.LAYOUTS`
-instead, so that archives can hold it too.
+To add one, write its file and list it here. If archives may hold its files, list it in
+`archive.LAYOUTS` instead. `recognise` tells from the files which source reads them.
 """
 
 from ganaug.config import PrepareParams
@@ -11,8 +11,12 @@ from ganaug.sources.base import Source
 from ganaug.sources.digits import load_digits
 from ganaug.sources.elpv import load_elpv
 
-LOADERS = LAYOUTS | {"elpv": load_elpv, "digits": load_digits, "archive": load_archive}
-LOADERS["audio"] = load_audio
+LOADERS = LAYOUTS | {
+    "archive": load_archive,
+    "audio": load_audio,
+    "digits": load_digits,
+    "elpv": load_elpv,
+}
 
 
 def load_source(params: PrepareParams) -> Source:

@@ -74,7 +74,7 @@ def evaluate(
         symmetries=prepared.symmetries,
         classical=params.classical,
         seed=derive_seed(seed, "evaluate"),
-        sound=prepared.resolution if prepared.sound else None,
+        spectrogram_side=prepared.resolution if prepared.sound else None,
     )
     with tempfile.TemporaryDirectory(prefix="ganaug-") as scratch:
         parts = read_parts(prepared, synthetic, scratch=Path(scratch))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganaug.downstream.choice import Choice, Chosen, choose_recipes
+from ganaug.downstream.choice import Choice, Choices, choose_recipes
 from ganaug.downstream.intervals import joint_delta
 from ganaug.downstream.recipes import ARMS, PLAIN, Recipe
 from ganaug.downstream.runs import NETWORKS, RECALL, Run, Sets, Setting, score_runs
@@ -59,7 +59,7 @@ def train_all(
         num_workers: processes.
     """
     chosen = choose_recipes(list(sets), shares, sets, setting=setting, num_workers=num_workers)
-    with_synthetic = any(choice.measured for choice in chosen.networks.values())
+    with_synthetic = any(choice.best_with for choice in chosen.networks.values())
     wanted = {
         (net, recipe, number): None  # each once, in order
         for net, choice in chosen.networks.items()
@@ -75,14 +75,14 @@ def train_all(
 def _verdict_recipes(
     choice: Choice, num_repetitions: int, with_synthetic: bool
 ) -> list[tuple[Recipe, int]]:
-    deciding = [PLAIN, choice.without, *([choice.measured] if choice.measured else [])]
+    deciding = [PLAIN, choice.without, *([choice.best_with] if choice.best_with else [])]
     arms = [arm for arm in ARMS.values() if with_synthetic or not arm.share]
     return [(recipe, num_repetitions) for recipe in deciding] + [
         (recipe, min(num_repetitions, ARM_REPETITIONS)) for recipe in arms
     ]
 
 
-def _table(chosen: Chosen, runs: pd.DataFrame) -> pd.DataFrame:
+def _table(chosen: Choices, runs: pd.DataFrame) -> pd.DataFrame:
     on_val = chosen.runs[chosen.runs["split"] == "val"]
     parts = [on_val.assign(stage="choice"), runs.assign(stage="verdict")]
     table = pd.concat(parts, ignore_index=True).drop(columns="probabilities")
@@ -103,13 +103,13 @@ def network_facts(
     facts = {}
     for net, choice in trained.choices.items():
         own = trained.predictions[trained.predictions["network"] == net]
-        measured = choice.measured.name if choice.measured else None
-        recipes = (PLAIN.name, choice.without.name, measured)
+        with_them = choice.best_with.name if choice.best_with else None
+        recipes = (PLAIN.name, choice.without.name, with_them)
         facts[net] = {
             "words": NETWORKS[net].words,
             "without": _describe(choice.without),
-            "with": _describe(choice.measured) if choice.measured else None,
-            "chosen_share": choice.chosen.share,
+            "with": _describe(choice.best_with) if choice.best_with else None,
+            "chosen_share": choice.recommended.share,
             "at_edge": choice.at_edge,
             **changes(own, recipes, class_names, confidence=confidence, seed=seed),
         }
