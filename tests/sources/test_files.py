@@ -120,9 +120,11 @@ def test_table_that_lacks_something_or_lists_a_file_twice_says_what(tmp_path, lo
 
     lacks = ("image,label", "a.png,cat", "b.png,")
     table_fails(r"labels\.csv: row 2 has no label", lacks)
-    table_fails(r"no column 'kind'; .+ name the right one in prepare\.table\.label", lacks, label="kind")
+    table_fails(
+        r"no column 'kind'; .+ name the right one in prepare\.table\.label", lacks, label="kind"
+    )
     rows = ("age,label", "31,cat")
-    table_fails(r"no column .image. .+for rows of a table use SMOTENC", rows)
+    table_fails(r"no column .image.; .+for rows of a table use SMOTENC", rows)
     holdout = ("image,label,split", "a.png,cat,holdout")
     table_fails("split 'holdout' is none of train, val, test", holdout, split="split")
     twice = ("image,label", "a.png,cat", "b.png,dog", "a.png,dog")
@@ -190,7 +192,13 @@ def test_parquet_without_names_takes_labels_as_they_are(tmp_path, load):
     Dataset.from_dict(content, features=features).to_parquet(path)
     source = load("parquet", path, table={"image": "picture", "label": "kind"})
     assert classes_and_splits(source) == [("dog", None)]
-    refuses(SourceError, r"no column 'image'; there are picture, kind: name the right", load, "parquet", path)
+    refuses(
+        SourceError,
+        r"no column 'image'; there are picture, kind: name the right",
+        load,
+        "parquet",
+        path,
+    )
 
 
 @pytest.mark.parametrize("column", ["image", "label"])
