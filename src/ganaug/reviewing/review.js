@@ -24,8 +24,8 @@ function say(text, wrong = false) {
 }
 function sayCounts() {
   const number = action => items.filter(item => item.dataset.action === action).length;
-  const counts = `${number("reject")} rejected, ${number("relabel")} of another class.`;
-  say(`Image ${current + 1} of ${items.length}. ${counts}`);
+  const place = `${current + 1} of ${items.length}`;
+  say(`${place}: ${number("reject")} rejected, ${number("relabel")} relabelled`);
 }
 
 function go(to) {
