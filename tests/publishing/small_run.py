@@ -87,6 +87,21 @@ def rewrite_synthetic(
     write_synthetic(run / "synthetic", images, [1] * number, train, **columns)
 
 
+def declare_people(run: Path) -> None:
+    """Say that the real images of a run show people."""
+    path = run / "prepared" / "prepared.json"
+    prepared = read_json(path)
+    write_json(prepared | {"source": prepared["source"] | {"people": True}}, path)
+
+
+def write_review(run: Path, *, complete: bool) -> dict[str, Any]:
+    """Say in synthetic.json that people reviewed the images; what it says."""
+    path = run / "synthetic" / "synthetic.json"
+    review = {"rejected": 3, "relabelled": 2, "reviewers": ["A_B", "CD"], "complete": complete}
+    write_json(read_json(path) | {"review": review}, path)
+    return review
+
+
 def metrics() -> dict[str, Any]:
     """The content of metrics.json of evaluate, in the parts that the report shows."""
     measured = {"kid": 0.012, "precision": 0.8, "recall": 0.6, "density": 0.9, "coverage": 0.75}
