@@ -7,17 +7,17 @@ import numpy as np
 
 from ganaug.fileio import read_json, write_json
 from ganaug.shards import read_rows
-from tests.publishing.small_run import toy_images, write_synthetic
+from tests.publishing.small_run import write_synthetic
 
 
-def write_accepted(run: Path, number: int) -> None:
+def write_accepted(run: Path, number: int, *, side: int = 8) -> None:
     """Put `number` images with scores of their own in the place of a run's."""
     shutil.rmtree(run / "synthetic")
     train, _ = read_rows([run / "prepared" / "train-real-00000.parquet"])
     rng = np.random.default_rng(0)
     write_synthetic(
         run / "synthetic",
-        toy_images(number, 3),
+        list(rng.integers(0, 256, (number, side, side, 1), dtype=np.uint8)),
         [row % 2 for row in range(number)],
         train,
         label_confidence=rng.uniform(0.6, 1, number),
