@@ -5,29 +5,25 @@ const items = [...document.querySelectorAll("li[id]")];
 const shown = new Set(items.map(item => item.id));
 const initials = byId("initials"), seen = byId("seen"), relabel = byId("relabel");
 const DRAFT = `ganaug-review-${facts.set_id}`, SEEN = `ganaug-seen-${facts.generator_id}`;
-
-let current = 0;
+let current = 0; // place in items
 const past = []; // [item, the decision before], the last one last
 const decided = {}; // image_id: [action, to_class, reviewer], or null
 
 // What this browser remembers: unsaved decisions, the initials, which images were seen.
-function recall(key, otherwise) {
-  try { return JSON.parse(localStorage.getItem(key)) ?? otherwise; } catch { return otherwise; }
+function recall(key, other) {
+  try { return JSON.parse(localStorage.getItem(key)) ?? other; } catch { return other; }
 }
 function remember(key, value) {
   try { localStorage.setItem(key, JSON.stringify(value)); } catch { say("Save before you close the page.", true); }
 }
-
 function say(text, wrong = false) {
   byId("status").textContent = text;
   byId("status").classList.toggle("wrong", wrong);
 }
 function sayCounts() {
   const number = action => items.filter(item => item.dataset.action === action).length;
-  const place = `${current + 1} of ${items.length}`;
-  say(`${place}: ${number("reject")} rejected, ${number("relabel")} relabelled`);
+  say(`${current + 1} of ${items.length}: ${number("reject")} rejected, ${number("relabel")} relabelled`);
 }
-
 function go(to) {
   if (!items.length) return;
   items[current].removeAttribute("aria-current");
@@ -38,15 +34,14 @@ function go(to) {
   item.scrollIntoView({ block: "nearest" });
   sayCounts();
 }
-const columns = () =>
-  getComputedStyle(items[current].parentElement).gridTemplateColumns.split(" ").length;
+const columns = () => getComputedStyle(document.querySelector("ul")).gridTemplateColumns.split(" ").length;
 
 function show(item) {
   const [action, to] = decided[item.id] ?? [];
+  item.toggleAttribute("data-action", Boolean(action));
   if (action) item.dataset.action = action;
-  else delete item.dataset.action;
-  const said = { reject: "rejected", relabel: `shows ${to}` }[action] ?? item.dataset.new ?? "";
-  item.querySelector("strong").textContent = said;
+  const said = { reject: "rejected", relabel: `shows ${to}` }[action];
+  item.querySelector("strong").textContent = said ?? item.dataset.new ?? "";
 }
 function decide(item, decision) {
   decided[item.id] = draft[item.id] = decision;
@@ -74,7 +69,6 @@ function nextNew() {
   if (after < 0) return say("No new image after this one.");
   go(after);
 }
-
 const cell = text => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 function table(by) {
   const kept = facts.rows.filter(([id, , , , who]) => !shown.has(id) && (id !== facts.set_id || who !== by));
@@ -126,21 +120,19 @@ document.addEventListener("keydown", event => {
   const to = /^[1-9]$/.test(event.key) ? facts.classes[event.key - 1] : undefined;
   if (!to && !Object.hasOwn(keys, event.key)) return;
   event.preventDefault();
-  if (to) set("relabel", to);
-  else commands[keys[event.key]]();
+  to ? set("relabel", to) : commands[keys[event.key]]();
 });
 document.querySelector(".bar").addEventListener("click", event => commands[event.target.dataset.do]?.());
 relabel.addEventListener("change", () => {
   if (relabel.value) set("relabel", relabel.value);
   relabel.value = "";
-  relabel.blur();
+  go(current);
 });
 document.querySelector("main").addEventListener("click", event => {
   const item = event.target.closest("li[id]");
   if (item) go(items.indexOf(item));
 });
 initials.addEventListener("change", () => remember("ganaug-initials", initials.value.trim()));
-
 const draft = recall(DRAFT, {}), before = new Set(recall(SEEN, []));
 for (const [id, , action, to, who] of facts.rows) if (shown.has(id)) decided[id] = [action, to, who];
 Object.assign(decided, draft);
