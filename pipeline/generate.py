@@ -1,8 +1,8 @@
 """models/generator -> data/synthetic: draw synthetic images, score them, keep the good ones.
 
 Params: seed, generate, evaluate.classical. Writes: train-synthetic-*.parquet, synthetic.json (what
-was wanted, drawn, accepted and rejected for which reason, the label confidence asked for),
-metrics.json.
+was wanted, drawn, accepted and rejected for which reason, the scores asked for, what
+people did in a review), metrics.json.
 """
 
 from pathlib import Path
@@ -14,6 +14,7 @@ from ganaug.budget import measured
 from ganaug.config import Params, load_params
 from ganaug.curating.curate import Rules, curate, tally_dict, write_synthetic
 from ganaug.curating.filter import SyntheticFilter, fit_thresholds, repeat_distances
+from ganaug.curating.reviews import describe_review, read_reviews, rejected_ids
 from ganaug.curating.targets import synthetic_targets
 from ganaug.errors import SnapshotError, run
 from ganaug.fileio import write_json
@@ -32,6 +33,7 @@ def main(
     *,
     prepared: Annotated[Path, typer.Option(file_okay=False, help="Prepared dataset.")],
     snapshot: Annotated[Path, typer.Option(file_okay=False, help="Generator snapshot.")],
+    review: Annotated[Path, typer.Option(dir_okay=False, help="What people rejected, CSV.")],
     out: Annotated[Path, typer.Option(file_okay=False, help="Output folder, replaced.")],
     results: Annotated[Path, typer.Option(file_okay=False, help="Metrics.")],
     params: Annotated[Path, typer.Option(dir_okay=False)] = Path("params.yaml"),
@@ -44,6 +46,7 @@ def main(
             f"{snapshot}: made for classes {model.classes}, {prepared} has {dataset.classes}; "
             "run the stage train"
         )
+    reviews = read_reviews(review, dataset.classes)
     with measured("generate", results / "budget.json"):
         judge, real_ids, rules = _learn(dataset, p)
         curated = curate(
@@ -56,10 +59,17 @@ def main(
             first_seed=p.seed * 10**6,
             rules=rules,
             max_draws_per_image=p.generate.max_draws_per_image,
+            unwanted=rejected_ids(reviews),
         )
         tallies = tally_dict(curated.tallies) | {"least": rules.least}
         how = {name: getattr(p.generate, name) for name in HOW}
-        facts = {"generator_id": model.generator_id, **how, **tallies}
+        said = describe_review(
+            reviews,
+            left_out=curated.reviewed,
+            accepted=curated.rows["image_id"],
+            generator_id=model.generator_id,
+        )
+        facts = {"generator_id": model.generator_id, **how, **tallies, **said}
         write_synthetic(curated, facts, folder=out, class_names=dataset.classes)
         write_json(tallies, results / "metrics.json")
     accepted, drawn = (sum(tallies[what].values()) for what in ("accepted", "drawn"))

@@ -18,7 +18,7 @@ LAYERS = (
     ("curating",),
     ("verdict",),
     ("publishing",),
-    ("reporting",),
+    ("reporting", "reviewing"),
     ("data",),
     ("release", "folds", "probe"),
     ("plan",),

@@ -4,6 +4,7 @@ import pytest
 
 from ganaug import folds
 from ganaug.config import load_params
+from ganaug.curating.reviews import read_reviews
 from ganaug.downstream.recipes import ARMS, PLAIN, TEACHER, Recipe
 from ganaug.errors import GanaugError
 from ganaug.fileio import write_json
@@ -31,6 +32,7 @@ def test_all_folds_are_prepared_before_one_trains_each_with_params_of_its_own(
         assert params.fold == number
         assert params.files.path == str(REPOSITORY / "photos")
         assert (tmp_path / name / "src" / "ganaug" / "folds.py").is_file()
+        assert read_reviews(tmp_path / name / "data" / "review.csv", ()) == []
 
 
 def test_a_stage_that_fails_ends_the_command_in_one_line(tmp_path):

@@ -22,6 +22,7 @@ REFUSED = [
     ("prepare.keep_train", {"cat": 0}, "greater than or equal to 1"),
     ("prepare.max_reject_fraction", 1.01, "less than or equal to 1"),
     ("prepare.elpv.defect_threshold", 0, "greater than 0"),
+    ("prepare.files.people", "yes", "boolean"),
     ("train.family", "biggan", "r3"),
     ("train.kimg", 0, "greater than 0"),
     ("train.batch_size", 12, "multiple of 8"),

@@ -8,7 +8,7 @@ from ganaug.errors import DatasetError, GanaugError
 from ganaug.fileio import read_json, write_json
 from ganaug.release import make_release, needed_bump
 from ganaug.shards import iter_rows, read_rows, write_shards
-from tests.publishing.small_run import make_old, rewrite_synthetic
+from tests.publishing.small_run import declare_people, make_old, rewrite_synthetic, write_review
 from tests.refusal import refuses
 from tests.versioned import commit, git, make_repo, merge_again
 
@@ -133,6 +133,21 @@ def test_a_dataset_that_is_not_as_stated_is_refused(repo):
     card.write_text(card.read_text() + "more")
     commit(repo)
     release_fails(repo, r"README\.md has another sha256", error=DatasetError)
+
+
+def test_images_of_people_are_refused_until_somebody_has_seen_all_synthetic_ones(repo):
+    declare_people(repo / "run")
+    merge_again(repo, "undecided")
+    match = r"shows people .* nobody has seen all of its synthetic images: run `ganaug review`"
+    release_fails(repo, match, error=DatasetError)
+    write_review(repo / "run", complete=False)
+    merge_again(repo, "undecided")
+    release_fails(repo, match, error=DatasetError)
+    merge_again(repo, "undecided", on_reject="real_only")
+    release_fails(repo, "that takes --bump major")  # nothing synthetic, nothing to see
+    write_review(repo / "run", complete=True)
+    merge_again(repo, "undecided")
+    assert make_release("patch", repo=repo) == "augmented@v1.0.1"
 
 
 def test_an_unknown_bump_and_a_folder_without_a_repository_are_refused(repo, tmp_path):

@@ -1,6 +1,7 @@
 """`ganaug`: the commands that people run. DVC runs the stages under pipeline/."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -196,6 +197,36 @@ def init(
     change_params(params, changes)
     typer.echo(as_text(found))
     typer.echo(f"{params} is set for these images; next: make repro")
+
+
+@app.command()
+def review(
+    out: Annotated[
+        Path, typer.Option(dir_okay=False, help="HTML page to write; it needs no network.")
+    ] = Path(".ganaug/review.html"),
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve the page to this machine; it saves by itself.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=0, help="Of --serve; 0 for any free one.")] = 8765,
+    prepared: Annotated[Path, typer.Option(help="Prepared dataset.")] = Path("data/prepared"),
+    synthetic: Annotated[Path, typer.Option(help="Accepted images.")] = Path("data/synthetic"),
+    reviews: Annotated[Path, typer.Option(help="Table of reviews.")] = Path("data/review.csv"),
+) -> None:
+    """Look at the accepted images in a browser, and reject or relabel them."""
+    from ganaug.curating.reviews import read_reviews
+    from ganaug.reviewing.review import read_gallery, render_page
+    from ganaug.reviewing.server import ReviewServer
+
+    gallery = read_gallery(prepared, synthetic)
+    earlier = read_reviews(reviews, gallery.classes)
+    if serve:
+        with ReviewServer(gallery, reviews, port=port) as server, suppress(KeyboardInterrupt):
+            typer.echo(f"{server.url} saves to {reviews}; end with Ctrl+C, then: make repro")
+            server.serve_forever()
+        return
+    write_text(render_page(gallery, earlier), out)
+    typer.echo(f"{len(gallery.image_ids())} images -> {out}")
+    typer.echo(f"open it in a browser, put what it saves to {reviews}, then: make repro")
 
 
 @app.command()

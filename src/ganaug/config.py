@@ -55,6 +55,7 @@ class FilesParams(_Section):
     license: Annotated[str, Field(min_length=1)]
     citation: str
     homepage: str
+    people: bool
     flips: tuple[Literal["hflip", "vflip"], ...]
     group_pattern: str | None
 

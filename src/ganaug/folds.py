@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from ganaug.config import Params, change_params, load_params
+from ganaug.curating.reviews import as_text
 from ganaug.downstream.intervals import REAL_ONLY
 from ganaug.downstream.recipes import PLAIN
 from ganaug.errors import GanaugError
@@ -28,6 +29,7 @@ from ganaug.verdict.rule import Evidence, Margins, decide
 
 STAGES = ("prepare", "train", "generate", "evaluate")
 INPUTS = ("data/raw", "constraints.txt")  # of the stages, besides the code
+REVIEWS = "data/review.csv"  # of the repository's own generator, whose images no fold has
 MEASURES = ("kid", "precision", "recall", "density", "coverage")
 ROLES = ("plain", "without", "with")  # recipes that are compared, whichever each fold chose
 
@@ -81,6 +83,7 @@ def _lay_out(root: Path, folder: Path, changes: Mapping[str, Any]) -> None:
         (folder / name).parent.mkdir(exist_ok=True)
         if not (folder / name).is_symlink():
             (folder / name).symlink_to(root / name)
+    write_text(as_text([]), folder / REVIEWS)
     params = load_params(root / "params.yaml", changes)
     given = {
         "prepare.files.path": params.prepare.files.path,

@@ -41,7 +41,8 @@ def make_release(bump: str, *, repo: Path) -> str:
         The tag, say "augmented@v1.2.0".
     Raises:
         GanaugError: uncommitted changes, nothing new since the last version, or too small a bump.
-        DatasetError: the dataset is not committed, fails verification or lacks its verdict.
+        DatasetError: the dataset is not committed, fails verification, lacks its verdict, or shows
+            people and nobody has seen all its synthetic images.
     """
     import gto.api
     from gto.exceptions import ArtifactNotFound
@@ -51,6 +52,7 @@ def make_release(bump: str, *, repo: Path) -> str:
     _require_committed(repo)
     manifest = verify_dataset(repo / AUGMENTED)
     _require_verdict(repo, manifest)
+    _require_review(manifest)
     version: dict[str, Any] = {"version": FIRST[bump]}
     with suppress(ArtifactNotFound):
         last = gto.api.find_latest_version(str(repo), ARTIFACT)
@@ -70,6 +72,17 @@ def _require_verdict(repo: Path, manifest: dict[str, Any]) -> None:
     if verdict.get("decision") != manifest["decision"]:
         raise DatasetError(f"{VERDICT} is not the verdict of {AUGMENTED}; run `make repro`")
     require_judged(verdict, generator_id=manifest["generator_id"], files=manifest["files"])
+
+
+def _require_review(manifest: dict[str, Any]) -> None:
+    """Require that somebody has seen all synthetic images, if the real ones show people."""
+    made = any(facts["source"] == "synthetic" for facts in manifest["files"].values())
+    seen = manifest.get("review", {}).get("complete", False)
+    if made and manifest["real_images"].get("people") and not seen:
+        raise DatasetError(
+            f"{AUGMENTED} shows people (prepare.files.people), and nobody has seen all of its "
+            "synthetic images: run `ganaug review`, say there that you have, then `make repro`"
+        )
 
 
 def _require_committed(repo: Path) -> None:

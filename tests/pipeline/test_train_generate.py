@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from ganaug.config import change_params, load_params
 from ganaug.curating.filter import ASKED
-from ganaug.errors import SnapshotError, TrainingError
+from ganaug.curating.reviews import REJECT, RELABEL, REVIEWED, Review, as_text, set_id
+from ganaug.errors import DatasetError, SnapshotError, TrainingError
 from ganaug.fileio import read_json
 from ganaug.gan.compute import choose_compute
 from ganaug.preparing.prepared import read_prepared
@@ -72,8 +73,10 @@ def trained(_trained_once, tmp_path):
 
 @pytest.fixture
 def run_generate(tmp_path, prepared_folder, write_params):
-    def run(out="synthetic", prepared=prepared_folder, **changes):
+    def run(out="synthetic", prepared=prepared_folder, reviews=(), **changes):
         paths = {"snapshot": tmp_path / "generator", "out": tmp_path / out}
+        paths["review"] = tmp_path / "review.csv"
+        paths["review"].write_text(as_text(reviews))
         paths |= {"results": tmp_path / "generate", "params": write_params(TINY | changes)}
         return invoke(generate.app, prepared=prepared, **paths)
 
@@ -211,6 +214,43 @@ def test_generate_writes_rows_that_can_be_made_again(
     run_generate(out="again")
     shards = [tmp_path / out / "train-synthetic-00000.parquet" for out in ("synthetic", "again")]
     assert shards[0].read_bytes() == shards[1].read_bytes()
+
+
+@pytest.mark.usefixtures("trained")
+def test_what_people_rejected_stays_out_and_is_made_up_for(run_generate, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        generate, "fit_thresholds", lambda *_, **__: [dict.fromkeys(ASKED, 0.0)] * 2
+    )
+
+    def found(out, *reviews):
+        run_generate(out=out, reviews=reviews)
+        rows, _ = read_rows([tmp_path / out / "train-synthetic-00000.parquet"])
+        return rows, read_json(tmp_path / out / "synthetic.json")
+
+    rows, facts = found("first")
+    assert "review" not in facts
+    assert all("reviewed" not in reasons for reasons in facts["rejected"].values())
+    left, right = (rows[rows["label"] == label]["image_id"].tolist() for label in (0, 1))
+    said = [
+        Review(left[2], "left", REJECT, "", "AB"),
+        Review(right[0], "right", RELABEL, "left", "CD"),
+        Review("0" * 32, "left", REJECT, "", "XY"),  # of another generator
+    ]
+    again, facts = found("again", *said)
+    assert not {left[2], right[0]} & set(again["image_id"])
+    kept = [image_id for image_id in rows["image_id"] if image_id not in (left[2], right[0])]
+    assert [i for i in again["image_id"] if i in set(kept)] == kept  # the others stay
+    assert facts["accepted"] == {"left": 6, "right": 6}
+    assert [reasons["reviewed"] for reasons in facts["rejected"].values()] == [1, 1]
+    counts = {"rejected": 1, "relabelled": 1, "reviewers": ["AB", "CD"], "complete": False}
+    assert facts["review"] == counts
+    seen = Review(set_id(again["image_id"]), "", REVIEWED, facts["generator_id"], "E.F")
+    last, facts = found("last", *said, seen)
+    assert last["image_id"].tolist() == again["image_id"].tolist()
+    assert facts["review"] == counts | {"reviewers": ["AB", "CD", "E.F"], "complete": True}
+    bad = [Review(left[2], "up", REJECT, "", "AB")]
+    match = r"review\.csv: row 1: class 'up', expected left, right"
+    refuses(DatasetError, match, run_generate, reviews=bad)
 
 
 @pytest.mark.usefixtures("trained")

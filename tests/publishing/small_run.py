@@ -71,6 +71,8 @@ def write_synthetic(
     document |= {"latent_std": 1.0, "truncation": None, "wanted": accepted, "accepted": accepted}
     document |= {"drawn": {name: n + 5 for name, n in accepted.items()}}
     rejected = {"near_copy": 0, "wrong_class": 3, "unrealistic": 2}
+    least = {"label_confidence": 0.6, "realism": 1.0}
+    document |= {"least": dict.fromkeys(CLASSES, least)}
     document |= {"rejected": dict.fromkeys(CLASSES, rejected), "files": describe_files(paths)}
     write_json(document, folder / "synthetic.json")
 
@@ -83,6 +85,21 @@ def rewrite_synthetic(
     train, _ = read_rows([run / "prepared" / "train-real-00000.parquet"])
     images = [np.resize(x, (side, side, 1)) for x in toy_images(number, images_seed)]
     write_synthetic(run / "synthetic", images, [1] * number, train, **columns)
+
+
+def declare_people(run: Path) -> None:
+    """Say that the real images of a run show people."""
+    path = run / "prepared" / "prepared.json"
+    prepared = read_json(path)
+    write_json(prepared | {"source": prepared["source"] | {"people": True}}, path)
+
+
+def write_review(run: Path, *, complete: bool) -> dict[str, Any]:
+    """Say in synthetic.json that people reviewed the images; what it says."""
+    path = run / "synthetic" / "synthetic.json"
+    review = {"rejected": 3, "relabelled": 2, "reviewers": ["A_B", "CD"], "complete": complete}
+    write_json(read_json(path) | {"review": review}, path)
+    return review
 
 
 def metrics() -> dict[str, Any]:

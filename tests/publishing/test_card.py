@@ -4,10 +4,18 @@ import datasets
 import pytest
 from ruamel.yaml import YAML
 
+from ganaug.fileio import read_json
 from ganaug.publishing.card import hub_licence, size_category
 from ganaug.publishing.wording import markdown_text
 from ganaug.records import FIELDS
-from tests.publishing.small_run import CLASSES, merge, rewrite_synthetic, verdict
+from tests.publishing.small_run import (
+    CLASSES,
+    declare_people,
+    merge,
+    rewrite_synthetic,
+    verdict,
+    write_review,
+)
 
 
 @pytest.fixture
@@ -104,6 +112,24 @@ def test_the_card_without_synthetic_images_claims_none_and_says_why(small_run):
     card = card_of(small_run, judged=verdict("ship_real_only", small_run, made=False))
     assert "There are no synthetic ones." in card
     assert "+7.5 [+6.0, +8.9] | none | none |" in card
+
+
+def test_the_card_and_the_manifest_carry_the_review_and_that_people_are_shown(small_run):
+    card = card_of(small_run)
+    assert "show people" not in card
+    assert "looked at" not in card
+    declare_people(small_run)
+    for complete, words in ((False, "some of them, perhaps not all"), (True, "all of them")):
+        review = write_review(small_run, complete=complete)
+        card = card_of(small_run)
+        assert "**These images show people**" in card
+        assert rf"A\_B, CD looked at {words}, and left out 3 by eye and" in card
+        assert "2 that seemed to be of another class" in card
+        manifest = read_json(small_run / "augmented" / "manifest.json")
+        assert manifest["review"] == review
+        assert manifest["real_images"]["people"] is True
+    merge(small_run, "undecided", on_reject="real_only")
+    assert "review" not in read_json(small_run / "augmented" / "manifest.json")
 
 
 def test_licences_sizes_and_text_are_in_the_words_of_the_hub():

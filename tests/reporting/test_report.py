@@ -15,7 +15,7 @@ from tests.publishing.small_run import GENERATOR, metrics, rewrite_synthetic, ve
 from tests.refusal import refuses
 from tests.versioned import git
 
-VOID = {"meta", "link", "img", "source", "br", "hr"}
+VOID = {"meta", "link", "img", "source", "br", "hr", "input"}
 
 
 class Page(HTMLParser):

@@ -43,12 +43,13 @@ def test_folder_gives_every_file_below_its_class(tmp_path, load):
     (tmp_path / "cat" / "notes.txt").write_text("no image, to be rejected by name")
     (tmp_path / "cat" / ".DS_Store").write_text("")
     (tmp_path / ".git" / "x").mkdir(parents=True)
-    source = load("folder", tmp_path, flips=("hflip",), license="MIT")
+    source = load("folder", tmp_path, flips=("hflip",), license="MIT", people=True)
     cats = ("cat/a.png", "cat/notes.txt", "cat/deep/c.png")
     expected = [*((name, "cat", None, None) for name in cats), ("dog/b.png", "dog", None, None)]
     assert listed(source) == expected
     facts = source.facts
     assert (facts.classes, facts.symmetries, facts.license) == (CLASSES, ("hflip",), "MIT")
+    assert facts.people
 
 
 def test_split_folders_are_respected_under_any_usual_name(tmp_path, load):

@@ -1,6 +1,6 @@
 """Draw, score, accept or reject images until every class has enough; write the accepted ones."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganaug.curating.filter import REASONS, REPEAT, SyntheticFilter, reject_reasons
+from ganaug.curating.filter import REASONS, REPEAT, REVIEWED, SyntheticFilter, reject_reasons
 from ganaug.curating.neighbours import Apart
 from ganaug.fileio import atomic_folder, write_json
 from ganaug.gan.sampling import LatentLaw, sample
@@ -40,6 +40,7 @@ class Curated:
     rows: pd.DataFrame
     images: list[bytes]
     tallies: dict[str, ClassTally]
+    reviewed: list[str]  # image_ids of those that only a person rejected
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def curate(
     first_seed: int,
     rules: Rules,
     max_draws_per_image: int,
+    unwanted: Collection[str] = (),
 ) -> Curated:
     """Generate the wanted images of each class.
 
@@ -77,11 +79,14 @@ def curate(
         first_seed: seeds count up from here, in each class.
         rules: how images are drawn and judged.
         max_draws_per_image: give up on a class after this many draws per wanted image.
+        unwanted: image_ids that people rejected. They are judged like all others before they are
+            left out, so the other images stay as they were, and no near-duplicate takes the place.
     """
     taken = set(real_ids)
     tallies = {name: ClassTally(count) for name, count in wanted.items()}
     parts: list[pd.DataFrame] = [pd.DataFrame(columns=METADATA_COLUMNS)]
     encoding: list[Future[list[bytes]]] = []
+    reviewed: list[str] = []
     # zlib releases Python's lock, so the next images are drawn meanwhile.
     with (
         ProgressReport("generate", total=sum(wanted.values())) as progress,
@@ -93,7 +98,10 @@ def curate(
                 rows, pixels, reasons = _draw(snapshot, judge, real_ids, name, seeds, rules, taken)
                 repeats = reasons == ""
                 repeats[repeats] = ~apart.admit(pixels[repeats])
-                kept = _settle(tally, np.where(repeats, REPEAT, reasons))
+                reasons = np.where(repeats, REPEAT, reasons)
+                reasons[(reasons == "") & rows["image_id"].isin(unwanted).to_numpy()] = REVIEWED
+                kept, used = _settle(tally, reasons)
+                reviewed += rows["image_id"][:used][reasons[:used] == REVIEWED].tolist()
                 parts.append(rows.iloc[kept])
                 encoding.append(encoder.submit(encode_pngs, pixels[kept]))
                 progress.advance(len(kept))
@@ -101,7 +109,7 @@ def curate(
                 progress.note(_describe_shortfall(name, tally))
     images = [png for part in encoding for png in part.result()]
     filled = [part for part in parts if len(part)] or parts
-    return Curated(pd.concat(filled).reset_index(drop=True), images, tallies)
+    return Curated(pd.concat(filled).reset_index(drop=True), images, tallies, reviewed)
 
 
 def encode_pngs(images: Pixels) -> list[bytes]:
@@ -153,16 +161,16 @@ def _rounds(tally: ClassTally, first_seed: int, max_draws: int) -> Iterator[list
         yield list(range(start, start + size))
 
 
-def _settle(tally: ClassTally, reasons: NDArray[np.str_]) -> Rows:
-    """Count draws up to the last image needed; return the positions of the accepted ones."""
+def _settle(tally: ClassTally, reasons: NDArray[np.str_]) -> tuple[Rows, int]:
+    """Count draws up to the last one needed; return where the accepted ones are, and the count."""
     accepted = np.flatnonzero(reasons == "")[: tally.wanted - tally.accepted]
     is_full = tally.accepted + len(accepted) == tally.wanted
     used = int(accepted[-1]) + 1 if is_full and len(accepted) else len(reasons)
     tally.drawn += used
     tally.accepted += len(accepted)
     for reason in filter(None, reasons[:used].tolist()):
-        tally.rejected[reason] += 1
-    return accepted
+        tally.rejected[reason] = tally.rejected.get(reason, 0) + 1
+    return accepted, used
 
 
 def _describe_shortfall(name: str, tally: ClassTally) -> str:

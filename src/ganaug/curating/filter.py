@@ -31,6 +31,7 @@ MIN_IMAGES = 2 * (K + 1)  # of a class: both halves need neighbours
 OF_ITS_OWN = ("duplicate", "near_copy", "wrong_class", "unrealistic")
 REPEAT = "repeat"  # of an image accepted earlier
 REASONS = (*OF_ITS_OWN, REPEAT)
+REVIEWED = "reviewed"  # by a person, who does not want it; counted only where there are any
 ASKED = ["label_confidence", "realism"]  # scores with a threshold, as the last two reasons above
 
 

@@ -205,13 +205,14 @@ def _count_fates(
 def _describe(rows: pd.DataFrame, facts: SourceFacts, params: PrepareParams) -> dict[str, Any]:
     """Source, classes and format, and numbers of images and groups in each split."""
     about, counts = asdict(facts), count_rows(rows, facts.classes)
+    stated = ["name", "version", "license", "citation", "homepage"] + ["people"] * facts.people
     groups = {
         split: rows.loc[rows["split"] == split, "group_id"].value_counts().sort_index().to_dict()
         for split in SPLITS
     }
     listed = sum(map(len, groups.values())) < LISTED_GROUPS
     return {
-        "source": {k: about[k] for k in ("name", "version", "license", "citation", "homepage")},
+        "source": {key: about[key] for key in stated},
         "classes": list(facts.classes),
         "resolution": params.resolution,
         "channels": params.channels,

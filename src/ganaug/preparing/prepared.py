@@ -22,7 +22,7 @@ class Prepared:
     resolution: int  # pixels per side
     channels: int  # 1 grey | 3 RGB
     symmetries: tuple[str, ...]  # flips that keep every label: of "hflip", "vflip"
-    source: dict[str, str]  # name, version, license, citation, homepage
+    source: dict[str, Any]  # name, version, license, citation, homepage; people: True if declared
     counts: dict[str, dict[str, int]]  # images by split and class
     num_images: dict[str, int]  # read, accepted, rejected, left_out
     files: dict[str, dict[str, Any]]  # sha256, bytes, rows by shard name

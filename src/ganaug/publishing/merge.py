@@ -112,6 +112,7 @@ def merge_dataset(
             "synthetic": place,
             "configs": configs,
             "recipes": _recipes(verdict, place),
+            **({"review": made["review"]} if travels and "review" in made else {}),
             "counts": {
                 split: {
                     name: {"real": number, "synthetic": num_made[name] if split == "train" else 0}

@@ -19,6 +19,7 @@ class SourceFacts:
     homepage: str
     classes: tuple[str, ...]  # fixed order; `label` indexes it
     symmetries: tuple[str, ...]  # flips that keep every label: of "hflip", "vflip"
+    people: bool = False  # whether they show people, as the user declares
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def describe(params: FilesParams, classes: Iterable[str]) -> SourceFacts:
                 "give them one name"
             )
         seen[key] = name
-    stated = params.model_dump(include={"name", "license", "citation", "homepage"})
+    stated = params.model_dump(include={"name", "license", "citation", "homepage", "people"})
     classes, flips = tuple(names), params.flips
     return SourceFacts(**stated, version="unversioned", classes=classes, symmetries=flips)
 

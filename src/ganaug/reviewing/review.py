@@ -1,0 +1,111 @@
+"""The page on which people reject or relabel accepted images: self-contained, least trusted first.
+
+Trust is the smaller of label confidence and realism, each as a multiple of the least that the
+filter asks for in this class: an image at 1 was accepted by a hair.
+"""
+
+import base64
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganaug.curating.filter import ASKED
+from ganaug.curating.reviews import COLUMNS, Review, as_text, set_id
+from ganaug.errors import DatasetError
+from ganaug.fileio import read_json
+from ganaug.preparing.prepared import read_prepared
+from ganaug.publishing.wording import render_template
+from ganaug.shards import iter_rows
+
+Item = dict[str, Any]  # a synthetic row, its trust, and both pictures as data URIs
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Everything that the page shows."""
+
+    name: str  # of the real images
+    people: bool  # whether they show people
+    generator_id: str
+    classes: tuple[str, ...]
+    by_class: dict[str, list[Item]]  # the least trusted first
+    set_id: str  # of all images together
+
+    def image_ids(self) -> list[str]:
+        """Of all images, in the order of the page."""
+        return [item["image_id"] for items in self.by_class.values() for item in items]
+
+
+def read_gallery(prepared: Path, synthetic: Path) -> Gallery:
+    """Read the accepted images, and the real one nearest to each.
+
+    Raises:
+        DatasetError: a shard or a nearest image is missing.
+    """
+    real, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
+    items = [
+        {**row, "made": _uri(png), "trust": trust(row, made["least"][real.classes[row["label"]]])}
+        for name in sorted(made["files"])
+        for row, png in iter_rows(synthetic / name)
+    ]
+    wanted = {item["nearest_id"] for item in items}
+    near = {
+        row["image_id"]: _uri(png)
+        for path in real.shards("train")
+        for row, png in iter_rows(path, columns=["image_id"])
+        if row["image_id"] in wanted
+    }
+    if lost := sorted(wanted - near.keys()):
+        raise DatasetError(f"{prepared}: lacks the real image {lost[0]}; rerun the stage generate")
+    items = [item | {"near": near[item["nearest_id"]]} for item in items]
+    items.sort(key=lambda item: (item["trust"], item["image_id"]))
+    return Gallery(
+        name=real.source["name"],
+        people=real.source.get("people", False),
+        generator_id=made["generator_id"],
+        classes=real.classes,
+        by_class={
+            name: [item for item in items if item["label"] == label]
+            for label, name in enumerate(real.classes)
+        },
+        set_id=set_id(item["image_id"] for item in items),
+    )
+
+
+def trust(row: Mapping[str, Any], least: Mapping[str, float]) -> float:
+    """The smaller of the scores, as multiples of the least accepted ones; 1 is at a threshold."""
+    return min(row[name] / least[name] if least[name] else math.inf for name in ASKED)
+
+
+def render_page(gallery: Gallery, reviews: Sequence[Review], *, serve: bool = False) -> str:
+    """The page, with earlier reviews.
+
+    Args:
+        gallery: the images.
+        reviews: all of review.csv.
+        serve: save to the server that gave the page, rather than download a file.
+    """
+    facts = {
+        "columns": COLUMNS,
+        "rows": reviews,
+        "classes": gallery.classes,
+        "generator_id": gallery.generator_id,
+        "set_id": gallery.set_id,
+        "version": version_of(reviews),
+        "serve": serve,
+    }
+    template = Path(__file__).with_name("review.html.jinja")
+    number = len(gallery.image_ids())
+    return render_template(template, gallery=gallery, number=number, facts=facts)
+
+
+def version_of(reviews: Sequence[Review]) -> str:
+    """A hash of the table, by which a page knows that it is still the one it was made from."""
+    return hashlib.sha256(as_text(reviews).encode()).hexdigest()
+
+
+def _uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
