@@ -91,7 +91,7 @@ def test_a_spectrogram_is_shifted_in_time_and_never_in_pitch():
     image = np.zeros((200, 16, 16, 1), np.uint8)
     image[:, 4, 8] = 200
     magnitudes = CLASSICAL.model_copy(update={"max_shift": 0.25, "max_brightness": 0.0})
-    changed = ClassicalAugmentation((), magnitudes, seed=0, sound=16)(image)[..., 0]
+    changed = ClassicalAugmentation((), magnitudes, seed=0, spectrogram_side=16)(image)[..., 0]
     assert set(np.nonzero(changed)[1]) == {4}
     assert {5, 11} <= set(np.nonzero(changed)[2]) <= set(range(4, 13))
 
@@ -100,7 +100,7 @@ def test_gain_adds_the_same_to_every_value_of_a_spectrogram_and_masks_are_stripe
     image = images(1, side=32) // 4 + 90
     many, still = np.repeat(image, 200, axis=0), {"max_shift": 0.0, "max_contrast": 0.5}
     magnitudes = CLASSICAL.model_copy(update=still)
-    changed = ClassicalAugmentation((), magnitudes, seed=0, sound=32)(many)[..., 0]
+    changed = ClassicalAugmentation((), magnitudes, seed=0, spectrogram_side=32)(many)[..., 0]
     masked = changed == 0
     gains = np.where(masked, np.nan, changed.astype(float) - many[..., 0])
     spread = np.nanmax(gains, axis=(1, 2)) - np.nanmin(gains, axis=(1, 2))
@@ -115,7 +115,7 @@ def test_gain_adds_the_same_to_every_value_of_a_spectrogram_and_masks_are_stripe
 
 
 def test_the_policy_of_sound_is_stored_too():
-    policy = ClassicalAugmentation((), CLASSICAL, seed=5, sound=16)
+    policy = ClassicalAugmentation((), CLASSICAL, seed=5, spectrogram_side=16)
     stored = ClassicalAugmentation.from_dict(json.loads(json.dumps(policy.to_dict())))
     stored.reseed(5)
     np.testing.assert_array_equal(stored(images()), policy(images()))
