@@ -149,8 +149,8 @@ def describe(p: Params, real: Prepared, speeds: Speeds, *, results: Path, gpu: s
     lines.append(
         f"For {sum(facts['rows'] for facts in real.files.values()):,} images in {real.folder}, "
         f"{torch.get_num_threads()} threads and, in evaluate, {speeds.workers} processes. On an "
-        "idle machine, real times lie within a factor of about 1.5; on a busy one (its load is "
-        f"{getloadavg()[0]:.1f}) the probe says too much. What is done already is not run again."
+        "idle machine, real times lie within a factor of about 1.5; its load now is "
+        f"{getloadavg()[0]:.1f}. What is done already is not run again."
     )
     if p.train.device == "cpu" or not torch.cuda.is_available():
         least = 1000 * p.train.kimg * speeds.flop / (GPUS[gpu] * 1e12 * UTILISATION)
