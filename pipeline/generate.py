@@ -65,7 +65,7 @@ def main(
         how = {name: getattr(p.generate, name) for name in HOW}
         said = describe_review(
             reviews,
-            left_out=curated.reviewed,
+            left_out=curated.left_out,
             accepted=curated.rows["image_id"],
             generator_id=model.generator_id,
         )

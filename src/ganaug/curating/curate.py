@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganaug.curating.filter import REASONS, REPEAT, REVIEWED, SyntheticFilter, reject_reasons
+from ganaug.curating.filter import REASONS, REPEAT, UNWANTED, SyntheticFilter, reject_reasons
 from ganaug.curating.neighbours import Apart
 from ganaug.fileio import atomic_folder, write_json
 from ganaug.gan.sampling import LatentLaw, sample
@@ -40,7 +40,7 @@ class Curated:
     rows: pd.DataFrame
     images: list[bytes]
     tallies: dict[str, ClassTally]
-    reviewed: list[str]  # image_ids of those that only a person rejected
+    left_out: list[str]  # image_ids of those that only a person rejected
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def curate(
     tallies = {name: ClassTally(count) for name, count in wanted.items()}
     parts: list[pd.DataFrame] = [pd.DataFrame(columns=METADATA_COLUMNS)]
     encoding: list[Future[list[bytes]]] = []
-    reviewed: list[str] = []
+    left_out: list[str] = []
     # zlib releases Python's lock, so the next images are drawn meanwhile.
     with (
         ProgressReport("generate", total=sum(wanted.values())) as progress,
@@ -96,12 +96,11 @@ def curate(
             apart = Apart(rules.min_distance[name])
             for seeds in _rounds(tally, first_seed, max_draws_per_image):
                 rows, pixels, reasons = _draw(snapshot, judge, real_ids, name, seeds, rules, taken)
-                repeats = reasons == ""
-                repeats[repeats] = ~apart.admit(pixels[repeats])
-                reasons = np.where(repeats, REPEAT, reasons)
-                reasons[(reasons == "") & rows["image_id"].isin(unwanted).to_numpy()] = REVIEWED
+                passed = np.flatnonzero(reasons == "")
+                reasons[passed[~apart.admit(pixels[passed])]] = REPEAT
+                reasons[(reasons == "") & rows["image_id"].isin(unwanted).to_numpy()] = UNWANTED
                 kept, used = _settle(tally, reasons)
-                reviewed += rows["image_id"][:used][reasons[:used] == REVIEWED].tolist()
+                left_out += rows["image_id"][:used][reasons[:used] == UNWANTED].tolist()
                 parts.append(rows.iloc[kept])
                 encoding.append(encoder.submit(encode_pngs, pixels[kept]))
                 progress.advance(len(kept))
@@ -109,7 +108,7 @@ def curate(
                 progress.note(_describe_shortfall(name, tally))
     images = [png for part in encoding for png in part.result()]
     filled = [part for part in parts if len(part)] or parts
-    return Curated(pd.concat(filled).reset_index(drop=True), images, tallies, reviewed)
+    return Curated(pd.concat(filled).reset_index(drop=True), images, tallies, left_out)
 
 
 def encode_pngs(images: Pixels) -> list[bytes]:
@@ -125,7 +124,7 @@ def _draw(
     seeds: list[int],
     rules: Rules,
     taken: set[str],
-) -> tuple[pd.DataFrame, Pixels, NDArray[np.str_]]:
+) -> tuple[pd.DataFrame, Pixels, NDArray[np.object_]]:
     """Draw one class's next images: rows, pixels, reasons for rejection; adds to `taken`."""
     label = snapshot.classes.index(class_name)
     pixels = sample(snapshot.generator, [label] * len(seeds), seeds, law=rules.law)
@@ -161,7 +160,7 @@ def _rounds(tally: ClassTally, first_seed: int, max_draws: int) -> Iterator[list
         yield list(range(start, start + size))
 
 
-def _settle(tally: ClassTally, reasons: NDArray[np.str_]) -> tuple[Rows, int]:
+def _settle(tally: ClassTally, reasons: NDArray[np.object_]) -> tuple[Rows, int]:
     """Count draws up to the last one needed; return where the accepted ones are, and the count."""
     accepted = np.flatnonzero(reasons == "")[: tally.wanted - tally.accepted]
     is_full = tally.accepted + len(accepted) == tally.wanted

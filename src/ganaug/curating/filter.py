@@ -29,10 +29,10 @@ MIN_IMAGES = 2 * (K + 1)  # of a class: both halves need neighbours
 
 # Reasons to reject, in order of precedence.
 OF_ITS_OWN = ("duplicate", "near_copy", "wrong_class", "unrealistic")
+ASKED = ["label_confidence", "realism"]  # scores with a threshold, for the last two of these
 REPEAT = "repeat"  # of an image accepted earlier
 REASONS = (*OF_ITS_OWN, REPEAT)
-REVIEWED = "reviewed"  # by a person, who does not want it; counted only where there are any
-ASKED = ["label_confidence", "realism"]  # scores with a threshold, as the last two reasons above
+UNWANTED = "reviewed"  # rejected by a person; counted only where there are any
 
 
 class SyntheticFilter:
@@ -195,8 +195,11 @@ def repeat_distances(
 
 def reject_reasons(
     scores: pd.DataFrame, is_duplicate: NDArray[np.bool_], *, least: Mapping[str, float]
-) -> NDArray[np.str_]:
-    """The first reason in `OF_ITS_OWN` to reject each image; "" to accept it."""
+) -> NDArray[np.object_]:
+    """The first reason in `OF_ITS_OWN` to reject each image; "" to accept it.
+
+    Objects, not text of a fixed width, for other reasons are set later.
+    """
     too_low = [(scores[name] < least[name]).to_numpy() for name in ASKED]
     conditions = [is_duplicate, scores["is_copy"].to_numpy(), *too_low]
-    return np.select(conditions, OF_ITS_OWN, default="").astype(np.str_)
+    return np.select(conditions, OF_ITS_OWN, default="").astype(object)

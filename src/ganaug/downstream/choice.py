@@ -2,8 +2,8 @@
 
 Each candidate is trained twice; the better half twice more, on the same repetitions, so that their
 differences are paired (successive halving: Jamieson and Talwalkar 2016, arXiv:1502.07943). Of the
-recipes with synthetic images, the one that leans on them least is taken among those within one
-standard error of the best (Breiman et al. 1984); none at all is always among them.
+recipes that are within one standard error of the best, the one that leans least on synthetic images
+is recommended (Breiman et al. 1984); the best one without any competes on these terms.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,8 +30,8 @@ class Choice:
 
     Args:
         without: the best one without synthetic images.
-        recommended: the leanest of those within one standard error of the best, `without` among
-            them; the verdict counts the network only if it has synthetic images.
+        recommended: the leanest of those within one standard error of the best, `without` being a
+            candidate; the verdict counts the network only if this has synthetic images.
         best_with: the recipe with them that is compared on test: `recommended` if it has some, else
             the best one; None without any.
         val: macro-F1 on val, 0..1, a row a candidate, best first: recipe (its name), mean, se (of

@@ -118,7 +118,7 @@ def with_synthetic(
 
     Args:
         base: the best one without them.
-        shares: of a batch, 0 < share < 1.
+        shares: of a batch, 0 < share < 1, rising.
         in_steps: whether the network learns step by step, so that a schedule means something.
         soft_labels: whether there are any; without synthetic images they have been tried before,
             so what they bring is not taken for the images' work.
