@@ -26,6 +26,7 @@ def main(
     synthetic: Annotated[Path, typer.Option(file_okay=False, help="Synthetic images.")],
     train: Annotated[Path, typer.Option(file_okay=False, help="Results of train, for curves.")],
     evaluate: Annotated[Path, typer.Option(file_okay=False, help="Results of evaluate.")],
+    studies: Annotated[Path, typer.Option(file_okay=False, help="Results of `make studies`.")],
     out: Annotated[Path, typer.Option(file_okay=False, help="Results folder, created.")],
     params: Annotated[Path, typer.Option(dir_okay=False)] = Path("params.yaml"),
 ) -> None:
@@ -38,6 +39,7 @@ def main(
             synthetic=synthetic,
             train=train,
             evaluated=evaluate,
+            studies=studies,
             params=p.model_dump(mode="json", exclude={"merge"}),
         )
         # In a file of its own: the report must come out the same wherever it is made again.

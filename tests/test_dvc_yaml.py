@@ -81,7 +81,7 @@ def test_stage_is_described_and_reads_its_own_params():
 
 
 def test_every_data_dependency_is_made_by_an_earlier_stage_and_by_one_only():
-    earlier = ["data/raw", "data/review.csv"]  # of people, and no stage's
+    earlier = ["data/raw", "data/review.csv", "results/studies"]  # of people, and no stage's
     for name, stage in STAGES.items():
         data = [d for d in stage["deps"] if d.startswith(("data", "models", "results"))]
         assert [dep for dep in data if dep not in earlier] == [], name

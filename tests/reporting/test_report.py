@@ -43,7 +43,7 @@ def report(run, decision="ship", **changes):
     write_json(metrics(), run / "evaluate" / "metrics.json")
     write_json(verdict(decision, run) | changes, run / "evaluate" / "verdict.json")
     paths = {name: run / name for name in ("prepared", "synthetic", "train")}
-    paths |= {"out": run / "report", "evaluated": run / "evaluate"}
+    paths |= {"out": run / "report", "evaluated": run / "evaluate", "studies": run / "studies"}
     write_report(params={"name": "<b>"}, **paths)
     return (run / "report" / "report.html").read_text()
 
@@ -52,6 +52,23 @@ def words(text):
     """The page's text without tags, spaces collapsed."""
     body = text[text.index("<body") :]
     return " ".join(re.sub(r"<[^>]*>", " ", body).split())
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_studies_of_other_data_have_a_row_a_classifier(small_run):
+    assert 'id="studies"' not in report(small_run)
+    delta = {"mean_pp": 1.2, "low_pp": -0.3, "high_pp": 2.7}
+    cnn = {"words": "a small CNN", "plain_gain": delta, "uplift": None}
+    linear = {"words": "a linear classifier", "plain_gain": delta, "uplift": delta}
+    study = {
+        "folds": [{"num_real": {"train": {"a": 700, "b": 600}}}] * 3,
+        "networks": {"cnn": cnn, "linear": linear},
+        "decision": "undecided",
+    }
+    write_json(study, small_run / "studies" / "digits-10.json")
+    said = words(report(small_run))
+    assert "digits-10 1,300 3 a small CNN +1.2 [-0.3, +2.7] \N{EN DASH} Undecided" in said
+    assert "digits-10 1,300 3 a linear classifier +1.2 [-0.3, +2.7] +1.2 [-0.3, +2.7]" in said
 
 
 @pytest.mark.usefixtures("no_drawing")

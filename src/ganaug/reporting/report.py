@@ -28,6 +28,7 @@ def write_report(
     synthetic: Path,
     train: Path,
     evaluated: Path,
+    studies: Path,
     params: Mapping[str, Any],
 ) -> None:
     """Write report.html and figures/*.png into `out`, each whole or not at all.
@@ -38,6 +39,7 @@ def write_report(
         synthetic: folder of `generate`, perhaps without a shard.
         train: results folder of `train`, with DVCLive's curves.
         evaluated: results folder of `evaluate`.
+        studies: folder of NAME.json, what `folds.run_folds` found on other data; perhaps empty.
         params: of the run.
     Raises:
         DatasetError: a file of an earlier stage is missing.
@@ -64,7 +66,8 @@ def write_report(
         made=made,
         metrics=metrics,
         verdict=verdict,
-        headline=HEADLINES[verdict["decision"]],
+        headlines=HEADLINES,
+        studies={file.stem: read_json(file) for file in sorted(studies.glob("*.json"))},
         answers=answers(verdict),
         recall_heads=[f"Recall change, {net}, pp" for net in verdict["networks"]],
         losses=losses,
