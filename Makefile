@@ -26,8 +26,8 @@ develop: $(VENV)/developed ## the same, and what tests and benchmarks need
 release-check: $(VENV)/developed
 
 repro: $(VENV)/installed ## prepare, say what the rest will cost, run it by dvc repro, print the summary
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro prepare
-	@$(BIN)/dvc status -q --with-deps evaluate || $(BIN)/ganaug plan || true  # an estimate stops nothing
+	@$(BIN)/dvc status -q --with-deps evaluate || \
+		{ PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro prepare && { $(BIN)/ganaug plan || true; }; }
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 	@$(BIN)/ganaug summary
 

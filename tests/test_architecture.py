@@ -7,7 +7,17 @@ ROOT = Path(__file__).parents[1]
 # From the bottom up; a part imports from parts of its own line or of lines above it here.
 LAYERS = (
     ("errors",),
-    ("images", "spectrogram", "fileio", "rng", "config", "budget", "progress", "parallel"),
+    (
+        "images",
+        "spectrogram",
+        "fileio",
+        "rng",
+        "config",
+        "budget",
+        "progress",
+        "parallel",
+        "templates",
+    ),
     ("records",),
     ("shards", "thumbnails"),
     ("sources",),

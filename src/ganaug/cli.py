@@ -102,13 +102,10 @@ def sample(
     snapshot: Annotated[Path, typer.Option(help="Generator folder.")] = Path("models/generator"),
 ) -> None:
     """Draw a grid of synthetic images, or their sounds one after another, from a snapshot alone."""
-    import numpy as np
-
     from ganaug.gan.sampling import LatentLaw
     from ganaug.gan.sampling import sample as sample_images
     from ganaug.gan.snapshot import load_snapshot
     from ganaug.images import encode_png, tile
-    from ganaug.spectrogram import Scale, encode_wav, to_sound
 
     model = load_snapshot(snapshot)
     if class_name is not None and class_name not in model.classes:
@@ -122,6 +119,10 @@ def sample(
     if out.suffix.lower() == ".wav":
         if model.sound is None:
             raise GanaugError(f"{snapshot} makes images, not sound: give a .png")
+        import numpy as np
+
+        from ganaug.spectrogram import Scale, encode_wav, to_sound
+
         scale = Scale(**model.sound["scale"])
         sounds = np.concatenate([to_sound(image, scale) for image in images])
         content = encode_wav(sounds, scale.sample_rate, synthetic=True)

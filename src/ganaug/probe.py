@@ -95,29 +95,26 @@ def probe(p: Params, num_classes: int) -> Speeds:
     shape = (num, p.prepare.resolution, p.prepare.resolution, p.prepare.channels)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     data = LabelledImages(pixels, np.arange(num) % num_classes)
-    threads = torch.get_num_threads() ** SCALING
-    with one_thread():
-        features = quickest(partial(ImageNetFeatures(), pixels[:LOOKED_AT])) / LOOKED_AT / threads
+    faster = torch.get_num_threads() ** SCALING
     workers, nets = joblib.cpu_count(), sorted({"cnn", *p.evaluate.networks})
-    tasks = map_unordered(partial(_fit_each, p, data, nets), range(workers), num_workers=workers)
-    fits = list(tasks)
-    mib = {"evaluate": peak_memory_mib()}
-
     compute = choose_compute(device=p.train.device, precision=p.train.precision)
-    state, batches = _start_training(p, data, compute)
     with one_thread():
+        features = quickest(partial(ImageNetFeatures(), pixels[:LOOKED_AT])) / LOOKED_AT
+        tasks = map_unordered(
+            partial(_fit_each, p, data, nets), range(workers), num_workers=workers
+        )
+        fits = list(tasks)
+        mib = {"evaluate": peak_memory_mib()}
+        state, batches = _start_training(p, data, compute)
         shown, flop = _measure_steps(p, state, batches, compute)
-    if compute.device.type == "cpu":
-        shown /= threads
-    mib["train"] = peak_memory_mib()
-    G, chosen = state.G_ema.cpu(), [0] * LOOKED_AT  # as in `generate`
-    with one_thread():
+        mib["train"] = peak_memory_mib()
+        G, chosen = state.G_ema.cpu(), [0] * LOOKED_AT  # as in `generate`
         draw = quickest(lambda: encode_pngs(sample(G, chosen, range(LOOKED_AT)))) / LOOKED_AT
     return Speeds(
-        shown=shown,
+        shown=shown / (faster if compute.device.type == "cpu" else 1),
         flop=flop,
-        draw=draw / threads,
-        features=features,
+        draw=draw / faster,
+        features=features / faster,
         fit={net: fmean(fit[net] for fit in fits) for net in nets},
         workers=workers,
         mib=mib,

@@ -133,7 +133,8 @@ def describe_review(
         In "review": rejected and relabelled (images left out), reviewers (initials), complete
         (whether somebody has seen all accepted images).
     """
-    about = [r for r in reviews if r.image_id in set(left_out) or r.to_class == generator_id]
+    missing = set(left_out)
+    about = [r for r in reviews if r.image_id in missing or r.to_class == generator_id]
     if not about:
         return {}
     actions = rejected_ids(reviews)

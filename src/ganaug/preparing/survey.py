@@ -11,11 +11,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from ganaug.config import PrepareParams
@@ -30,6 +28,7 @@ from ganaug.preparing.sound import note_lengths, scale_of
 from ganaug.records import SPLITS
 from ganaug.sources.base import Source, SourceImage
 from ganaug.sources.registry import load_source
+from ganaug.templates import render
 from ganaug.thumbnails import SIDE
 
 RESOLUTIONS = (16, 32, 64, 128, 256)
@@ -223,20 +222,15 @@ def as_text(found: Survey) -> str:
     """The survey for a terminal."""
     reasons = Counter(rejection.reason for rejection in found.rejections)
     rejected = pd.Series(dict(reasons.most_common())).to_frame("rejected")
-    return _render("survey.txt.jinja", found=found, table=_count_table(found), rejected=rejected)
+    facts = {"found": found, "table": _count_table(found), "rejected": rejected}
+    return render(Path(__file__).with_name("survey.txt.jinja"), facts, {}).rstrip("\n")
 
 
 def as_html(found: Survey) -> str:
     """The survey as one page with a contact sheet of each class; nothing is loaded from outside."""
     sheets = {name: base64.b64encode(png).decode() for name, png in found.sheets.items()}
-    return _render("survey.html.jinja", found=found, text=as_text(found), sheets=sheets)
-
-
-def _render(template: str, **facts: Any) -> str:
-    loader, escape = FileSystemLoader(Path(__file__).parent), ".html" in template
-    how: Any = {"undefined": StrictUndefined, "trim_blocks": True}
-    environment = Environment(loader=loader, autoescape=escape, **how)
-    return environment.get_template(template).render(facts)
+    facts = {"found": found, "text": as_text(found), "sheets": sheets}
+    return render(Path(__file__).with_name("survey.html.jinja"), facts, {}).rstrip("\n")
 
 
 def _count_table(found: Survey) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from ganaug.templates import render
 
 HEADLINES = {
     "ship": "Ship",
@@ -58,14 +58,5 @@ def markdown_text(value: str) -> str:
 
 
 def render_template(path: Path, **facts: Any) -> str:
-    """Fill a jinja2 template with facts, escaped for HTML in a .html; a missing one is an error."""
-    environment = Environment(
-        loader=FileSystemLoader(path.parent),
-        undefined=StrictUndefined,
-        autoescape=".html" in path.suffixes,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"points": points, "interval": interval, "text": markdown_text}
-    return environment.get_template(path.name).render(facts)
+    """As `templates.render`, with the filters `points`, `interval` and `text`."""
+    return render(path, facts, {"points": points, "interval": interval, "text": markdown_text})
