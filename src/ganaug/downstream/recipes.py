@@ -36,6 +36,8 @@ class Recipe:
         soft_labels: whether labels are half those of classifiers that were trained on the real
             train split, on real and synthetic images alike.
         share: of each batch that is synthetic, 0..1.
+        by_need: whether a class gets this share in proportion to what it lacks, 1 - (its real
+            images / those of the largest class); else all classes get it.
         schedule: "mix" has this share in every batch; "first" in the first 70 % of the steps, then
             real images alone (after Li et al. 2024, arXiv:2403.19866).
         weight: of a synthetic image in the loss, a real one's being 1.
@@ -48,6 +50,7 @@ class Recipe:
     cutmix: bool = False
     soft_labels: bool = False
     share: float = 0.0
+    by_need: bool = False
     schedule: Schedule = "mix"
     weight: float = 1.0
 
@@ -67,7 +70,9 @@ class Recipe:
         parts = ["balanced" if self.balanced else "as-they-come"]
         parts += [field for field in WORDS if getattr(self, field)]
         if self.share:
-            parts.append(f"{100 * self.share:g}%{'-first' if self.schedule == 'first' else ''}")
+            need = "-by-need" if self.by_need else ""
+            first = "-first" if self.schedule == "first" else ""
+            parts.append(f"{100 * self.share:g}%{need}{first}")
         if self.weight != 1:
             parts.append(f"weight-{self.weight:g}")
         return "+".join(parts)
@@ -80,7 +85,8 @@ class Recipe:
         if self.share:
             until = f" in the first {SYNTHETIC_UNTIL:.0%} of the steps"
             part = f"{100 * self.share:g}% of each batch synthetic"
-            parts.append(part + (until if self.schedule == "first" else ""))
+            need = ", less in classes with many images" if self.by_need else ""
+            parts.append(part + need + (until if self.schedule == "first" else ""))
         if self.weight != 1:
             parts.append(f"synthetic images weighted {self.weight:g}")
         return ", ".join(parts)

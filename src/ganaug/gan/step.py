@@ -75,12 +75,8 @@ class Step:
             - penalty/r1, penalty/r2: squared gradient norm, unweighted
             - penalty/gradient: (gradient norm - 1)^2 between real and synthetic, unweighted
         """
-        anchors = self.networks.anchors
-        real_code = anchors.code(real, label)
-        placed = anchors.place(z, real_code)
-        synthetic_code = placed[:, : anchors.code_dim]
-        with self.compute.autocast():
-            synthetic = self.networks.G(placed, label)
+        real_code = self.networks.anchors.code(real, label)
+        synthetic, synthetic_code, terms = self.make(real, real_code, label, z)
         statistics, encoded_real = self._update_discriminator(
             real, synthetic.detach(), label, real_code, synthetic_code
         )
@@ -90,11 +86,23 @@ class Step:
                 with torch.no_grad(), self.compute.autocast():
                     real_logits = self._discriminator(encoded_real, label, real_code)
             statistics |= self._update_generator(
-                real, synthetic, label, synthetic_code, real_logits
+                synthetic, label, synthetic_code, terms, real_logits
             )
             both = statistics["loss/generator"] + statistics["loss/discriminator"]
             statistics["loss/total"] = both
         return {name: value.detach() for name, value in statistics.items()}
+
+    def make(
+        self, real: Tensor, real_code: Tensor, label: Tensor, z: Tensor
+    ) -> tuple[Tensor, Tensor, dict[str, tuple[float, Tensor]]]:
+        """Synthetic images, the code that was asked for, and weighted terms of G's loss by name."""
+        anchors = self.networks.anchors
+        placed = anchors.place(z, real_code)
+        with self.compute.autocast():
+            synthetic = self.networks.G(placed, label)
+        distance = anchors.distance(synthetic, real)
+        terms = {"loss/reconstruction": (self.reconstruction_weight, distance)}
+        return synthetic, placed[:, : anchors.code_dim], terms
 
     def _update_discriminator(
         self, real: Tensor, synthetic: Tensor, label: Tensor, real_code: Tensor, code: Tensor
@@ -129,10 +137,10 @@ class Step:
 
     def _update_generator(
         self,
-        real: Tensor,
         synthetic: Tensor,
         label: Tensor,
         code: Tensor,
+        terms: dict[str, tuple[float, Tensor]],
         real_logits: Tensor | None,
     ) -> dict[str, Tensor]:
         """Update G; return statistics."""
@@ -142,13 +150,12 @@ class Step:
         if real_logits is None:  # the loss does not use them
             real_logits = synthetic_logits.detach()
         adversarial = self.objective.loss.generator(real_logits, synthetic_logits)
-        reconstruction = self.networks.anchors.distance(synthetic, real)
-        loss = adversarial + self.reconstruction_weight * reconstruction
+        loss = adversarial + sum(weight * term for weight, term in terms.values())
         (norm,) = self.descend(loss, (self.networks.G, self.networks.G_optimiser))
         return {
             "loss/generator": adversarial,
-            "loss/reconstruction": reconstruction,
             "gradient_norm/generator": norm,
+            **{name: term for name, (_, term) in terms.items()},
         }
 
     def _augment(self, images: Tensor) -> Tensor:
