@@ -97,6 +97,12 @@ def sample(
         z = torch.nn.functional.pad(z, (0, 0, 0, missing)).to(device)
         label = torch.nn.functional.pad(label, (0, missing)).to(device)
         images = generator(z, label)[: BLOCK - missing].float()
-        pixels = images.add(1).mul(127.5).round().clamp(0, 255).byte()
-        blocks.append(pixels.permute(0, 2, 3, 1).cpu().numpy())
+        blocks.append(to_pixels(images))
     return np.concatenate(blocks)
+
+
+def to_pixels(images: Tensor) -> NDArray[np.uint8]:
+    """[N, C, H, W] in [-1, 1], cut to it -> [N, H, W, C] uint8."""
+    pixels = images.add(1).mul(127.5).round().clamp(0, 255).byte()
+    found: NDArray[np.uint8] = pixels.permute(0, 2, 3, 1).cpu().numpy()
+    return found

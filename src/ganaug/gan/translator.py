@@ -11,6 +11,7 @@ layer over a real background of Defect-GAN (Zhang et al. 2021, arXiv:2103.15158)
 Axes: N batch, C channels, H height, W width, Z latent, K classes.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -31,6 +32,8 @@ from ganaug.gan.r3 import (
     initialise,
     transition,
 )
+from ganaug.gan.sampling import latents, to_pixels
+from ganaug.images import Pixels
 
 CHANGE_GAIN = 0.3  # of the first weights of the change: G starts near the real image
 REACH = 1.2  # of the mask before it is cut to 0..1: both ends are reached, not only approached
@@ -136,3 +139,26 @@ class Translator(Generator):
         small = self.patches.encode(F.adaptive_avg_pool2d(real, size))
         detail = F.pixel_unshuffle(F.adaptive_avg_pool2d(mark, size), self.patches.patch)
         return torch.cat([small, detail], dim=1)
+
+
+@torch.inference_mode()
+def translate_image(
+    generator: Translator, real: Pixels, label: int, seeds: Sequence[int]
+) -> tuple[Pixels, Pixels]:
+    """Make images of a class from one real image.
+
+    Args:
+        generator: in evaluation mode, on the CPU.
+        real: [H, W, C] uint8, of the generator's resolution and channels.
+        label: the class to make.
+        seeds: of the images, at least one.
+    Returns:
+        Images [N, H, W, C], and masks of the same shape, white where the image is new.
+    """
+    labels = [label] * len(seeds)
+    z = latents(labels, seeds, latent_dim=generator.latent_dim)
+    start = torch.from_numpy(real.copy()).permute(2, 0, 1).float().div(127.5).sub(1)
+    images, mask = generator.translate(
+        start.expand(len(seeds), -1, -1, -1), z, torch.tensor(labels)
+    )
+    return to_pixels(images), to_pixels(mask.expand_as(images) * 2 - 1)

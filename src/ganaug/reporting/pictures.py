@@ -51,6 +51,34 @@ def read_pairs(
     ]
 
 
+def read_origins(
+    synthetic: Sequence[Path], real: Sequence[Path], num_classes: int, *, number: int
+) -> list[list[tuple[Pixels, Pixels]]]:
+    """Up to `number` pairs for each class: the real image of another class, and what became of it.
+
+    Each real image is in the flip that is nearest to the synthetic one. The lists are empty unless
+    images were made from others: a first parent of the same class only gave a detail.
+    """
+    parents = pd.Series(_column(synthetic, "parent_id"), dtype="string").str.split().str[0]
+    labels = _column(synthetic, "label")
+    of_parent = dict(zip(_column(real, "image_id"), _column(real, "label"), strict=True))
+    other = parents.map(of_parent).ne(pd.Series(labels)) & parents.notna()
+    rows = [np.flatnonzero(other & (labels == label)) for label in range(num_classes)]
+    chosen = [_evenly(own, number) for own in rows]
+    made = _images_at(synthetic, {row for own in chosen for row in own})
+    begun = _images_by_id(real, list(parents.iloc[[row for own in chosen for row in own]]))
+    return [
+        [(_nearest_flip(begun[parents[row]], made[row]), made[row]) for row in own]
+        for own in chosen
+    ]
+
+
+def _nearest_flip(image: Pixels, other: Pixels) -> Pixels:
+    """The flip of an image that differs least from another one."""
+    ways = [_flipped(image, flips) for flips in ("", "hflip", "vflip", "hflip+vflip")]
+    return min(ways, key=lambda way: float(np.abs(way.astype(int) - other).sum()))
+
+
 def _flipped(image: Pixels, flips: str) -> Pixels:
     """[H, W, C], by "", "hflip", "vflip" or "hflip+vflip"."""
     flipped: Pixels = np.flip(image, axis=tuple(AXES[n] - 1 for n in flips.split("+") if n))

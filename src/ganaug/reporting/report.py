@@ -14,7 +14,7 @@ from ganaug.errors import DatasetError
 from ganaug.fileio import atomic_folder, read_json, write_text
 from ganaug.preparing.prepared import read_prepared
 from ganaug.publishing.wording import HEADLINES, answers, render_template
-from ganaug.reporting.illustrations import draw_charts, draw_examples, draw_pairs
+from ganaug.reporting.illustrations import draw_charts, draw_examples, draw_origins, draw_pairs
 from ganaug.reporting.pictures import read_pairs
 from ganaug.reporting.provenance import PROVENANCE, versions
 
@@ -59,6 +59,7 @@ def write_report(
         figures = charts | {
             "pairs": draw_pairs(folder, pairs),
             "examples": draw_examples(folder, dataset, shards),
+            "origins": draw_origins(folder, dataset, shards),
         }
     text = render_template(
         Path(__file__).with_name("report.html.jinja"),

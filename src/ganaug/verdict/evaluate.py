@@ -19,7 +19,7 @@ from ganaug.preparing.prepared import Prepared
 from ganaug.quality.features import CachedFeatures, Features, ImageNetFeatures
 from ganaug.quality.leaks import check_no_leak, check_no_near_duplicates
 from ganaug.quality.measures import describe_pairs, extract, measure_copying, measure_distances
-from ganaug.quality.parts import Parts, read_parts, unfilled_classes
+from ganaug.quality.parts import Parts, origins, read_parts, unfilled_classes
 from ganaug.records import SPLITS
 from ganaug.rng import derive_seed
 from ganaug.thumbnails import NAME as THUMBNAILS
@@ -102,6 +102,7 @@ def evaluate(
         empty=unfilled_classes(synthetic),
         num_synthetic=len(parts["synthetic"].rows),
         num_with_parent=int(parts["synthetic"].rows["parent_id"].notna().sum()),
+        num_translated=int((origins(parts) >= 0).sum()),
     )
     margins = Margins(params.harm_margin_pp, params.recall_margin_pp, params.confidence)
     verdict = {
