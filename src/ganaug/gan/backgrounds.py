@@ -19,9 +19,8 @@ from ganaug.gan.marks import FINENESS, NO_ROW
 from ganaug.gan.networks import COARSE, Architecture, Reals
 from ganaug.gan.patches import WhitenedPatches
 
-PER_CLASS = 256  # images that a class starts from, at most
-KEPT_IMAGES = 4096  # at most, of all classes together, and
-KEPT_NUMBERS = 2**25  # at most in all images
+PER_CLASS = 256  # images of a class that are kept, and that a class starts from, at most
+KEPT_NUMBERS = 2**25  # in all images, at most
 
 
 class Backgrounds(nn.Module):
@@ -36,7 +35,7 @@ class Backgrounds(nn.Module):
         side, num_classes = architecture.resolution, architecture.num_classes
         self._shape = (architecture.channels, side, side)
         numbers = math.prod(self._shape)
-        self._num_images = max(num_classes, min(KEPT_IMAGES, KEPT_NUMBERS // numbers))
+        self._num_images = max(num_classes, min(PER_CLASS * num_classes, KEPT_NUMBERS // numbers))
         self.images = nn.Buffer(torch.zeros((self._num_images, numbers), dtype=torch.uint8))
         self.labels = nn.Buffer(torch.zeros(self._num_images, dtype=torch.int64))
         self.rows = nn.Buffer(torch.full((self._num_images,), NO_ROW))

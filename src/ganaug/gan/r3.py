@@ -8,7 +8,9 @@ Axes: N batch, C channels, H height, W width, Z latent, K classes.
 """
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -89,8 +91,7 @@ class R3Generator(Generator):
 
     def __init__(self, architecture: Architecture) -> None:
         z_dim, widths = architecture.z_dim, architecture.widths
-        sides = [BASE * 2**stage for stage in range(1, len(widths))]
-        self.split = (z_dim, *(NOISE_CHANNELS * side * side for side in sides), 1)
+        self.split = (z_dim, *noise_sizes(widths), 1)
         super().__init__(latent_dim=sum(self.split))
         self._looks_at = marks_per_class(architecture)
         self.patches = WhitenedPatches(channels=architecture.channels, patch=architecture.patch)
@@ -137,19 +138,47 @@ class R3Generator(Generator):
         mark = self.marks.draw(choice[:, 0], label)
         h = self.project(torch.cat([z, self.embedding(label)], dim=1))
         h = self.blocks[0](h.view(len(z), -1, BASE, BASE))
-        stages = zip(
-            self.transitions, self.from_noise, maps, self.from_mark, self.blocks[1:], strict=True
+        h = grow(
+            h,
+            zip(
+                self.transitions,
+                self.from_noise,
+                maps,
+                self.from_mark,
+                self.blocks[1:],
+                strict=True,
+            ),
+            see=lambda side: self._at(mark, side),
         )
-        for widen, from_noise, noise, from_mark, block in stages:
-            h = F.interpolate(widen(h), scale_factor=2, mode="bilinear", align_corners=False)
-            h = h + from_noise(noise.view(-1, NOISE_CHANNELS, *h.shape[2:]))
-            h = block(h + from_mark(self._at(mark, h.shape[2])))
         return self.patches.decode(self.to_coefficients(F.leaky_relu(h, LEAK))) + mark
 
     def _at(self, mark: Tensor, side: int) -> Tensor:
         """[N, C, H, W] -> [N, C * P * P, side, side]: the mark as a stage sees it."""
         patch = self.patches.patch
         return F.pixel_unshuffle(F.adaptive_avg_pool2d(mark, side * patch), patch)
+
+
+def noise_sizes(widths: Sequence[int]) -> list[int]:
+    """Numbers in the noise maps of each stage above the first."""
+    return [NOISE_CHANNELS * (BASE * 2**stage) ** 2 for stage in range(1, len(widths))]
+
+
+def grow(h: Tensor, stages: Iterable[tuple[Any, ...]], *, see: Callable[[int], Tensor]) -> Tensor:
+    """Run the stages of a generator that double the side.
+
+    Args:
+        h: [N, C, 4, 4] features of the first stage.
+        stages: of each, the change of width, the weights of its noise maps, these maps as numbers,
+            the weights of what it sees, and its block.
+        see: [N, M, side, side], what G sees at a stage of that side.
+    Returns:
+        [N, C, H, W] features of the last stage.
+    """
+    for widen, from_noise, noise, from_seen, block in stages:
+        h = F.interpolate(widen(h), scale_factor=2, mode="bilinear", align_corners=False)
+        h = h + from_noise(noise.view(-1, NOISE_CHANNELS, *h.shape[2:]))
+        h = block(h + from_seen(see(h.shape[2])))
+    return h
 
 
 class R3Discriminator(Discriminator):

@@ -29,7 +29,9 @@ from ganaug.gan.r3 import (
     NOISE_CHANNELS,
     NOISE_GAIN,
     ResidualBlock,
+    grow,
     initialise,
+    noise_sizes,
     transition,
 )
 from ganaug.gan.sampling import latents, to_pixels
@@ -45,8 +47,7 @@ class Translator(Generator):
 
     def __init__(self, architecture: Architecture) -> None:
         z_dim, widths = architecture.z_dim, architecture.widths
-        sides = [BASE * 2**stage for stage in range(1, len(widths))]
-        self.split = (z_dim, *(NOISE_CHANNELS * side * side for side in sides), 1, 1)
+        self.split = (z_dim, *noise_sizes(widths), 1, 1)
         super().__init__(latent_dim=sum(self.split))
         self.patches = WhitenedPatches(channels=architecture.channels, patch=architecture.patch)
         self.backgrounds = Backgrounds(architecture)
@@ -118,10 +119,7 @@ class Translator(Generator):
             self.blocks[1:],
             strict=True,
         )
-        for widen, from_noise, noise, from_seen, block in stages:
-            h = F.interpolate(widen(h), scale_factor=2, mode="bilinear", align_corners=False)
-            h = h + from_noise(noise.view(-1, NOISE_CHANNELS, *h.shape[2:]))
-            h = block(h + from_seen(self._seen(real, mark, h.shape[2])))
+        h = grow(h, stages, see=lambda side: self._seen(real, mark, side))
         h = F.leaky_relu(h, LEAK)
         change = self.patches.decode_change(self.to_change(h)) + mark
         mask = self._mask(h)
