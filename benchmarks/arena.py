@@ -30,9 +30,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.metrics import f1_score
 
+from benchmarks.plateau import real_setting
 from benchmarks.quality import prepare_source
 from benchmarks.studies import ALL, DIGITS, ELPV, LONG_TAIL, ROOT, TENTH
-from ganaug.config import change_params, load_params
+from ganaug.config import change_params
 from ganaug.downstream.linear import FEATURE_RESOLUTION, view_sets
 from ganaug.downstream.recipes import TEACHER, Recipe
 from ganaug.downstream.runs import Run, Setting, score_runs
@@ -172,16 +173,7 @@ def score(prepared: Prepared, folder: Path) -> tuple[pd.DataFrame, dict[str, Any
         image_id, group_id, label, predicted; and facts: classes, num_real, num_synthetic, recipes
         (name by network and role).
     """
-    params = load_params(ROOT / "params.yaml").evaluate
-    setting = Setting(
-        num_steps=params.num_steps,
-        batch_size=params.batch_size,
-        lr=params.lr,
-        class_names=prepared.classes,
-        symmetries=prepared.symmetries,
-        classical=params.classical,
-        seed=0,
-    )
+    setting = real_setting(prepared)
     parts = {pool: _read(prepared, folder, pools) for pool, pools in _pools().items()}
     found: list[pd.DataFrame] = []
     recipes: dict[str, dict[str, str]] = {net: {} for net in NETWORKS}
