@@ -8,7 +8,7 @@ from ganaug.gan.architecture import build_generator
 from ganaug.gan.backgrounds import Backgrounds
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.patches import WhitenedPatches
-from ganaug.gan.step import Networks, Step
+from ganaug.gan.step import Networks
 from ganaug.gan.translation import MASK_WEIGHT, TranslationStep
 
 SIDE = 16
@@ -141,8 +141,7 @@ def test_d_is_told_the_code_of_the_background(make_trainer):
         reconstruction_weight=1.0,
     )
     background, own = state.networks.G.background(z, label)
-    made, code, terms = step.make(background, background, label, z)
-    assert isinstance(step, Step)
-    assert torch.equal(code, state.networks.anchors.code(background, own))
-    assert torch.equal(made, state.networks.G(z, label))
-    assert terms["loss/mask"][0] == MASK_WEIGHT
+    made = step.make(background, background, label, z)
+    assert torch.equal(made.code, state.networks.anchors.code(background, own))
+    assert torch.equal(made.images, state.networks.G(z, label))
+    assert made.terms["loss/mask"][0] == MASK_WEIGHT
