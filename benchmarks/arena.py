@@ -28,6 +28,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from imblearn.over_sampling import SMOTE
 from sklearn.metrics import f1_score
 
 from benchmarks.plateau import real_setting
@@ -36,7 +37,7 @@ from benchmarks.studies import ALL, DIGITS, ELPV, LONG_TAIL, ROOT, TENTH
 from ganaug.config import change_params
 from ganaug.downstream.linear import FEATURE_RESOLUTION, view_sets
 from ganaug.downstream.recipes import TEACHER, Recipe
-from ganaug.downstream.runs import Run, Setting, score_runs
+from ganaug.downstream.runs import Run, Sets, Setting, score_runs
 from ganaug.errors import GanaugError, run
 from ganaug.fileio import atomic_file, read_json, write_json, write_text
 from ganaug.folds import code_first
@@ -54,6 +55,7 @@ REPETITIONS = 4
 NETWORKS = ("cnn", "linear")
 POOLS = {"noise": "r3", "translated": "translator"}  # and the family that makes it
 BOTH = "both"
+SMOTE_NAME = "SMOTE"  # of features, for the linear classifier
 BEST = "without"  # the best recipe without synthetic images
 RARE = 0.5  # of the images of the largest class: classes with fewer are called rare
 DATA: dict[str, dict[str, Any]] = {
@@ -82,8 +84,10 @@ HEADS = (
     "folds",
     "balanced",
     "best without",
+    "paste",
     *POOLS,
     BOTH,
+    SMOTE_NAME,
     *(f"rare recall, {pool}" for pool in (*POOLS, BOTH)),
     "hours",
 )
@@ -180,10 +184,14 @@ def score(prepared: Prepared, folder: Path) -> tuple[pd.DataFrame, dict[str, Any
     for net in NETWORKS:
         trial = partial(_try, net, setting=setting)
         bases = WITHOUT if net == "cnn" else WITHOUT[:1]
-        runs, best = trial(parts[BOTH], bases)
+        runs, best = trial(_sets(net, parts[BOTH], setting), bases)
         asked = [(BEST, best, runs), *zip(WITHOUT_NAMES, bases, [runs] * len(bases), strict=False)]
-        for pool, own in parts.items():
-            runs, chosen = trial(own, [replace(best, share=s, by_need=need) for s, need in SHARES])
+        pools: dict[str, Sets] = {pool: _sets(net, own, setting) for pool, own in parts.items()}
+        if net == "linear":
+            pools[SMOTE_NAME] = _oversampled(pools[BOTH])
+        mixed = [replace(best, share=share, by_need=need) for share, need in SHARES]
+        for pool, sets in pools.items():
+            runs, chosen = trial(sets, mixed)
             asked.append((pool, chosen, runs))
         recipes[net] = {role: recipe.name for role, recipe, _ in asked}
         test = parts[BOTH]["test"]
@@ -198,7 +206,7 @@ def score(prepared: Prepared, folder: Path) -> tuple[pd.DataFrame, dict[str, Any
 
 
 def _try(
-    net: str, parts: Parts, candidates: Sequence[Recipe], *, setting: Setting
+    net: str, sets: Sets, candidates: Sequence[Recipe], *, setting: Setting
 ) -> tuple[pd.DataFrame, Recipe]:
     """Train the candidates; return all runs, and the recipe that is best on val."""
     runs = [
@@ -206,8 +214,8 @@ def _try(
         for recipe in candidates
         for number in range(REPETITIONS)
     ]
-    sets, workers = {net: _sets(net, parts, setting)}, joblib.cpu_count()
-    scored = score_runs(runs, sets, setting=setting, num_workers=workers)
+    workers = joblib.cpu_count()
+    scored = score_runs(runs, {net: sets}, setting=setting, num_workers=workers)
     on_val = scored[scored["split"] == "val"].groupby("recipe")["macro_f1"].mean()
     return scored, max(candidates, key=lambda recipe: on_val[recipe.name])
 
@@ -236,6 +244,16 @@ def _sets(net: str, parts: Parts, setting: Setting) -> dict[str, LabelledImages]
         extractor = ImageNetFeatures(resolution=FEATURE_RESOLUTION)
         return view_sets(parts, extractor, setting.augmentation(setting.seed))
     return {name: part.data for name, part in parts.items()}
+
+
+def _oversampled(views: Sets) -> Sets:
+    """Synthetic features: between neighbours of a class, until classes are equal (SMOTE, Chawla et
+    al. 2002, doi:10.1613/jair.953).
+    """
+    x, y = views["train"].images[:, 0], views["train"].labels
+    neighbours = min(5, int(np.bincount(y).min()) - 1)
+    every, labels = SMOTE(k_neighbors=neighbours, random_state=0).fit_resample(x, y)
+    return {**views, "synthetic": LabelledImages(every[len(x) :, None], labels[len(y) :])}
 
 
 def _predictions(runs: pd.DataFrame, recipe: Recipe, test: Part) -> pd.DataFrame:
@@ -267,17 +285,19 @@ def _rows(cell: str) -> Iterator[tuple[str, ...]]:
     hours = sum(own["seconds"] for own in facts) / 3600
     for net in NETWORKS:
         own = said[said["network"] == net]
-        roles = [role for role in (BEST, *_pools()) if role in set(own["recipe"])]
+        against = {BEST: "balanced", "paste": "balanced", **dict.fromkeys(_pools(), BEST)}
+        against |= {SMOTE_NAME: BEST}
         deltas = {
-            role: changes(own, (reference, reference, role), classes, confidence=0.9, seed=0)
-            for role, reference in [(BEST, "balanced"), *((r, BEST) for r in roles if r != BEST)]
+            role: changes(own, (other, other, role), classes, confidence=0.9, seed=0)
+            for role, other in against.items()
+            if role in set(own["recipe"])
         }
         yield (
             cell,
             net,
             str(len(files)),
             f"{100 * _macro_f1(own[own['recipe'] == 'balanced']):.1f}",
-            *(_cell(delta["uplift"]) for delta in deltas.values()),
+            *(_cell(deltas[role]["uplift"]) if role in deltas else "-" for role in against),
             *(_recall(deltas[pool]["recall_change_pp"], rare) for pool in _pools()),
             f"{hours:.1f}",
         )

@@ -77,6 +77,8 @@ def test_the_arena_shows_what_each_pool_adds_to_the_best_without(tmp_path, monke
     assert row["folds"] == "2"
     assert row["best without"].startswith("+0.0 [")
     assert row["noise"].startswith("+0.0 [")
+    assert float(row["paste"].split(" [")[0]) < -5
+    assert row["SMOTE"] == "-"  # of features, which this classifier has none of
     assert float(row["both"].split(" [")[0]) > 5
     assert float(row["translated"].split(" [")[0]) > float(row["both"].split(" [")[0])
     assert [row[f"rare recall, {pool}"] for pool in arena._pools()] == ["+0.0", "+40.0", "+20.0"]
