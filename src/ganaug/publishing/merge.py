@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from ganaug.config import ClassicalParams, MergeParams
 from ganaug.downstream.classical import ClassicalAugmentation
-from ganaug.errors import DatasetError, GanaugError
+from ganaug.errors import DatasetError, GanaugError, explained
 from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json, write_text
 from ganaug.images import is_marked_synthetic
 from ganaug.preparing.prepared import REJECTED, Prepared, read_prepared
@@ -211,12 +211,10 @@ def _copy_shards(
 
 def _copy(path: Path, target: Path, *, sha256: str, stage: str) -> None:
     """Copy a file, never link it (DVC makes links read-only), and check the copy's hash."""
-    try:
+    with explained(DatasetError, f"{path}: can't be copied to {target}", OSError):
         shutil.copyfile(path, target)
         with target.open("rb") as copied:
             os.fsync(copied.fileno())
-    except OSError as error:
-        raise DatasetError(f"{path}: can't be copied to {target} ({error})") from None
     if sha256_file(target) != sha256:
         raise DatasetError(
             f"{path}: changed after the stage {stage} wrote it (its sha256 differs from the one "
@@ -226,11 +224,10 @@ def _copy(path: Path, target: Path, *, sha256: str, stage: str) -> None:
 
 def _check_columns(path: Path, *, where: Path, real: Prepared) -> None:
     """Check columns, class names and image shape of a shard, by its footer and its first row."""
-    try:
+    broken = (pa.ArrowException, StopIteration)
+    with explained(DatasetError, f"{where}: not a readable shard with rows", *broken):
         schema = pq.read_schema(path)
         found = next(iter_images([path])).shape
-    except (pa.ArrowException, StopIteration) as error:
-        raise DatasetError(f"{where}: not a readable shard with rows ({error})") from None
     if (names := class_names_of(schema)) != real.classes:
         raise DatasetError(f"{where}: class names {names}, those of prepare {real.classes}")
     if not schema.equals(arrow_schema(real.classes)):

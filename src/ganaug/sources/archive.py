@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from ganaug.config import PrepareParams
-from ganaug.errors import SourceError, one_line
+from ganaug.errors import SourceError, explained
 from ganaug.sources.base import Refused, Source, SourceImage
 from ganaug.sources.files import fetch, iter_tar, temporary_folder
 from ganaug.sources.folder import load_folder
@@ -62,10 +62,8 @@ def load_archive(params: PrepareParams) -> Source:
     version = sha256 or f"{archive.resolve()} {facts.st_size} {facts.st_mtime_ns}"
     folder = temporary_folder() / "archive"  # part of some names, which must not change
     folder.mkdir()
-    try:
+    with explained(SourceError, f"{path}: not a whole zip or tar", *BROKEN):
         refused = list(_unpack(archive, folder))
-    except BROKEN as error:
-        raise SourceError(f"{path}: not a whole zip or tar ({one_line(error)})") from None
     source, inner = find_layout(folder, params.table)
     if source not in LAYOUTS:
         raise SourceError(f"{path}: holds {source}; unpack it and set prepare.source to {source}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from ganaug.config import FilesParams, TableParams
-from ganaug.errors import SourceError, one_line
+from ganaug.errors import SourceError, explained
 from ganaug.fileio import sha256_file
 from ganaug.sources.base import Refused, SourceFacts, SourceImage
 
@@ -69,14 +69,12 @@ def _copy(url: str) -> Path:
 
     local = temporary_folder() / url.rstrip("/").rpartition("/")[2]
     # Each scheme raises its own errors; the user can fix a missing driver or network.
-    try:
+    with explained(SourceError, f"{url}: can't be copied", Exception):
         files, path = fsspec.core.url_to_fs(url)
         if files.isdir(path):
             files.get(path.rstrip("/") + "/", f"{local}/", recursive=True)
         else:
             files.get_file(path, str(local))
-    except Exception as error:
-        raise SourceError(f"{url}: can't be copied ({one_line(error)})") from None
     return local
 
 

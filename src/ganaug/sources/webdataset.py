@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ganaug.config import PrepareParams, TableParams
-from ganaug.errors import SourceError, one_line
+from ganaug.errors import SourceError, explained
 from ganaug.sources.base import Refused, Source, SourceImage
 from ganaug.sources.files import (
     describe,
@@ -45,13 +45,11 @@ def load_webdataset(params: PrepareParams) -> Source:
 
 def _samples(path: Path, *, images: bool = False) -> Iterator[tuple[str, Content]]:
     """Name of each sample, and suffix and content of its files."""
-    try:
-        with tarfile.open(path) as tar:
-            files = (member for member in iter_tar(tar) if not member.isdir())
-            for key, members in groupby(files, key=lambda member: halves(member.name)[0]):
-                yield key, [(halves(m.name)[1], _read(tar, m, images)) for m in members]
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise SourceError(f"{path}: not a whole tar ({one_line(error)})") from None
+    broken = explained(SourceError, f"{path}: not a whole tar", tarfile.TarError, OSError, EOFError)
+    with broken, tarfile.open(path) as tar:
+        files = (member for member in iter_tar(tar) if not member.isdir())
+        for key, members in groupby(files, key=lambda member: halves(member.name)[0]):
+            yield key, [(halves(m.name)[1], _read(tar, m, images)) for m in members]
 
 
 def halves(name: str) -> tuple[str, str]:
