@@ -15,7 +15,7 @@ import pandas as pd
 from ganaug.config import PrepareParams
 from ganaug.errors import DatasetError
 from ganaug.fileio import atomic_folder, write_json
-from ganaug.preparing.checks import Candidate, Rejection, run_checks
+from ganaug.preparing.checks import Candidate, Rejection, reject_repeats
 from ganaug.preparing.decode import Form
 from ganaug.preparing.near_duplicates import join_near_duplicates
 from ganaug.preparing.prepared import DOCUMENT, REJECTED, STEMS, Prepared, read_prepared
@@ -71,7 +71,7 @@ def prepare(
             source.images, form, scratch=scratch, num_workers=num_workers, backend=params.backend
         )
         require_known_classes(candidates, source.facts)
-        candidates, found = run_checks(candidates)
+        candidates, found = reject_repeats(candidates)
         rejections += found
         require_few_rejected(
             rejections, num_read=len(candidates) + len(rejections), most=params.max_reject_fraction

@@ -19,7 +19,7 @@ from PIL import Image
 from ganaug.config import PrepareParams
 from ganaug.errors import DatasetError
 from ganaug.images import Pixels, decode_png, encode_png, tile
-from ganaug.preparing.checks import Candidate, Rejection, run_checks
+from ganaug.preparing.checks import Candidate, Rejection, reject_repeats
 from ganaug.preparing.decode import Form, silence_pillow
 from ganaug.preparing.prepare import split_candidates
 from ganaug.preparing.reading import read_candidates
@@ -90,7 +90,7 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
     form = Form(min(look, LOOK), None, params.max_pixels, scale)
     with tempfile.TemporaryDirectory() as scratch:
         candidates, rejections = read_candidates(chain(first, images), form, scratch=Path(scratch))
-        candidates, found = run_checks(candidates)
+        candidates, found = reject_repeats(candidates)
         rejections += found
         colours = {len(candidate.thumbnail) // SIDE**2 for candidate in candidates}
         if colours == {1, 3}:  # to compare them with others
