@@ -17,7 +17,7 @@ from PIL import Image
 from ganaug.config import FilesParams, TableParams
 from ganaug.errors import SourceError, explained
 from ganaug.fileio import sha256_file
-from ganaug.sources.base import Refused, SourceFacts, SourceImage
+from ganaug.sources.base import SourceFacts, SourceImage, UnusableImage
 
 FOREIGN_SUFFIXES = {".heic", ".heif", ".avif"}  # of images that Pillow may be unable to read
 # Documents, films and tables that Pillow also knows; not images.
@@ -167,7 +167,7 @@ def split_named(value: str) -> str | None:
 def make_image(
     name: str,
     class_name: str,
-    content: bytes | Path | Refused,
+    content: bytes | Path | UnusableImage,
     params: FilesParams,
     *,
     group: object = None,
