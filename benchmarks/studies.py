@@ -18,7 +18,8 @@ from ganaug.config import load_params
 from ganaug.errors import GanaugError, run
 from ganaug.fileio import atomic_file, read_json, write_json
 from ganaug.folds import decide_together, findings, run_folds
-from ganaug.publishing.wording import HEADLINES, interval, points
+from ganaug.publishing.wording import HEADLINES
+from ganaug.templates import interval, points
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params.yaml"

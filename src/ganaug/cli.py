@@ -74,7 +74,8 @@ def folds(
 ) -> None:
     """Run the whole pipeline on several outer folds, and judge all their test images together."""
     from ganaug.folds import run_folds
-    from ganaug.publishing.wording import HEADLINES, interval, points
+    from ganaug.publishing.wording import HEADLINES
+    from ganaug.templates import interval, points
 
     found = run_folds(Path(), num, scratch=Path(".ganaug/folds"))
     write_json(found, out)

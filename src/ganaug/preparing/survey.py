@@ -223,14 +223,14 @@ def as_text(found: Survey) -> str:
     reasons = Counter(rejection.reason for rejection in found.rejections)
     rejected = pd.Series(dict(reasons.most_common())).to_frame("rejected")
     facts = {"found": found, "table": _count_table(found), "rejected": rejected}
-    return render(Path(__file__).with_name("survey.txt.jinja"), facts, {}).rstrip("\n")
+    return render(Path(__file__).with_name("survey.txt.jinja"), **facts).rstrip("\n")
 
 
 def as_html(found: Survey) -> str:
     """The survey as one page with a contact sheet of each class; nothing is loaded from outside."""
     sheets = {name: base64.b64encode(png).decode() for name, png in found.sheets.items()}
     facts = {"found": found, "text": as_text(found), "sheets": sheets}
-    return render(Path(__file__).with_name("survey.html.jinja"), facts, {}).rstrip("\n")
+    return render(Path(__file__).with_name("survey.html.jinja"), **facts).rstrip("\n")
 
 
 def _count_table(found: Survey) -> pd.DataFrame:

@@ -12,8 +12,9 @@ from typing import Any
 import pandas as pd
 
 from ganaug.publishing.manifest import APART
-from ganaug.publishing.wording import HEADLINES, answers, render_template
+from ganaug.publishing.wording import HEADLINES, answers
 from ganaug.records import FIELDS
+from ganaug.templates import render
 
 # Splits as `datasets` names them.
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
@@ -49,7 +50,7 @@ def render_card(
         split: pd.DataFrame(by_class).sum(axis=1).to_dict()  # by source
         for split, by_class in manifest["counts"].items()
     }
-    return render_template(
+    return render(
         Path(__file__).with_name("card.md.jinja"),
         manifest=manifest,
         verdict=verdict,

@@ -28,9 +28,10 @@ from ganaug.publishing.card import render_card
 from ganaug.publishing.croissant import CROISSANT, describe_dataset
 from ganaug.publishing.judged import name_apart, require_judged
 from ganaug.publishing.manifest import APART, CARD, CLASSICAL, MANIFEST
-from ganaug.publishing.wording import HEADLINES, answers, render_template
+from ganaug.publishing.wording import HEADLINES, answers
 from ganaug.records import SOURCES, SPLITS, arrow_schema, check_rows, class_names_of
 from ganaug.shards import iter_images, iter_rows, read_rows
+from ganaug.templates import render
 
 SCHEMA_VERSION = 3  # of the manifest and of the columns in the shards
 # Where the synthetic images are.
@@ -270,7 +271,7 @@ def merge_metrics(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def merge_summary(manifest: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     """A few lines for a terminal: images per class of train, and the verdict."""
-    return render_template(
+    return render(
         Path(__file__).with_name("summary.txt.jinja"),
         counts=pd.DataFrame(manifest["counts"]["train"]).T.to_string(),
         synthetic=manifest["synthetic"],

@@ -3,28 +3,14 @@
 It imports none of them, so a change of the card does not run the report again.
 """
 
-import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-
-from ganaug.templates import render
 
 HEADLINES = {
     "ship": "Ship",
     "ship_real_only": "Ship the real images only",
     "undecided": "Undecided: ship the real images",
 }
-
-
-def points(value: float | None) -> str:
-    """Percentage points with their sign: 1.24 becomes "+1.2", None "?"."""
-    return "?" if value is None else f"{value:+.1f}"
-
-
-def interval(delta: Mapping[str, Any]) -> str:
-    """Bounds in percentage points: "[-0.2, +2.2]"."""
-    return f"[{points(delta['low_pp'])}, {points(delta['high_pp'])}]"
 
 
 def answers(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -50,13 +36,3 @@ def answers(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for facts in verdict["networks"].values()
     ]
-
-
-def markdown_text(value: str) -> str:
-    """Escape text for a cell of a Markdown table, on one line."""
-    return re.sub(r"([\\`*_|\[\]<>])", r"\\\1", " ".join(value.split()))
-
-
-def render_template(path: Path, **facts: Any) -> str:
-    """As `templates.render`, with the filters `points`, `interval` and `text`."""
-    return render(path, facts, {"points": points, "interval": interval, "text": markdown_text})

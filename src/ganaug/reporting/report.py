@@ -13,10 +13,11 @@ import pandas as pd
 from ganaug.errors import DatasetError
 from ganaug.fileio import atomic_folder, read_json, write_text
 from ganaug.preparing.prepared import read_prepared
-from ganaug.publishing.wording import HEADLINES, answers, render_template
+from ganaug.publishing.wording import HEADLINES, answers
 from ganaug.reporting.illustrations import draw_charts, draw_examples, draw_pairs
 from ganaug.reporting.pictures import read_pairs
 from ganaug.reporting.provenance import PROVENANCE, versions
+from ganaug.templates import render
 
 LOSSES = ("generator", "discriminator", "total")
 
@@ -60,7 +61,7 @@ def write_report(
             "pairs": draw_pairs(folder, pairs),
             "examples": draw_examples(folder, dataset, shards),
         }
-    text = render_template(
+    text = render(
         Path(__file__).with_name("report.html.jinja"),
         dataset=dataset,
         made=made,

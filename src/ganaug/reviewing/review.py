@@ -17,8 +17,8 @@ from ganaug.curating.reviews import COLUMNS, Review, as_text, set_id
 from ganaug.errors import DatasetError
 from ganaug.fileio import read_json
 from ganaug.preparing.prepared import read_prepared
-from ganaug.publishing.wording import render_template
 from ganaug.shards import iter_rows
+from ganaug.templates import render
 
 Item = dict[str, Any]  # a synthetic row, its trust, and both pictures as data URIs
 
@@ -99,7 +99,7 @@ def render_page(gallery: Gallery, reviews: Sequence[Review], *, serve: bool = Fa
     }
     template = Path(__file__).with_name("review.html.jinja")
     number = len(gallery.image_ids())
-    return render_template(template, gallery=gallery, number=number, facts=facts)
+    return render(template, gallery=gallery, number=number, facts=facts)
 
 
 def version_of(reviews: Sequence[Review]) -> str:
