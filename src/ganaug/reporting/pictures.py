@@ -6,7 +6,7 @@ pairs. Only row groups with a chosen image are read.
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,14 +15,6 @@ from numpy.typing import NDArray
 
 from ganaug.images import Pixels, decode_png
 from ganaug.thumbnails import AXES
-
-
-class Pair(NamedTuple):
-    """A synthetic image and the real training image nearest to it, in the flip that is."""
-
-    synthetic: Pixels
-    real: Pixels
-    distance: float  # between thumbnails
 
 
 def examples_by_class(
@@ -37,24 +29,15 @@ def examples_by_class(
 
 def read_pairs(
     pairs: Sequence[Mapping[str, Any]], synthetic: Sequence[Path], real: Sequence[Path]
-) -> list[Pair]:
-    """The images of closest_pairs.json, in order; real ones in the flip that comes nearest."""
+) -> list[tuple[Pixels, Pixels]]:
+    """Synthetic and real images of closest_pairs.json, these in the flip that comes nearest."""
     made = _images_by_id(synthetic, [pair["synthetic_id"] for pair in pairs])
     originals = _images_by_id(real, [pair["train_id"] for pair in pairs])
+    axes = [tuple(AXES[n] - 1 for n in pair["flip"].split("+") if n) for pair in pairs]
     return [
-        Pair(
-            made[pair["synthetic_id"]],
-            _flipped(originals[pair["train_id"]], pair["flip"]),
-            pair["distance"],
-        )
-        for pair in pairs
+        (made[pair["synthetic_id"]], np.flip(originals[pair["train_id"]], axis=axis))
+        for pair, axis in zip(pairs, axes, strict=True)
     ]
-
-
-def _flipped(image: Pixels, flips: str) -> Pixels:
-    """[H, W, C], by "", "hflip", "vflip" or "hflip+vflip"."""
-    flipped: Pixels = np.flip(image, axis=tuple(AXES[n] - 1 for n in flips.split("+") if n))
-    return flipped
 
 
 def _images_by_id(paths: Sequence[Path], wanted: Sequence[str]) -> dict[str, Pixels]:
