@@ -3,14 +3,55 @@
 It imports none of them, so a change of the card does not run the report again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from ganaug.templates import interval, points
 
 HEADLINES = {
     "ship": "Ship",
     "ship_real_only": "Ship the real images only",
     "undecided": "Undecided: ship the real images",
 }
+
+
+def study_rows(
+    title: str,
+    folds: Sequence[Mapping[str, Any]],
+    networks: Mapping[str, Mapping[str, Any]],
+    decision: str,
+) -> list[dict[str, str]]:
+    """A row for each classifier, its cells by their heads.
+
+    Args:
+        title: what the data are.
+        folds: `folds.findings` of each.
+        networks: what they say together, as in verdict.json.
+        decision: ship | ship_real_only | undecided.
+    """
+    numbers = [sum(fold["num_real"]["train"].values()) for fold in folds]
+    few, many = (f"{number:,}" for number in (min(numbers), max(numbers)))
+    return [
+        {
+            "data": title,
+            "real training images": few if few == many else f"{few} to {many}",
+            "folds": str(len(folds)),
+            "classifier": without_article(facts["words"]),
+            "best without synthetic images, over plain training": _cell(facts["plain_gain"]),
+            "best with them, over best without": _cell(facts["uplift"]),
+            "verdict": HEADLINES[decision],
+        }
+        for facts in networks.values()
+    ]
+
+
+def _cell(delta: Mapping[str, Any] | None) -> str:
+    return f"{points(delta['mean_pp'])} {interval(delta)}" if delta else "none made"
+
+
+def without_article(words: str) -> str:
+    """Turn "a small CNN" into "small CNN"."""
+    return words.removeprefix("a ").removeprefix("an ")
 
 
 def answers(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -27,7 +68,7 @@ def answers(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     return [
         {
-            "network": facts["words"].removeprefix("a ").removeprefix("an "),
+            "network": without_article(facts["words"]),
             "without": facts["without"]["words"],
             "plain_gain": facts["plain_gain"],
             "with": facts["with"]["words"] if facts["with"] else None,

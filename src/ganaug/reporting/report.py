@@ -13,7 +13,7 @@ import pandas as pd
 from ganaug.errors import DatasetError
 from ganaug.fileio import atomic_folder, read_json, write_text
 from ganaug.preparing.prepared import read_prepared
-from ganaug.publishing.wording import HEADLINES, answers
+from ganaug.publishing.wording import HEADLINES, answers, study_rows
 from ganaug.reporting.illustrations import draw_charts, draw_examples, draw_pairs
 from ganaug.reporting.provenance import PROVENANCE, versions
 from ganaug.templates import render
@@ -66,7 +66,7 @@ def write_report(
         metrics=metrics,
         verdict=verdict,
         headlines=HEADLINES,
-        studies={file.stem: read_json(file) for file in sorted(studies.glob("*.json"))},
+        studies=[row for file in sorted(studies.glob("*.json")) for row in _rows_of(file)],
         answers=answers(verdict),
         recall_heads=[f"Recall change, {net}, pp" for net in verdict["networks"]],
         losses=losses,
@@ -78,6 +78,12 @@ def write_report(
         figures=figures,
     )
     write_text(text.strip() + "\n", out / "report.html")
+
+
+def _rows_of(file: Path) -> list[dict[str, str]]:
+    """The rows of a study."""
+    study = read_json(file)
+    return study_rows(file.stem, study["folds"], study["networks"], study["decision"])
 
 
 def read_curves(train: Path) -> tuple[pd.DataFrame, pd.Series]:
