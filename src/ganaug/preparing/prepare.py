@@ -5,7 +5,7 @@ out of train on purpose.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,7 @@ def prepare(
     form = Form(params.resolution, params.channels, params.max_pixels, scale)
     if scale is not None:  # files, some of which are read again
         source = replace(source, images=list(source.images))
+    classes = source.facts.classes
     with scratch_folder(out.with_name(f".{out.name}.read")) as scratch:
         candidates, rejections = read_candidates(
             source.images, form, scratch=scratch, num_workers=num_workers, backend=params.backend
@@ -87,21 +88,10 @@ def prepare(
             candidates, params, seed=seed, symmetries=source.facts.symmetries
         )
         left_out = dict(sorted(Counter(images.loc[~kept, "class_name"].tolist()).items()))
-        notes += more
-        if left_out:
-            counts = ", ".join(f"{name} {number}" for name, number in left_out.items())
-            notes.append(
-                f"prepare.train_fraction and keep_train leave {sum(left_out.values())} training "
-                f"images out, drawn by a hash: {counts}"
-            )
+        notes += [*more, *_note_left_out(left_out)]
         images = images[kept].sort_values("image_id", ignore_index=True)
-        classes = source.facts.classes
-        rows, paths = _rows_of(images, classes), list[Path]()
+        rows = _rows_of(images, classes)
         with atomic_folder(out) as folder:
-            for split, stem in STEMS.items():
-                part = rows[rows["split"] == split]
-                pngs = images.loc[part.index, "png"].tolist()
-                paths += write_shards(part, pngs, folder=folder, stem=stem, class_names=classes)
             document = {
                 **_describe(rows, source.facts, params),
                 **sound,
@@ -109,12 +99,35 @@ def prepare(
                 **({"fold": params.fold} if params.fold else {}),
                 **_count_fates(rows, rejections, left_out),
                 "notes": notes,
-                "files": describe_files(paths),
+                "files": describe_files(_write_splits(rows, images, folder, classes)),
             }
             write_json(document, folder / DOCUMENT)
             table = pd.DataFrame(rejections, columns=[field.name for field in fields(Rejection)])
             table.astype("str").to_parquet(folder / REJECTED, index=False)
     return read_prepared(out), {name: document[name] for name in METRICS}
+
+
+def _note_left_out(left_out: Mapping[str, int]) -> list[str]:
+    """A sentence on the training images that are left out, by class, if there are any."""
+    if not left_out:
+        return []
+    counts = ", ".join(f"{name} {number}" for name, number in left_out.items())
+    return [
+        f"prepare.train_fraction and keep_train leave {sum(left_out.values())} training images "
+        f"out, drawn by a hash: {counts}"
+    ]
+
+
+def _write_splits(
+    rows: pd.DataFrame, images: pd.DataFrame, folder: Path, classes: Sequence[str]
+) -> list[Path]:
+    """Write the shards of all splits."""
+    paths = list[Path]()
+    for split, stem in STEMS.items():
+        part = rows[rows["split"] == split]
+        pngs = images.loc[part.index, "png"].tolist()
+        paths += write_shards(part, pngs, folder=folder, stem=stem, class_names=classes)
+    return paths
 
 
 def _rows_of(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:

@@ -37,6 +37,7 @@ SCHEMA_VERSION = 3  # of the manifest and of the columns in the shards
 # Where the synthetic images are.
 SHIPPED, KEPT_APART, LEFT_OUT = "shipped", "kept apart", "left out"
 REFUSED, NONE = "refused: copies", "none"
+TRAVELS = (SHIPPED, KEPT_APART)  # in the dataset
 
 Files = dict[str, dict[str, Any]]  # entries of the manifest by file name
 
@@ -81,18 +82,15 @@ def merge_dataset(
     }
     require_judged(verdict, generator_id=made["generator_id"], files=files | offered)
     place = _place(verdict, offered, params.on_reject)
-    travels = place in (SHIPPED, KEPT_APART)
-    configs = {"default": list(SOURCES) if place == SHIPPED else ["real"], "real": ["real"]}
-    if travels:
-        configs["augmented"] = list(SOURCES)
-    latent = {"std": made["latent_std"], "truncation": made["truncation"]}
-    names = {name: name_apart(name) if place == KEPT_APART else name for name in offered}
+    named = {}  # copies of synthetic shards
+    if place in TRAVELS:
+        named = {name: name_apart(name) if place == KEPT_APART else name for name in offered}
     with atomic_folder(out) as folder:
         targets = {name: folder / name for name in files}
         _copy_shards(prepared, files, targets, real=real, stage="prepare")
         num_made = Counter[str]()
-        if travels:
-            targets = {name: folder / copy for name, copy in names.items()}
+        if named:
+            targets = {name: folder / copy for name, copy in named.items()}
             _copy_shards(synthetic, offered, targets, real=real, stage="generate")
             for name, copy in targets.items():
                 num_made += _count_synthetic(
@@ -102,18 +100,8 @@ def merge_dataset(
             "name": params.name,
             "published": params.published,
             "schema_version": SCHEMA_VERSION,
-            "classes": list(real.classes),
-            "image_shape": [real.resolution, real.resolution, real.channels],
-            "real_images": real.source,
-            **({"sound": real.sound} if real.sound else {}),
-            # Of synthetic images: each is f(generator, law of the latent, class, seed).
-            "generator_id": made["generator_id"] if travels else None,
-            "latent": latent if travels else None,
-            "decision": verdict["decision"],
-            "synthetic": place,
-            "configs": configs,
-            "recipes": _recipes(verdict, place),
-            **({"review": made["review"]} if travels and "review" in made else {}),
+            **_describe_real(real),
+            **_describe_synthetic(verdict, made, place),
             "counts": {
                 split: {
                     name: {"real": number, "synthetic": num_made[name] if split == "train" else 0}
@@ -121,12 +109,44 @@ def merge_dataset(
                 }
                 for split in SPLITS
             },
-            "files": files | ({names[n]: facts for n, facts in offered.items()} if travels else {}),
+            "files": files | {copy: offered[name] for name, copy in named.items()},
         }
-        side = real.resolution if real.sound else None
+        side = real.spectrogram_side
         policy = ClassicalAugmentation(real.symmetries, classical, seed=0, spectrogram_side=side)
         _write_documents(folder, manifest, verdict=verdict, made=made, policy=policy)
     return manifest
+
+
+def _describe_real(real: Prepared) -> dict[str, Any]:
+    """What the manifest says of the real images."""
+    return {
+        "classes": list(real.classes),
+        "image_shape": [real.resolution, real.resolution, real.channels],
+        "real_images": real.source,
+        **({"sound": real.sound} if real.sound else {}),
+    }
+
+
+def _describe_synthetic(
+    verdict: Mapping[str, Any], made: Mapping[str, Any], place: str
+) -> dict[str, Any]:
+    """What the manifest says of the synthetic images: each is f(generator, latent, class, seed)."""
+    travels = place in TRAVELS
+    return {
+        "generator_id": made["generator_id"] if travels else None,
+        "latent": {"std": made["latent_std"], "truncation": made["truncation"]}
+        if travels
+        else None,
+        "decision": verdict["decision"],
+        "synthetic": place,
+        "configs": {
+            "default": list(SOURCES) if place == SHIPPED else ["real"],
+            "real": ["real"],
+            **({"augmented": list(SOURCES)} if travels else {}),
+        },
+        "recipes": _recipes(verdict, place),
+        **({"review": made["review"]} if travels and "review" in made else {}),
+    }
 
 
 def _write_documents(
@@ -178,7 +198,7 @@ def _recipes(verdict: Mapping[str, Any], place: str) -> dict[str, Any]:
     recipes = {}
     for network, facts in verdict["networks"].items():
         best = {"real": facts["without"]}
-        if place in (SHIPPED, KEPT_APART):
+        if place in TRAVELS:
             best["augmented"] = facts["with"] or facts["without"]
         recommended = place == SHIPPED and facts["chosen_share"] > 0
         default = best["augmented" if recommended else "real"]

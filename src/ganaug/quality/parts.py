@@ -47,9 +47,8 @@ def read_parts(prepared: Prepared, synthetic: Path, *, scratch: Path) -> dict[st
     return {name: _read(paths, prepared, scratch / f"{name}.npy") for name, paths in shards.items()}
 
 
-def unfilled_classes(synthetic: Path) -> tuple[str, ...]:
+def unfilled_classes(made: Mapping[str, Any]) -> tuple[str, ...]:
     """Classes for which `generate` was asked for images and kept none, by synthetic.json."""
-    made = read_json(synthetic / "synthetic.json")
     return tuple(name for name, n in made["wanted"].items() if n and not made["accepted"][name])
 
 

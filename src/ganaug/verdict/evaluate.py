@@ -24,7 +24,7 @@ from ganaug.records import SPLITS
 from ganaug.rng import derive_seed
 from ganaug.thumbnails import NAME as THUMBNAILS
 from ganaug.thumbnails import thumbnails
-from ganaug.verdict.evidence import arm_facts, network_facts, train_all
+from ganaug.verdict.evidence import Trained, arm_facts, network_facts, train_all
 from ganaug.verdict.rule import Evidence, Margins, decide
 
 IMAGENET, LEARNED = "distances", "distances_trained"  # sections of metrics.json
@@ -65,17 +65,8 @@ def evaluate(
     Raises:
         DatasetError: a shard is missing, classes differ, or a test image has leaked.
     """
-    classes = prepared.classes
-    setting = Setting(
-        num_steps=params.num_steps,
-        batch_size=params.batch_size,
-        lr=params.lr,
-        class_names=classes,
-        symmetries=prepared.symmetries,
-        classical=params.classical,
-        seed=derive_seed(seed, "evaluate"),
-        spectrogram_side=prepared.resolution if prepared.sound else None,
-    )
+    classes, made = prepared.classes, read_json(synthetic / "synthetic.json")
+    setting = _setting(prepared, params, seed=seed)
     with tempfile.TemporaryDirectory(prefix="ganaug-") as scratch:
         parts = read_parts(prepared, synthetic, scratch=Path(scratch))
         spaces, extractor = _check_and_extract(
@@ -99,7 +90,7 @@ def evaluate(
         networks=networks,
         memorisation=memorisation,
         precision=_precision(distances[IMAGENET], classes),
-        empty=unfilled_classes(synthetic),
+        empty=unfilled_classes(made),
         num_synthetic=len(parts["synthetic"].rows),
         num_with_parent=int(parts["synthetic"].rows["parent_id"].notna().sum()),
     )
@@ -108,27 +99,47 @@ def evaluate(
         **decide(evidence, margins),
         "networks": networks,
         "num_repetitions": params.num_repetitions,
-        "judged": _judged(prepared, synthetic),
+        "judged": _judged(prepared, made),
     }
-    arms = arm_facts(trained, classes)
-    policy = setting.augmentation(0)
     metrics = {
-        "networks": {
-            net: {
-                "uplift": networks[net]["uplift"],
-                "plain_gain": networks[net]["plain_gain"],
-                "arms": arms[net],
-                "choice": {"candidates": choice.val.to_dict("records"), "at_edge": choice.at_edge},
-            }
-            for net, choice in trained.choices.items()
-        },
+        "networks": _describe_networks(trained, networks, classes),
         **distances,
         "memorisation": memorisation | {"thumbnails_space": THUMBNAILS},
-        "classical_augmentation": policy.to_dict(),
+        "classical_augmentation": setting.augmentation(0).to_dict(),
     }
     return Evaluation(
         rounded(metrics), rounded(verdict), trained.runs, trained.predictions, rounded(pairs)
     )
+
+
+def _setting(prepared: Prepared, params: EvaluateParams, *, seed: int) -> Setting:
+    """What all classifiers of the stage have in common."""
+    return Setting(
+        num_steps=params.num_steps,
+        batch_size=params.batch_size,
+        lr=params.lr,
+        class_names=prepared.classes,
+        symmetries=prepared.symmetries,
+        classical=params.classical,
+        seed=derive_seed(seed, "evaluate"),
+        spectrogram_side=prepared.spectrogram_side,
+    )
+
+
+def _describe_networks(
+    trained: Trained, networks: Mapping[str, Mapping[str, Any]], classes: Sequence[str]
+) -> dict[str, Any]:
+    """What metrics.json says of each network: its answers, the arms, and the choice on val."""
+    arms = arm_facts(trained, classes)
+    return {
+        net: {
+            "uplift": networks[net]["uplift"],
+            "plain_gain": networks[net]["plain_gain"],
+            "arms": arms[net],
+            "choice": {"candidates": choice.val.to_dict("records"), "at_edge": choice.at_edge},
+        }
+        for net, choice in trained.choices.items()
+    }
 
 
 def _check_and_extract(
@@ -195,9 +206,8 @@ def _precision(
     return {name: (made[name]["precision"], floor[name]["precision"]) for name in classes}
 
 
-def _judged(prepared: Prepared, synthetic: Path) -> dict[str, Any]:
+def _judged(prepared: Prepared, made: Mapping[str, Any]) -> dict[str, Any]:
     """Which generator and which shards the verdict is about: merge takes no others."""
-    made = read_json(synthetic / "synthetic.json")
     files = {**prepared.files, **made["files"]}
     hashes = {name: facts["sha256"] for name, facts in sorted(files.items())}
     return {"generator_id": made["generator_id"], "files": hashes}
