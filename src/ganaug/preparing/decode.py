@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError, _imaging
+from PIL import Image, ImageOps, UnidentifiedImageError, _imaging
 
 from ganaug.errors import one_line
 from ganaug.images import Pixels, is_marked_synthetic
@@ -164,11 +164,7 @@ def _flatten_alpha(image: Image.Image) -> Image.Image:
 
 
 def _shows_no_colour(image: Image.Image) -> bool:
-    if image.mode == "L":
-        return True
-    red, green, blue = image.split()
-    pairs = ((red, green), (green, blue), (blue, red))
-    return all(np.asarray(ImageChops.difference(*pair)).max() <= GREY_SPREAD for pair in pairs)
+    return image.mode == "L" or bool(np.ptp(np.asarray(image), axis=2).max() <= GREY_SPREAD)
 
 
 def _resize(image: Image.Image, resolution: int) -> Image.Image:

@@ -6,7 +6,7 @@ import math
 import statistics
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -184,9 +184,9 @@ def _collected(problems: list[str]) -> Iterator[None]:
         problems.append(str(error))
 
 
-def _usual_side(sizes: Mapping[tuple[int, int], int]) -> int:
+def _usual_side(sizes: Counter[tuple[int, int]]) -> int:
     """Median of the images' shorter sides."""
-    sides = [min(size) for size, number in sizes.items() for _ in range(number)]
+    sides = [min(size) for size in sizes.elements()]
     return int(statistics.median(sides)) if sides else LARGEST_SUGGESTED
 
 
