@@ -5,7 +5,8 @@ rows are in different shards, and the first bits of the image_id choose the shar
 added or removed changes one shard only.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,12 @@ def iter_rows(
         for batch in file.iter_batches(ROWS_PER_GROUP, columns=["image", *columns]):
             for row in batch.to_pylist():
                 yield row, row.pop("image")["bytes"]
+
+
+def pngs_of(paths: Sequence[Path], image_ids: Container[str]) -> dict[str, bytes]:
+    """PNG of each of these images that is there, by its id; the others are passed over."""
+    rows = chain.from_iterable(iter_rows(path, columns=["image_id"]) for path in paths)
+    return {row["image_id"]: png for row, png in rows if row["image_id"] in image_ids}
 
 
 def iter_images(paths: Sequence[Path]) -> Iterator[Pixels]:

@@ -17,7 +17,7 @@ from ganaug.curating.reviews import COLUMNS, Review, as_text, set_id
 from ganaug.errors import DatasetError
 from ganaug.fileio import read_json
 from ganaug.preparing.prepared import read_prepared
-from ganaug.shards import iter_rows
+from ganaug.shards import iter_rows, pngs_of
 from ganaug.templates import render
 
 Item = dict[str, Any]  # a synthetic row, its trust, and both pictures as data URIs
@@ -52,15 +52,10 @@ def read_gallery(prepared: Path, synthetic: Path) -> Gallery:
         for row, png in iter_rows(synthetic / name)
     ]
     wanted = {item["nearest_id"] for item in items}
-    near = {
-        row["image_id"]: _uri(png)
-        for path in real.shards("train")
-        for row, png in iter_rows(path, columns=["image_id"])
-        if row["image_id"] in wanted
-    }
+    near = pngs_of(real.shards("train"), wanted)
     if lost := sorted(wanted - near.keys()):
         raise DatasetError(f"{prepared}: lacks the real image {lost[0]}; rerun the stage generate")
-    items = [item | {"near": near[item["nearest_id"]]} for item in items]
+    items = [item | {"near": _uri(near[item["nearest_id"]])} for item in items]
     items.sort(key=lambda item: (item["trust"], item["image_id"]))
     return Gallery(
         name=real.source["name"],
