@@ -5,7 +5,7 @@ out of train on purpose.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,9 @@ from ganaug.preparing.sound import describe_sound, note_lengths, scale_of
 from ganaug.preparing.split import complete_given_splits, draw_fold, thin_train
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import count_rows, describe_files, read_rows, write_shards
-from ganaug.sources.base import Source, SourceFacts
+from ganaug.sources.base import Source, SourceFacts, SourceImage
 from ganaug.sources.registry import load_source
+from ganaug.spectrogram import Scale
 
 LISTED_GROUPS = 1000  # count more, but don't list them
 METRICS = ("num_images", "num_rejected", "num_left_out", "num_groups", "counts")
@@ -78,17 +79,12 @@ def prepare(
             rejections, num_read=len(candidates) + len(rejections), most=params.max_reject_fraction
         )
         notes = require_enough(candidates, source.facts)
-        sound = {}
-        if scale is not None:
-            unusable = {rejection.file for rejection in rejections}
-            clips = [image for image in source.images if image.name not in unusable]
-            sound = {"sound": describe_sound(clips, scale)}
-            notes += note_lengths(clips, scale)
-        images, kept, salts, more = split_candidates(
+        sound, of_sound = _listen(source.images, rejections, scale)
+        images, kept, salts, of_split = split_candidates(
             candidates, params, seed=seed, symmetries=source.facts.symmetries
         )
         left_out = dict(sorted(Counter(images.loc[~kept, "class_name"].tolist()).items()))
-        notes += [*more, *_note_left_out(left_out)]
+        notes += [*of_sound, *of_split, *_note_left_out(left_out)]
         images = images[kept].sort_values("image_id", ignore_index=True)
         rows = _rows_of(images, classes)
         with atomic_folder(out) as folder:
@@ -105,6 +101,17 @@ def prepare(
             table = pd.DataFrame(rejections, columns=[field.name for field in fields(Rejection)])
             table.astype("str").to_parquet(folder / REJECTED, index=False)
     return read_prepared(out), {name: document[name] for name in METRICS}
+
+
+def _listen(
+    images: Iterable[SourceImage], rejections: Sequence[Rejection], scale: Scale | None
+) -> tuple[dict[str, Any], list[str]]:
+    """Of usable clips: what prepared.json says of their sound, and notes; nothing of images."""
+    if scale is None:
+        return {}, []
+    unusable = {rejection.file for rejection in rejections}
+    clips = [image for image in images if image.name not in unusable]
+    return {"sound": describe_sound(clips, scale)}, note_lengths(clips, scale)
 
 
 def _note_left_out(left_out: Mapping[str, int]) -> list[str]:

@@ -71,15 +71,7 @@ def merge_dataset(
             rule.
     """
     real, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
-    files = {
-        path.name: {**real.files[path.name], "split": split, "source": "real"}
-        for split in SPLITS
-        for path in real.shards(split)
-    }
-    offered = {
-        name: {**facts, "split": "train", "source": "synthetic"}
-        for name, facts in sorted(made["files"].items())
-    }
+    files, offered = _list_shards(real, made)
     require_judged(verdict, generator_id=made["generator_id"], files=files | offered)
     place = _place(verdict, offered, params.on_reject)
     named = {}  # copies of synthetic shards
@@ -102,19 +94,38 @@ def merge_dataset(
             "schema_version": SCHEMA_VERSION,
             **_describe_real(real),
             **_describe_synthetic(verdict, made, place),
-            "counts": {
-                split: {
-                    name: {"real": number, "synthetic": num_made[name] if split == "train" else 0}
-                    for name, number in real.counts[split].items()
-                }
-                for split in SPLITS
-            },
+            "counts": _count(real, num_made),
             "files": files | {copy: offered[name] for name, copy in named.items()},
         }
         side = real.spectrogram_side
         policy = ClassicalAugmentation(real.symmetries, classical, seed=0, spectrogram_side=side)
         _write_documents(folder, manifest, verdict=verdict, made=made, policy=policy)
     return manifest
+
+
+def _list_shards(real: Prepared, made: Mapping[str, Any]) -> tuple[Files, Files]:
+    """What the manifest says of the real shards, and of the synthetic ones that are offered."""
+    files = {
+        path.name: {**real.files[path.name], "split": split, "source": "real"}
+        for split in SPLITS
+        for path in real.shards(split)
+    }
+    offered = {
+        name: {**facts, "split": "train", "source": "synthetic"}
+        for name, facts in sorted(made["files"].items())
+    }
+    return files, offered
+
+
+def _count(real: Prepared, num_made: Mapping[str, int]) -> dict[str, dict[str, dict[str, int]]]:
+    """Images by split, class and source."""
+    return {
+        split: {
+            name: {"real": number, "synthetic": num_made[name] if split == "train" else 0}
+            for name, number in real.counts[split].items()
+        }
+        for split in SPLITS
+    }
 
 
 def _describe_real(real: Prepared) -> dict[str, Any]:

@@ -86,21 +86,16 @@ def evaluate(
         pairs = describe_pairs(spaces["thumbnails"], parts["train"].rows, parts["synthetic"].rows)
         distances = _measure_spaces(extractor, spaces["imagenet"], parts, setting, seed=seed)
     networks = network_facts(trained, classes, confidence=params.confidence, seed=seed)
+    rows = parts["synthetic"].rows
     evidence = Evidence(
         networks=networks,
         memorisation=memorisation,
         precision=_precision(distances[IMAGENET], classes),
         empty=unfilled_classes(made),
-        num_synthetic=len(parts["synthetic"].rows),
-        num_with_parent=int(parts["synthetic"].rows["parent_id"].notna().sum()),
+        num_synthetic=len(rows),
+        num_with_parent=int(rows["parent_id"].notna().sum()),
     )
-    margins = Margins(params.harm_margin_pp, params.recall_margin_pp, params.confidence)
-    verdict = {
-        **decide(evidence, margins),
-        "networks": networks,
-        "num_repetitions": params.num_repetitions,
-        "judged": _judged(prepared, made),
-    }
+    verdict = {**_verdict(evidence, params), "judged": _judged(prepared, made)}
     metrics = {
         "networks": _describe_networks(trained, networks, classes),
         **distances,
@@ -110,6 +105,13 @@ def evaluate(
     return Evaluation(
         rounded(metrics), rounded(verdict), trained.runs, trained.predictions, rounded(pairs)
     )
+
+
+def _verdict(evidence: Evidence, params: EvaluateParams) -> dict[str, Any]:
+    """verdict.json, but for what was judged."""
+    margins = Margins(params.harm_margin_pp, params.recall_margin_pp, params.confidence)
+    decided = decide(evidence, margins)
+    return {**decided, "networks": evidence.networks, "num_repetitions": params.num_repetitions}
 
 
 def _setting(prepared: Prepared, params: EvaluateParams, *, seed: int) -> Setting:
