@@ -27,6 +27,7 @@ from ganaug.downstream.recipes import Recipe
 from ganaug.errors import DatasetError, GanaugError, one_line
 from ganaug.fileio import read_json
 from ganaug.images import decode_png
+from ganaug.publishing.card import HUB_SPLITS
 from ganaug.publishing.manifest import CLASSICAL, read_manifest, recipe_of, shards_of
 
 if TYPE_CHECKING:
@@ -238,7 +239,9 @@ def load_datasets(folder: Path, *, config: str = "default") -> "DatasetDict":
         raise GanaugError(
             "load_datasets needs Hugging Face's library: pip install datasets"
         ) from None
-    shards_of(
-        folder, read_manifest(folder), "train", config=config
-    )  # an error of ours if there is none
-    return load_dataset(str(folder), config)  # by the head of its card
+    manifest = read_manifest(folder)
+    files = {
+        hub: [str(path) for path in shards_of(folder, manifest, split, config=config)]
+        for split, hub in HUB_SPLITS.items()
+    }
+    return load_dataset("parquet", data_files={hub: paths for hub, paths in files.items() if paths})
