@@ -47,14 +47,14 @@ class StoppedBySignal(Exception):
         self.exit_code = 128 + signum
 
 
-def one_line(error: BaseException) -> str:
+def one_line(error: Exception) -> str:
     """What another library's error says, or else is called, without line ends."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text.encode(errors="replace").decode()  # a file's name may be no text
 
 
 @contextmanager
-def explained(kind: type[GanaugError], where: str, *errors: type[BaseException]) -> Iterator[None]:
+def explained(kind: type[GanaugError], where: str, *errors: type[Exception]) -> Iterator[None]:
     """Raise another library's `errors` as one of ours, "where (what it says)"."""
     try:
         yield
