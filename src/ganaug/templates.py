@@ -1,5 +1,6 @@
 """Fill jinja2 templates: pages, cards and texts for a terminal."""
 
+import base64
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,11 @@ def interval(delta: Mapping[str, Any]) -> str:
     return f"[{points(delta['low_pp'])}, {points(delta['high_pp'])}]"
 
 
+def data_uri(png: bytes) -> str:
+    """A picture inside the page that shows it."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
 def markdown_text(value: str) -> str:
     """Escape text for a cell of a Markdown table, on one line."""
     return re.sub(r"([\\`*_|\[\]<>])", r"\\\1", " ".join(value.split()))
@@ -26,7 +32,7 @@ def markdown_text(value: str) -> str:
 def render(path: Path, **facts: Any) -> str:
     """Fill a template with facts, escaped for HTML in a .html; a missing fact is an error.
 
-    Its filters are `points`, `interval` and `text`, which escapes for Markdown.
+    Its filters are `points`, `interval`, `uri` of a PNG, and `text`, which escapes for Markdown.
     """
     environment = Environment(
         loader=FileSystemLoader(path.parent),
@@ -36,5 +42,6 @@ def render(path: Path, **facts: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"points": points, "interval": interval, "text": markdown_text}
+    environment.filters |= {"points": points, "interval": interval}
+    environment.filters |= {"text": markdown_text, "uri": data_uri}
     return environment.get_template(path.name).render(facts)

@@ -1,6 +1,5 @@
 """The figures of the report, with alternative text."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ EXAMPLES = 12  # a class and source
 MOST_CLASSES = 16  # whose examples are shown
 COLUMNS = 4  # of a mosaic
 
-Picture = dict[str, Any]  # alt, width, height, and uri, which holds the PNG
+Picture = dict[str, Any]  # alt, width, height, png
 
 
 def draw_picture(folder: Path, name: str, png: bytes, *, alt: str) -> Picture:
@@ -26,8 +25,7 @@ def draw_picture(folder: Path, name: str, png: bytes, *, alt: str) -> Picture:
     path.write_bytes(png)
     with Image.open(path) as image:
         width, height = image.size
-    uri = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-    return {"alt": alt, "width": width, "height": height, "uri": uri}
+    return {"alt": alt, "width": width, "height": height, "png": png}
 
 
 def draw_charts(

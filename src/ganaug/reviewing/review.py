@@ -4,7 +4,6 @@ Trust is the smaller of label confidence and realism, each as a multiple of the 
 filter asks for in this class: an image at 1 was accepted by a hair.
 """
 
-import base64
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ from ganaug.preparing.prepared import read_prepared
 from ganaug.shards import iter_rows, pngs_of
 from ganaug.templates import render
 
-Item = dict[str, Any]  # a synthetic row, its trust, and both pictures as data URIs
+Item = dict[str, Any]  # a synthetic row, its trust, and both pictures as PNG
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def read_gallery(prepared: Path, synthetic: Path) -> Gallery:
     """
     real, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
     items = [
-        {**row, "made": _uri(png), "trust": trust(row, made["least"][real.classes[row["label"]]])}
+        {**row, "made": png, "trust": trust(row, made["least"][real.classes[row["label"]]])}
         for name in sorted(made["files"])
         for row, png in iter_rows(synthetic / name)
     ]
@@ -55,7 +54,7 @@ def read_gallery(prepared: Path, synthetic: Path) -> Gallery:
     near = pngs_of(real.shards("train"), wanted)
     if lost := sorted(wanted - near.keys()):
         raise DatasetError(f"{prepared}: lacks the real image {lost[0]}; rerun the stage generate")
-    items = [item | {"near": _uri(near[item["nearest_id"]])} for item in items]
+    items = [item | {"near": near[item["nearest_id"]]} for item in items]
     items.sort(key=lambda item: (item["trust"], item["image_id"]))
     return Gallery(
         name=real.source["name"],
@@ -100,7 +99,3 @@ def render_page(gallery: Gallery, reviews: Sequence[Review], *, serve: bool = Fa
 def version_of(reviews: Sequence[Review]) -> str:
     """A hash of the table, by which a page knows that it is still the one it was made from."""
     return hashlib.sha256(as_text(reviews).encode()).hexdigest()
-
-
-def _uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
