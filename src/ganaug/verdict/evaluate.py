@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ganaug.downstream.recipes import TEACHER
 from ganaug.downstream.runs import Run, Sets, Setting, fit_network, one_thread
 from ganaug.fileio import read_json
 from ganaug.preparing.prepared import Prepared
-from ganaug.quality.features import CachedFeatures, Features, ImageNetFeatures
+from ganaug.quality.features import FeatureCache, Features, ImageNetFeatures
 from ganaug.quality.leaks import check_no_leak, check_no_near_duplicates
 from ganaug.quality.measures import describe_pairs, extract, measure_copying, measure_distances
 from ganaug.quality.parts import Parts, read_parts, unfilled_classes
@@ -69,11 +70,11 @@ def evaluate(
     setting = _setting(prepared, params, seed=seed)
     with tempfile.TemporaryDirectory(prefix="ganaug-") as scratch:
         parts = read_parts(prepared, synthetic, scratch=Path(scratch))
-        spaces, extractor = _check_and_extract(
-            parts, prepared.symmetries, near_duplicate_distance, cache
-        )
-        sets = _sets(params.networks, parts, setting, cache=extractor)
-        extractor.drop_unused()
+        small = _check(parts, prepared.symmetries, near_duplicate_distance)
+        imagenet, kept = ImageNetFeatures(), FeatureCache(cache)
+        spaces = {"thumbnails": small, "imagenet": extract(partial(kept, imagenet), parts)}
+        sets = _sets(params.networks, parts, setting, kept)
+        kept.drop_unused()
         trained = train_all(
             sets,
             parts["test"],
@@ -84,7 +85,7 @@ def evaluate(
         )
         memorisation = measure_copying(spaces, parts, seed=seed)
         pairs = describe_pairs(spaces["thumbnails"], parts["train"].rows, parts["synthetic"].rows)
-        distances = _measure_spaces(extractor, spaces["imagenet"], parts, setting, seed=seed)
+        distances = _measure_spaces(imagenet, spaces["imagenet"], parts, setting, seed=seed)
     networks = network_facts(trained, classes, confidence=params.confidence, seed=seed)
     rows = parts["synthetic"].rows
     evidence = Evidence(
@@ -144,25 +145,21 @@ def _describe_networks(
     }
 
 
-def _check_and_extract(
-    parts: Parts, symmetries: Sequence[str], distance: float, cache: Path
-) -> tuple[dict[str, dict[str, Features]], CachedFeatures]:
-    """Features of each part by space, once no test image is found where it must not be.
+def _check(parts: Parts, symmetries: Sequence[str], distance: float) -> dict[str, Features]:
+    """Thumbnails of each part, once no test image is found where it must not be.
 
     Raises:
         DatasetError: a test image has leaked.
     """
     real = {split: parts[split].rows for split in SPLITS}
     check_no_leak(real, parts["synthetic"].rows)
-    spaces = {"thumbnails": extract(thumbnails, parts)}
-    check_no_near_duplicates(real, spaces["thumbnails"], symmetries=symmetries, distance=distance)
-    extractor = CachedFeatures(ImageNetFeatures(), cache)
-    spaces["imagenet"] = extract(extractor, parts)
-    return spaces, extractor
+    small = extract(thumbnails, parts)
+    check_no_near_duplicates(real, small, symmetries=symmetries, distance=distance)
+    return small
 
 
 def _sets(
-    networks: Sequence[str], parts: Parts, setting: Setting, *, cache: CachedFeatures
+    networks: Sequence[str], parts: Parts, setting: Setting, kept: FeatureCache
 ) -> dict[str, Sets]:
     """What each network trains on: images, or views of their features."""
     images = {name: part.data for name, part in parts.items()}
@@ -170,13 +167,13 @@ def _sets(
     if "linear" in networks:
         seed = derive_seed(setting.seed, "views")
         augment = setting.augmentation(seed)
-        extractor = ImageNetFeatures(resolution=FEATURE_RESOLUTION)
-        sets["linear"] = view_sets(parts, cache.beside(extractor), augment)
+        extractor = partial(kept, ImageNetFeatures(resolution=FEATURE_RESOLUTION))
+        sets["linear"] = view_sets(parts, extractor, augment)
     return sets
 
 
 def _measure_spaces(
-    extractor: CachedFeatures,
+    imagenet: ImageNetFeatures,
     features: Mapping[str, Features],
     parts: Parts,
     setting: Setting,
@@ -191,7 +188,7 @@ def _measure_spaces(
     learned = TrainedFeatures(model)
     found = {}
     for name, own, of_parts in (
-        (IMAGENET, extractor, features),
+        (IMAGENET, imagenet, features),
         (LEARNED, learned, extract(learned, parts)),
     ):
         facts = {"name": own.name, "weights_sha256": own.weights_sha256}
