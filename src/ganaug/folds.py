@@ -132,10 +132,7 @@ def findings(results: Path) -> dict[str, Any]:
     return {
         "num_real": read_json(results / "prepare" / "metrics.json")["counts"],
         "num_synthetic": read_json(results / "generate" / "metrics.json")["accepted"],
-        "decision": verdict["decision"],
-        "reasons": verdict["reasons"],
-        "refusals": verdict["refusals"],
-        "networks": verdict["networks"],
+        **{key: verdict[key] for key in ("decision", "reasons", "refusals", "networks")},
         "class_mean": {
             part: {name: metrics["distances"][part]["class_mean"][name] for name in MEASURES}
             for part in ("synthetic", "floor")

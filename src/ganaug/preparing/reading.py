@@ -135,10 +135,8 @@ def _key(batch: _Batch) -> str:
         if image.version is not None and isinstance(content, Path):
             content = image.version
         elif isinstance(content, Path):
-            facts = None
             with suppress(OSError):  # missing or not readable: rejected later
-                facts = (content.stat().st_size, content.stat().st_mtime_ns)
-            content = [str(content), facts]
+                content = (str(content), content.stat().st_size, content.stat().st_mtime_ns)
         elif isinstance(content, bytes):
             content = hashlib.sha256(content).hexdigest()
         named = [image.name, image.class_name, image.group, image.split]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from ganaug.publishing.manifest import APART
+from ganaug.publishing.manifest import APART, files_of
 from ganaug.publishing.wording import HEADLINES, answers
 from ganaug.records import FIELDS
 from ganaug.templates import render
@@ -72,11 +72,7 @@ def _splits_of(manifest: Mapping[str, Any], config: str) -> dict[str, dict[str, 
     """{split as the hub names it: patterns of its shards, rows, bytes} of a config."""
     splits = {}
     for split, hub in HUB_SPLITS.items():
-        shards = {
-            name: facts
-            for name, facts in manifest["files"].items()  # real ones first
-            if facts["split"] == split and facts["source"] in manifest["configs"][config]
-        }
+        shards = files_of(manifest, split, config)
         if not shards:
             continue
         splits[hub] = {
