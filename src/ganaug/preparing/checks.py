@@ -41,12 +41,14 @@ def reject_repeats(candidates: Sequence[Candidate]) -> tuple[list[Candidate], li
     conflicts, repeats = list[Rejection](), list[Rejection]()
     for first, *later in twins.values():
         others = [twin for twin in later if twin.class_name != first.class_name]
-        for twin in (first, *later) if others else ():
+        if not others:
+            detail = f"same pixels as {first.name}"
+            repeats += [Rejection(twin.name, "duplicate", detail) for twin in later]
+            continue
+        for twin in (first, *later):
             other = others[0] if twin.class_name == first.class_name else first
             detail = f"same pixels as {other.name} of class {other.class_name}"
             conflicts.append(Rejection(twin.name, "label_conflict", detail))
-        for twin in () if others else later:
-            repeats.append(Rejection(twin.name, "duplicate", f"same pixels as {first.name}"))
     rejected = {rejection.file for rejection in conflicts + repeats}
     kept = [candidate for candidate in candidates if candidate.name not in rejected]
     return kept, conflicts + repeats
