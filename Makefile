@@ -55,6 +55,9 @@ grids: $(VENV)/installed ## a sample grid for each family and loss on digits, to
 studies: $(VENV)/installed ## the whole pipeline with few images, and README's table (STUDIES=name ...)
 	$(BIN)/python -m benchmarks.studies $(STUDIES)
 
+arena: $(VENV)/installed ## which images teach a classifier: docs/arena.md (CELLS="digits-long-tail ...", or small)
+	$(BIN)/python -m benchmarks.arena $(CELLS)
+
 table: $(VENV)/installed ## README's table from results
 	@$(BIN)/python -m benchmarks.studies table
 
@@ -93,4 +96,4 @@ record: table ## push data, then dvc.lock, results and README's table: as a comm
 clean: ## remove caches, saved training states and build leftovers; data and results stay
 	rm -rf .ganaug .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist dvc_plots
 
-.PHONY: help install develop repro check test fast bench sweep grids studies table fresh compare release-check remote publish consume record clean
+.PHONY: help install develop repro check test fast bench sweep grids studies arena table fresh compare release-check remote publish consume record clean

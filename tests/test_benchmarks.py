@@ -1,7 +1,11 @@
 """Benchmarks feed stages with made-up input; here it is seen that the stages still take it."""
 
-from benchmarks import publishing
+import numpy as np
+import pandas as pd
+
+from benchmarks import arena, publishing
 from benchmarks.sweep import METRICS, ranked_table
+from ganaug.fileio import write_json
 from ganaug.publishing.verify import verify_dataset
 from tests.publishing.small_run import merge
 
@@ -40,3 +44,42 @@ def test_a_sweep_shows_params_of_every_type_and_depth_best_kid_first():
     shared = ["data/raw", "['cutout']"]
     assert rows[1] == ["better", "0.0005", "minimax", *shared, "9.000", "0.500", "0.250", "-"]
     assert rows[2] == ["worse", "0.0005", "hinge", *shared, "10.000", "0.500", "0.250", "0.125"]
+
+
+def test_the_arena_shows_what_each_pool_adds_to_the_best_without(tmp_path, monkeypatch):
+    monkeypatch.setattr(arena, "RESULTS", tmp_path)
+    monkeypatch.setattr(arena, "PAGE", tmp_path / "arena.md")
+    (tmp_path / "arena.md").write_text("a\n<!-- arena -->\nold\n<!-- end of arena -->\nz\n")
+    labels = np.repeat([0, 1], (30, 10))
+    right = {"balanced": 0.6, "paste": 0.4, "without": 0.6, "noise": 0.6, "both": 0.8}
+    right["translated"] = 1.0  # share of the rare class that is recognised
+    for fold in range(2):
+        parts = [
+            pd.DataFrame(
+                {"network": net, "recipe": role, "repetition": repetition, "label": labels}
+            ).assign(
+                group_id=[f"{fold}-{i % 5}" for i in range(40)],
+                predicted=np.where(np.arange(40) >= 30 + 10 * share, 0, labels),
+            )
+            for net in arena.NETWORKS
+            for role, share in right.items()
+            for repetition in range(arena.REPETITIONS)
+        ]
+        pd.concat(parts).to_parquet(tmp_path / f"elpv-rare-{fold}.parquet")
+        facts = {"classes": ["a", "b"], "num_real": {"a": 60, "b": 20}, "seconds": 1800}
+        write_json(facts, tmp_path / f"elpv-rare-{fold}.json")
+    arena.write_table()
+    before, head, line, cnn, linear, after = (
+        (tmp_path / "arena.md").read_text().split("\n")[:-1][1:-1]
+    )
+    assert (before, after) == ("<!-- arena -->", "<!-- end of arena -->")
+    row = dict(zip(head.split(" | "), cnn.split(" | "), strict=True))
+    assert row["folds"] == "2"
+    assert row["best without"].startswith("+0.0 [")
+    assert row["noise"].startswith("+0.0 [")
+    assert float(row["both"].split(" [")[0]) > 5
+    assert float(row["translated"].split(" [")[0]) > float(row["both"].split(" [")[0])
+    assert [row[f"rare recall, {pool}"] for pool in arena._pools()] == ["+0.0", "+40.0", "+20.0"]
+    assert row["hours |"] == "1.0 |"
+    assert linear.startswith("| elpv-rare | linear |")
+    assert line.count("---") == head.count("|") - 1

@@ -1,6 +1,7 @@
 import re
 import wave
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -12,21 +13,35 @@ from ganaug.fileio import read_json, write_json
 from ganaug.gan.architecture import build_generator
 from ganaug.gan.networks import Architecture
 from ganaug.gan.snapshot import save_snapshot
+from ganaug.images import is_marked_synthetic
 from ganaug.publishing.export import LAYOUTS
 from tests.refusal import refuses
 from tests.versioned import git
 
 
-@pytest.fixture
-def snapshot(tmp_path):
+def save(folder, family):
     architecture = Architecture(
-        family="r3", resolution=16, channels=1, num_classes=2, z_dim=8, widths=(16, 16), patch=2
+        family=family, resolution=16, channels=1, num_classes=2, z_dim=8, widths=(16, 16), patch=2
     )
     torch.manual_seed(0)
     weights = build_generator(architecture).state_dict()
     facts = {"architecture": architecture, "classes": ("good", "bad"), "training": {}}
-    save_snapshot(weights, folder=tmp_path / "generator", **facts)
-    return tmp_path / "generator"
+    ids = ["0" * 32]  # untrained, it starts from its empty first background
+    save_snapshot(weights, folder=folder / "generator", image_ids=ids, **facts)
+    return folder / "generator"
+
+
+@pytest.fixture
+def snapshot(tmp_path):
+    return save(tmp_path, "r3")
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """A bright photograph, larger than the generator's images."""
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (40, 40), (200, 200, 200)).save(path)
+    return path
 
 
 @pytest.fixture
@@ -85,6 +100,39 @@ def test_release_says_how_to_take_it_back(versioned, monkeypatch):
     undo = re.search(r"undo: git (tag -d \S+@v0\.1\.0)", shown)[1]
     git(versioned, *undo.split())
     assert git(versioned, "tag") == ""
+
+
+def translate(snapshot, photo, out, *options, to="bad"):
+    arguments = ["translate", str(photo), "--to", to, "--out", str(out), "--snapshot", *options]
+    arguments.insert(arguments.index("--snapshot") + 1, str(snapshot))
+    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def test_translate_shows_the_photo_its_translations_and_what_is_new(photo, tmp_path):
+    snapshot, out = save(tmp_path, "translator"), tmp_path / "grid.png"
+    found = translate(snapshot, photo, out, "--num", "3", "--seed", "5")
+    assert "3 images of bad" in found.output
+    assert is_marked_synthetic(out.read_bytes())
+    with Image.open(out) as grid:
+        pixels = np.asarray(grid)
+    assert pixels.shape == (2 * 16, 4 * 16)
+    assert (pixels[:16, :16] == 200).all()
+    images, masks = pixels[:16, 16:].astype(int), pixels[16:, 16:]
+    assert (images != 200).any()
+    assert (images[masks == 0] == 200).all()
+    translate(snapshot, photo, tmp_path / "one.png", "--num", "1", "--seed", "6")
+    with Image.open(tmp_path / "one.png") as grid:
+        assert (np.asarray(grid)[:16, 16:] == pixels[:16, 32:48]).all()
+
+
+def test_translate_refuses_in_one_line_what_it_cannot_do(snapshot, photo, tmp_path):
+    out, text = tmp_path / "grid.png", tmp_path / "notes.png"
+    text.write_text("no image")
+    refuses(GanaugError, "r3 starts from noise", translate, snapshot, photo, out)
+    other = save(tmp_path, "translator")
+    refuses(GanaugError, "--to ugly: not one of good, bad", translate, other, photo, out, to="ugly")
+    refuses(GanaugError, "notes.png: not an image file", translate, other, text, out)
+    assert not out.exists()
 
 
 def test_sample_writes_the_sounds_one_after_another(singer, tmp_path):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ganaug.config import change_params, load_params
+from ganaug.config import MOST_PIXELS, change_params, load_params
 from ganaug.errors import DatasetError, GanaugError, run
 from ganaug.fileio import atomic_file, read_json, write_json, write_text
 
@@ -132,6 +132,48 @@ def sample(
     with atomic_file(out) as temporary:
         temporary.write_bytes(content)
     typer.echo(f"{len(images)} images of {', '.join(wanted)}, from seed {seed} -> {out}")
+
+
+@app.command()
+def translate(
+    photo: Annotated[Path, typer.Argument(dir_okay=False, help="A real image.")],
+    to: Annotated[str, typer.Option(help="Class to make of it.")],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="PNG to write.")],
+    num: Annotated[int, typer.Option(min=1, help="Images to make.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first; the next follow.")] = 0,
+    snapshot: Annotated[Path, typer.Option(help="Generator folder.")] = Path("models/generator"),
+) -> None:
+    """Make images of a class from one real image: it stands first, below each what is new."""
+    import numpy as np
+
+    from ganaug.gan.snapshot import load_snapshot
+    from ganaug.gan.translator import Translator, translate_image
+    from ganaug.images import encode_png, tile
+    from ganaug.preparing.decode import Form, decode_image
+    from ganaug.sources.base import UnusableImage
+
+    model = load_snapshot(snapshot)
+    if not isinstance(model.generator, Translator):
+        raise GanaugError(
+            f"{snapshot}: family {model.architecture.family} starts from noise, not from an image; "
+            "set train.family to translator and run the stage train"
+        )
+    if to not in model.classes:
+        raise GanaugError(f"--to {to}: not one of {', '.join(model.classes)}")
+    form = Form(model.architecture.resolution, model.architecture.channels, MOST_PIXELS)
+    try:
+        real = decode_image(photo, form)
+    except UnusableImage as error:
+        raise GanaugError(f"{photo}: {error.detail}; give an image file") from None
+    seeds = list(range(seed, seed + num))
+    images, masks = translate_image(model.generator, real, model.classes.index(to), seeds)
+    rows = np.concatenate([real[None], images, np.zeros_like(real)[None], masks])
+    with atomic_file(out) as temporary:
+        temporary.write_bytes(encode_png(tile(rows, columns=num + 1), synthetic=True))
+    typer.echo(
+        f"{num} images of {to} from {photo}, from seed {seed}; below, white is new, black as in "
+        f"the photo -> {out}"
+    )
 
 
 @app.command()

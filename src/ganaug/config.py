@@ -124,7 +124,7 @@ class PrepareParams(_Section):
 class TrainParams(_Section):
     """The GAN and its budget."""
 
-    family: Literal["r3", "dcgan", "mlp", "vae"]
+    family: Literal["r3", "translator", "dcgan", "mlp", "vae"]
     size: Literal["tiny", "small", "medium", "large"]
     loss: Literal["relativistic", "non_saturating", "minimax", "hinge", "wgan_gp"]
     init_from: str | None

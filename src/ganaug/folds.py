@@ -188,6 +188,7 @@ def decide_together(
         empty=(),
         num_synthetic=sum(sum(fold["num_synthetic"].values()) for fold in folds),
         num_with_parent=0,
+        num_translated=0,
     )
     e = params.evaluate
     verdict = decide(evidence, Margins(e.harm_margin_pp, e.recall_margin_pp, e.confidence))

@@ -7,6 +7,7 @@ again.
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ganaug.curating.filter import BATCH_SIZE
 from ganaug.curating.targets import synthetic_targets
 from ganaug.downstream.choice import FEWEST, ROUNDS, TEACHING
 from ganaug.downstream.linear import FEATURE_RESOLUTION, VIEWS
-from ganaug.downstream.recipes import ARMS, PLAIN, with_synthetic, without_synthetic
+from ganaug.downstream.recipes import ARMS, PLAIN, are_lopsided, with_synthetic, without_synthetic
 from ganaug.downstream.runs import DRAWN, NETWORKS
 from ganaug.errors import DatasetError
 from ganaug.fileio import read_json
@@ -66,7 +67,7 @@ def read_real(folder: Path, params: PrepareParams) -> Prepared:
     raise DatasetError(f"{folder}: not {own} at {size}; run `dvc repro prepare`, some seconds")
 
 
-def num_classifiers(net: str, e: EvaluateParams) -> tuple[int, int]:
+def num_classifiers(net: str, e: EvaluateParams, *, lopsided: bool) -> tuple[int, int]:
     """How many classifiers of a network choose the recipes on val, and how many decide on test."""
     first, second = map(len, ROUNDS)
 
@@ -78,7 +79,8 @@ def num_classifiers(net: str, e: EvaluateParams) -> tuple[int, int]:
     taught = TEACHING in e.networks
     plain = without_synthetic(mixes=in_steps)
     base = plain[-1]
-    mixed = with_synthetic(base, e.shares, in_steps=in_steps, soft_labels=taught)
+    how = {"lopsided": lopsided, "in_steps": in_steps, "soft_labels": taught}
+    mixed = with_synthetic(base, e.shares, **how)
     soft = first + second if taught and in_steps else 0
     choice = halving(len(plain)) + soft + halving(len(mixed))
     deciding = dict.fromkeys((PLAIN, base, mixed[0]), e.num_repetitions)
@@ -104,7 +106,13 @@ def estimate(p: Params, real: Prepared, speeds: Speeds) -> dict[str, Cost]:
     # Two classifiers learn; both are asked for probabilities and for features.
     asked = 2 * p.generate.filter_steps * BATCH_SIZE + 4 * SCORED * DRAWS * made
     generate = asked * speeds.fit["cnn"] + DRAWS * made * speeds.draw
-    classifiers = sum(_classifiers_sec(net, p.evaluate, num, speeds) for net in p.evaluate.networks)
+    trained = partial(
+        num_classifiers, e=p.evaluate, lopsided=are_lopsided(real.counts["train"].values())
+    )
+    classifiers = sum(
+        sum(trained(net)) * _classifier_sec(net, p.evaluate, num, speeds)
+        for net in p.evaluate.networks
+    )
     evaluate = classifiers / speeds.workers + (every + SMALLER * views) * speeds.features
 
     alone, with_gan = speeds.mib["evaluate"], speeds.mib["train"]
@@ -127,14 +135,14 @@ def _num_images(p: Params, real: Prepared) -> dict[str, int]:
     return {part: sum(of.values()) for part, of in (real.counts | {"synthetic": made}).items()}
 
 
-def _classifiers_sec(net: str, e: EvaluateParams, num: Mapping[str, int], speeds: Speeds) -> float:
-    """Of a core, for all classifiers of a network."""
+def _classifier_sec(net: str, e: EvaluateParams, num: Mapping[str, int], speeds: Speeds) -> float:
+    """Of a core, for a classifier of a network."""
     if NETWORKS[net].in_steps:
         steps = NETWORKS[net].num_steps or e.num_steps
         images = steps * e.batch_size + SCORED * (num["val"] + num["test"])
     else:  # half of the fits have synthetic images
         images = DRAWN * (VIEWS["train"] * num["train"] + VIEWS["synthetic"] * num["synthetic"] / 2)
-    return sum(num_classifiers(net, e)) * images * speeds.fit[net]
+    return images * speeds.fit[net]
 
 
 def describe(p: Params, real: Prepared, speeds: Speeds, *, results: Path, gpu: str) -> str:

@@ -27,7 +27,7 @@ FIELDS: dict[str, pa.DataType] = {
     # The next ones are null on real rows.
     "generator_id": pa.string(),  # sha256 of generator.safetensors
     "seed": pa.int64(),  # image = f(snapshot, class, seed)
-    "parent_id": pa.string(),  # image_id of the image it was made from, if any
+    "parent_id": pa.string(),  # image_ids of what it was made from, with spaces between
     "label_confidence": pa.float32(),  # 0..1, of the filter's classifier for the row's class
     "realism": pa.float32(),  # >= 1 lies inside the real images' k-NN balls
     "nearest_id": pa.string(),  # image_id of the nearest real training image

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ganaug.downstream.batches import Pool, draw_batches, one_hot
+from ganaug.downstream.batches import Pool, draw_batches, one_hot, row_weights
 from ganaug.downstream.recipes import SYNTHETIC_UNTIL, Recipe
 
 COUNTS = (12, 6, 3)  # real images by class
@@ -53,6 +53,19 @@ def test_every_batch_holds_its_share_and_a_mix_holds_both():
         for batch in draw(share=share, batch_size=batch_size, num_steps=30):
             assert len(batch.images) == len(batch.targets) == len(batch.weights) == batch_size
             assert (batch.images >= MADE).sum() == expected
+
+
+def test_by_need_gives_rare_classes_more_and_the_largest_none():
+    numbers = numbers_of(draw(share=0.5, by_need=True, num_steps=700))
+    real, made = (classes_of(numbers[which]) for which in (numbers < MADE, numbers >= MADE))
+    assert [a + b for a, b in zip(real, made, strict=True)] == [1400] * 3
+    wanted = [0.5 * (1 - n / max(COUNTS)) for n in COUNTS]  # 0, 0.25, 0.375 of each class
+    assert np.divide(made, 1400) == pytest.approx(wanted, abs=0.03)
+    labels = np.concatenate([REAL_POOL.labels[REAL_POOL.rows], [0, 1, 2]])
+    is_made = np.arange(len(labels)) >= REAL
+    weights = row_weights(labels, is_made, Recipe(share=0.5, by_need=True))
+    by_class = np.bincount(labels, weights * is_made) / np.bincount(labels, weights)
+    assert by_class == pytest.approx(wanted)
 
 
 def test_the_schedule_first_ends_in_real_images_alone():

@@ -16,16 +16,18 @@ SHARES = (0.2, 0.5)
 ALL = (0, 1, 2, 3)
 
 
-def no_images(number):
+def no_images(number, *, rare=None):
+    """Half of each class, or `rare` of the second one."""
     nothing = np.zeros((number, 8, 8, 1), np.uint8)
-    return LabelledImages(nothing, np.arange(number) % 2)
+    labels = np.arange(number) % 2 if rare is None else np.arange(number) < rare
+    return LabelledImages(nothing, labels.astype(np.int64))
 
 
 @pytest.fixture
 def choose(monkeypatch):
     """Choose by made-up scores: `points(network, recipe)` may be one, or one a repetition."""
 
-    def run(points, *, networks=("cnn",), num_synthetic=6, shares=SHARES):
+    def run(points, *, networks=("cnn",), num_synthetic=6, shares=SHARES, rare=None):
         asked = []
 
         def score_runs(runs, sets, *, setting, num_workers, soft):
@@ -48,6 +50,8 @@ def choose(monkeypatch):
         monkeypatch.setattr(choice, "score_runs", score_runs)
         numbers = {"train": 8, "synthetic": num_synthetic, "val": 4, "test": 4}
         sets = {net: {name: no_images(n) for name, n in numbers.items()} for net in networks}
+        for own in sets.values():
+            own["train"] = no_images(8, rare=rare)
         found = choose_recipes(networks, shares, sets, setting=SETTING, num_workers=1)
         return found, asked
 
@@ -95,6 +99,13 @@ def test_a_clear_winner_is_chosen_and_measured(choose):
         assert own.best_with == own.recommended
         assert own.at_edge is at_edge
         assert own.val["recipe"].iloc[0] == own.recommended.name
+
+
+def test_images_by_need_are_tried_where_classes_differ_in_size(choose):
+    for rare, tried in ((None, False), (3, False), (2, True)):
+        found, asked = choose(prefer(by_need=True, share=0.2), rare=rare)
+        assert any(run.recipe.by_need for run, *_ in asked) is tried, rare
+        assert found.networks["cnn"].recommended.by_need is tried, rare
 
 
 def noisy(share, differences):

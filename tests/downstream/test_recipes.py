@@ -20,7 +20,9 @@ def candidates():
     found += [replace(recipe, soft_labels=True) for recipe in found if not recipe.share]
     for base, in_steps in itertools.product(found[:], (False, True)):
         if not base.share:
-            found += with_synthetic(base, SHARES, in_steps=in_steps, soft_labels=True)
+            found += with_synthetic(
+                base, SHARES, lopsided=True, in_steps=in_steps, soft_labels=True
+            )
     return found
 
 
@@ -33,6 +35,9 @@ def test_a_name_and_its_words_tell_recipes_apart():
 
 def test_names_are_short_and_words_read_in_a_sentence():
     assert (PLAIN.name, PLAIN.words) == ("as-they-come", "classes as they come")
+    by_need = Recipe(share=0.5, by_need=True)
+    assert by_need.name == "balanced+classical+50%-by-need"
+    assert by_need.words.endswith("50% of each batch synthetic, less in classes with many images")
     recipe = Recipe(mixup=True, soft_labels=True, share=0.2, schedule="first", weight=0.3)
     assert recipe.name == "balanced+classical+mixup+soft_labels+20%-first+weight-0.3"
     assert recipe.words == (
@@ -70,18 +75,21 @@ def test_candidates_without_synthetic_images_have_none():
 
 def test_candidates_with_them_change_nothing_else_of_their_base():
     for base in [*without_synthetic(mixes=True), Recipe(soft_labels=True)]:
-        for in_steps, soft in itertools.product((False, True), repeat=2):
-            found = with_synthetic(base, SHARES, in_steps=in_steps, soft_labels=soft)
+        for names in itertools.product((False, True), repeat=3):
+            flags = dict(zip(("in_steps", "soft_labels", "lopsided"), names, strict=True))
+            found = with_synthetic(base, SHARES, **flags)
+            assert any(recipe.by_need for recipe in found) is flags["lopsided"]
             assert len(found) == len(set(found))
             for recipe in found:
                 assert 0 < recipe.share < 1
-                plain = replace(recipe, share=0, schedule="mix", weight=1)
+                plain = replace(recipe, share=0, by_need=False, schedule="mix", weight=1)
                 assert replace(plain, soft_labels=base.soft_labels) == base
 
 
 def test_soft_labels_and_schedules_are_tried_only_where_they_mean_something():
     def tried(base, *, in_steps, soft_labels):
-        found = with_synthetic(base, SHARES, in_steps=in_steps, soft_labels=soft_labels)
+        how = {"lopsided": False, "in_steps": in_steps, "soft_labels": soft_labels}
+        found = with_synthetic(base, SHARES, **how)
         return [r for r in found if r.soft_labels], [r for r in found if r.schedule == "first"]
 
     plain, first = tried(TEACHER, in_steps=True, soft_labels=False)

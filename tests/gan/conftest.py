@@ -85,7 +85,7 @@ def build_trainer(
         seed=0,
         device=CPU.device,
     )
-    patch = 2 if params.family == "r3" else 1
+    patch = 2 if params.family in ("r3", "translator") else 1
     return Trainer(
         batches=batches,
         architecture=replace(ARCHITECTURE, family=params.family, patch=patch),

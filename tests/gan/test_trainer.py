@@ -254,7 +254,7 @@ def test_initial_weights_are_gone_on_from(make_trainer, straight, tmp_path):
 
 
 def test_every_family_resumes_bit_for_bit(make_trainer, tmp_path):
-    for family in ("dcgan", "mlp", "vae"):
+    for family in ("translator", "dcgan", "mlp", "vae"):
         options = {"family": family, "r1_gamma": 0.0, "r2_gamma": 0.0, "loss": "non_saturating"}
         straight = make_trainer(**options).run()
         forget(tmp_path / "states")

@@ -216,6 +216,25 @@ def test_generate_writes_rows_that_can_be_made_again(
     assert shards[0].read_bytes() == shards[1].read_bytes()
 
 
+def test_translated_rows_name_training_images_of_another_class(
+    run_train, run_generate, prepared_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        generate, "fit_thresholds", lambda *_, **__: [dict.fromkeys(ASKED, 0.0)] * 2
+    )
+    assert run_train(**{"train.family": "translator"}).exit_code == 0
+    assert run_generate().exit_code == 0
+    rows, _ = read_rows([tmp_path / "synthetic" / "train-synthetic-00000.parquet"])
+    prepared = read_prepared(prepared_folder)
+    real = read_rows(prepared.shards("train"))[0].set_index("image_id")["label"]
+    held_out = [path for split in ("val", "test") for path in prepared.shards(split)]
+    ids = rows["parent_id"].str.split()
+    assert not set(ids.explode()) & set(read_rows(held_out)[0]["image_id"])
+    assert (real[ids.str[0]].to_numpy() != rows["label"]).all()  # what the image starts from
+    second = ids.str[1].dropna()
+    assert (real[second].to_numpy() == rows["label"][second.index]).all()  # what gave a detail
+
+
 @pytest.mark.usefixtures("trained")
 def test_what_people_rejected_stays_out_and_is_made_up_for(run_generate, tmp_path, monkeypatch):
     monkeypatch.setattr(

@@ -10,7 +10,7 @@ from ganaug.quality.measures import (
     measure_copying,
     measure_distances,
 )
-from ganaug.quality.parts import LabelledImages, Part
+from ganaug.quality.parts import LabelledImages, Part, origins
 from ganaug.thumbnails import flip, thumbnails
 
 COUNTS = {"train": (40, 30), "val": (20, 20), "test": (30, 30), "synthetic": (25, 3)}
@@ -20,7 +20,7 @@ def part(counts, seed):
     labels = np.repeat([0, 1], counts)
     images = np.random.default_rng(seed).integers(0, 256, (len(labels), 16, 16, 1), dtype=np.uint8)
     names = [f"{seed}-{i}" for i in range(len(labels))]
-    rows = pd.DataFrame({"image_id": names, "group_id": names})
+    rows = pd.DataFrame({"image_id": names, "group_id": names, "parent_id": None})
     return Part(rows, LabelledImages(images, labels))
 
 
@@ -90,6 +90,24 @@ def test_copying_is_measured_in_each_space_against_val_and_test(parts):
     assert set(found) == {"one", "two", "fragments"}
     parts["synthetic"] = part((0, 0), 9)
     assert measure_copying({"one": features}, parts, seed=0) == {}
+
+
+def test_what_an_image_is_declared_to_start_from_does_not_count_as_copied(parts):
+    """The training images of the other class, hardly changed; the second id gave a detail."""
+    train, made = parts["train"], parts["synthetic"]
+    rows = np.where(made.data.labels == 0, 40, 0) + np.arange(28) % 20  # of the other class
+    images = train.data.images[rows].copy()
+    images[:, :2, :2] = 0
+    names = train.rows["image_id"].to_numpy()
+    declared = made.rows.assign(parent_id=[f"{names[row]} {names[5]}" for row in rows])
+    same_class = made.rows.assign(parent_id=names[np.arange(28) % 30 + 0])
+    assert origins({**parts, "synthetic": Part(declared, made.data)}).tolist() == rows.tolist()
+    of_own = origins({**parts, "synthetic": Part(same_class.iloc[:25], part((25, 0), 9).data)})
+    assert (of_own == -1).all()
+    for told, passes in ((declared, True), (made.rows, False)):
+        own = {**parts, "synthetic": Part(told, LabelledImages(images, made.data.labels))}
+        found = measure_copying({"thumbnails": extract(thumbnails, own)}, own, seed=0)
+        assert all(facts["passed"] is passes for facts in found.values()), (passes, found)
 
 
 def test_pairs_are_named_by_image_id(parts):

@@ -11,6 +11,7 @@ from ganaug.errors import DatasetError
 from ganaug.fileio import write_json
 from ganaug.reporting.provenance import code_revision
 from ganaug.reporting.report import read_curves, write_report
+from ganaug.shards import read_rows
 from tests.publishing.small_run import GENERATOR, metrics, rewrite_synthetic, verdict
 from tests.refusal import refuses
 from tests.versioned import git
@@ -196,3 +197,15 @@ def test_a_browser_shows_the_page_from_disk_without_a_complaint(small_run):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "<h1>Ship</h1>" in done.stdout
     assert "CONSOLE" not in done.stderr
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_images_made_from_real_ones_are_shown_beside_them(small_run):
+    assert 'id="origins"' not in report(small_run)
+    rows, _ = read_rows(sorted((small_run / "prepared").glob("train*.parquet")))
+    clear = rows["image_id"].iloc[0]
+    rewrite_synthetic(small_run, parent_id=clear)
+    text = report(small_run)
+    assert 'id="origins"' in text
+    assert "cracked: 6 real images of other classes" in text
+    assert (small_run / "report" / "figures" / "origins-01.png").is_file()

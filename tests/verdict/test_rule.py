@@ -28,7 +28,7 @@ def network(name, uplift, *, share=0.2, recalls=None):
 
 def verdict(
     cnn=GAIN, linear=GAIN, *, shares=(0.2, 0.2), recalls=None, gate=GATE, num_synthetic=1500,
-    num_with_parent=0,
+    num_with_parent=0, num_translated=0,
     precision=(0.5, 0.6), empty=(),
 ):  # fmt: skip
     evidence = Evidence(
@@ -41,6 +41,7 @@ def verdict(
         empty=empty,
         num_synthetic=num_synthetic,
         num_with_parent=num_with_parent,
+        num_translated=num_translated,
     )
     return decide(evidence, Margins(harm_pp=1.0, recall_pp=2.0, confidence=0.9))
 
@@ -153,3 +154,6 @@ def test_what_synthetic_images_hold_of_real_ones_is_said_whatever_is_decided():
         assert found["reasons"][-1].startswith(
             "1,200 of the synthetic images were built on a detail"
         )
+        found = verdict(gain, gain, num_with_parent=1200, num_translated=900)
+        assert found["decision"] == decision
+        assert found["reasons"][-1].startswith("900 of the synthetic images were made from a train")

@@ -60,10 +60,19 @@ def row_weights(
     num_synthetic = np.bincount(labels[synthetic], minlength=len(num_real))
     law = (num_real > 0).astype(float) if recipe.balanced else num_real.astype(float)
     shares = np.where(num_synthetic > 0, recipe.mean_share, 0.0)  # other classes keep the real ones
+    shares *= class_need(num_real, recipe)
     of_real = law * (1 - shares) / np.maximum(num_real, 1) * recipe.real
     of_synthetic = law * shares * recipe.weight / np.maximum(num_synthetic, 1)
     weights = np.where(synthetic, of_synthetic[labels], of_real[labels])
     return np.asarray(weights * num_real.sum() / weights.sum())
+
+
+def class_need(num_real: NDArray[np.int64], recipe: Recipe) -> NDArray[np.float64]:
+    """[K] real images by class -> [K] the part of a recipe's share that each class gets, 0..1."""
+    if not recipe.by_need:
+        return np.ones(len(num_real))
+    need: NDArray[np.float64] = 1 - num_real / num_real.max()
+    return need
 
 
 def one_hot(labels: Labels, num_classes: int) -> NDArray[np.float32]:
@@ -101,12 +110,15 @@ def draw_batches(
         own = Pool(real.images, real.labels, real.targets, real.rows[made])
     assert len(own.rows), "nothing to draw from"
     streams = [_ordered(own, recipe.balanced, numpy_rng(seed, name)) for name in ("real", "stand")]
+    need = class_need(np.bincount(real.labels[real.rows]), recipe)
+    chance = numpy_rng(seed, "need")
     made_of = {} if synthetic is None else _by_class(synthetic, numpy_rng(seed, "synthetic"))
     for step in range(num_steps):
         num_synthetic = _num_synthetic(recipe, batch_size, step / num_steps)
         rows = _take(streams[0], batch_size - num_synthetic)
         stand_ins = _take(streams[1], num_synthetic)
         is_made = np.array([real.labels[row] in made_of for row in stand_ins], bool)
+        is_made &= chance.random(num_synthetic) < need[real.labels[stand_ins]]
         rows = np.concatenate([rows, stand_ins[~is_made]])
         parts = [(real, rows, 1.0)]
         if synthetic is not None and is_made.any():

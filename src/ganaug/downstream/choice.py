@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ganaug.downstream.recipes import TEACHER, Recipe, with_synthetic, without_synthetic
+from ganaug.downstream.recipes import (
+    TEACHER,
+    Recipe,
+    are_lopsided,
+    with_synthetic,
+    without_synthetic,
+)
 from ganaug.downstream.runs import NETWORKS, Probabilities, Run, Sets, Setting, score_runs
 from ganaug.rng import derive_seed
 
@@ -97,10 +103,12 @@ def choose_recipes(
         without |= {net: search.best(net, [without[net], *own]) for net, own in softened.items()}
 
     mixed: dict[str, list[Recipe]] = {net: [] for net in networks}
-    if len(sets[networks[0]]["synthetic"].labels):
+    own = sets[networks[0]]
+    if len(own["synthetic"].labels):
+        lopsided = are_lopsided(np.bincount(own["train"].labels).tolist())
         for net, recipe in without.items():
-            in_steps = NETWORKS[net].in_steps
-            mixed[net] = with_synthetic(recipe, shares, in_steps=in_steps, soft_labels=bool(soft))
+            how = {"in_steps": NETWORKS[net].in_steps, "soft_labels": bool(soft)}
+            mixed[net] = with_synthetic(recipe, shares, lopsided=lopsided, **how)
         search.run(mixed, first)
         mixed = {net: search.better_half(net, own) for net, own in mixed.items()}
         search.run(mixed, second)

@@ -5,7 +5,7 @@ mixup, CutMix, soft labels. With them: the same, and a share of each batch, a sc
 the loss. The arms of the textbooks (A to E) are recipes too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,6 +17,8 @@ WORDS = {  # of the fields of `Recipe`, in sentences
     "cutmix": "CutMix",
     "soft_labels": "soft labels",
 }
+LOPSIDED = 0.5  # smallest class over the largest: below it classes may get images by their need
+USUAL_NEED = 0.5  # of the classes together, of a dataset whose classes are far from equal
 LOWER_WEIGHT = 0.3  # in the loss, of a synthetic image, where a candidate lowers it
 
 
@@ -36,6 +38,8 @@ class Recipe:
         soft_labels: whether labels are half those of classifiers that were trained on the real
             train split, on real and synthetic images alike.
         share: of each batch that is synthetic, 0..1.
+        by_need: whether a class gets this share in proportion to what it lacks, 1 - (its real
+            images / those of the largest class); else all classes get it.
         schedule: "mix" has this share in every batch; "first" in the first 70 % of the steps, then
             real images alone (after Li et al. 2024, arXiv:2403.19866).
         weight: of a synthetic image in the loss, a real one's being 1.
@@ -48,13 +52,14 @@ class Recipe:
     cutmix: bool = False
     soft_labels: bool = False
     share: float = 0.0
+    by_need: bool = False
     schedule: Schedule = "mix"
     weight: float = 1.0
 
     @property
     def amount(self) -> float:
         """How much synthetic images count in it, 0..1: fewer are taken where two do as well."""
-        return self.mean_share * self.weight
+        return self.mean_share * self.weight * (USUAL_NEED if self.by_need else 1.0)
 
     @property
     def mean_share(self) -> float:
@@ -67,7 +72,9 @@ class Recipe:
         parts = ["balanced" if self.balanced else "as-they-come"]
         parts += [field for field in WORDS if getattr(self, field)]
         if self.share:
-            parts.append(f"{100 * self.share:g}%{'-first' if self.schedule == 'first' else ''}")
+            need = "-by-need" if self.by_need else ""
+            first = "-first" if self.schedule == "first" else ""
+            parts.append(f"{100 * self.share:g}%{need}{first}")
         if self.weight != 1:
             parts.append(f"weight-{self.weight:g}")
         return "+".join(parts)
@@ -80,7 +87,8 @@ class Recipe:
         if self.share:
             until = f" in the first {SYNTHETIC_UNTIL:.0%} of the steps"
             part = f"{100 * self.share:g}% of each batch synthetic"
-            parts.append(part + (until if self.schedule == "first" else ""))
+            need = ", less in classes with many images" if self.by_need else ""
+            parts.append(part + need + (until if self.schedule == "first" else ""))
         if self.weight != 1:
             parts.append(f"synthetic images weighted {self.weight:g}")
         return ", ".join(parts)
@@ -111,22 +119,30 @@ def without_synthetic(*, mixes: bool) -> list[Recipe]:
     return candidates + (mixed + pasted if mixes else [])
 
 
+def are_lopsided(counts: Iterable[int]) -> bool:
+    """Whether classes of so many real images differ so much that need is worth a try."""
+    numbers = list(counts)
+    return min(numbers) < LOPSIDED * max(numbers)
+
+
 def with_synthetic(
-    base: Recipe, shares: Sequence[float], *, in_steps: bool, soft_labels: bool
+    base: Recipe, shares: Sequence[float], *, lopsided: bool, in_steps: bool, soft_labels: bool
 ) -> list[Recipe]:
     """The candidates that add synthetic images to a recipe.
 
     Args:
         base: the best one without them.
         shares: of a batch, 0 < share < 1, rising.
+        lopsided: whether classes differ in size, so that some need images more than others.
         in_steps: whether the network learns step by step, so that a schedule means something.
         soft_labels: whether there are any; without synthetic images they have been tried before,
             so what they bring is not taken for the images' work.
     """
     mixed = [replace(base, share=share) for share in shares]
+    needed = [replace(recipe, by_need=True) for recipe in mixed if lopsided]
     if not in_steps:
-        return mixed
+        return mixed + needed
     first = [replace(recipe, schedule="first") for recipe in mixed]
     lowered = replace(mixed[-1], weight=LOWER_WEIGHT)
     soft = [replace(mixed[0], soft_labels=True)] if soft_labels and not base.soft_labels else []
-    return [*mixed, *first, lowered, *soft]
+    return [*mixed, *needed, *first, lowered, *soft]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ganaug.errors import ParamsError, SnapshotError
-from ganaug.gan import dcgan, mlp, r3, vae
+from ganaug.gan import dcgan, mlp, r3, translator, vae
 from ganaug.gan.networks import Architecture, Companion, Generator
 
 RESOLUTIONS = (16, 32, 64, 128, 256)
@@ -23,6 +23,7 @@ class Family:
 
 FAMILIES: dict[str, Family] = {
     "r3": Family(r3.layout, r3.BETAS, r3.R3Generator, r3.R3Discriminator),
+    "translator": Family(r3.layout, r3.BETAS, translator.Translator, r3.R3Discriminator),
     "dcgan": Family(dcgan.layout, dcgan.BETAS, dcgan.DcganGenerator, dcgan.DcganDiscriminator),
     "mlp": Family(mlp.layout, mlp.BETAS, mlp.MlpGenerator, mlp.MlpDiscriminator),
     "vae": Family(dcgan.layout, vae.BETAS, dcgan.DcganGenerator, vae.VaeEncoder),

@@ -71,7 +71,10 @@ class Generator(nn.Module, ABC):
         return None
 
     def parents(self, z: Tensor, label: Tensor) -> Tensor | None:
-        """[N] int64: the row of `sources` that each image of (z, label) is built on, or None."""
+        """[N, P] int64: rows of `sources` that each image of (z, label) is built on, -1: none.
+
+        None if the family builds images on no training image.
+        """
         return None
 
     @abstractmethod

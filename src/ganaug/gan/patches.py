@@ -67,11 +67,21 @@ class WhitenedPatches(nn.Module):
         the slope is 0, and G stayed there for thousands of images; the slope of the arc tangent
         fades slowly.
         """
+        return self._synthesise(self._expand(encoded) + _per_channel(self.mean))
+
+    def decode_change(self, encoded: Tensor) -> Tensor:
+        """As `decode`, of a change of an image: coefficients at 0 change nothing."""
+        return self._synthesise(self._expand(encoded))
+
+    def _expand(self, encoded: Tensor) -> Tensor:
+        """Bounded coefficients less their mean."""
         steepness = math.pi / 2 / BOUND  # slope 1 at 0
         bounded = torch.atan(encoded.float() * steepness) / steepness
         knee = _per_channel(self.knee)
         scaled = knee * torch.sinh(bounded * _per_channel(self.spread) / knee)
-        coefficients = scaled * _per_channel(self.std) + _per_channel(self.mean)
+        return scaled * _per_channel(self.std)
+
+    def _synthesise(self, coefficients: Tensor) -> Tensor:
         with torch.autocast(coefficients.device.type, enabled=False):
             return F.conv_transpose2d(coefficients, self.basis, stride=self.patch)
 

@@ -8,7 +8,9 @@ Axes: N batch, C channels, H height, W width, Z latent, K classes.
 """
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +55,7 @@ class ResidualBlock(nn.Module):
         self.conv_out = nn.Conv2d(width, width, 1, bias=False)
         gain = math.sqrt(2 / (1 + LEAK**2)) * num_blocks**-0.25
         for conv in (self.conv_in, self.conv_mid):
-            _init(conv, gain)
+            initialise(conv, gain)
         nn.init.zeros_(self.conv_out.weight)
 
     def forward(self, x: Tensor) -> Tensor:  # [N, C, H, W] -> [N, C, H, W]
@@ -89,8 +91,7 @@ class R3Generator(Generator):
 
     def __init__(self, architecture: Architecture) -> None:
         z_dim, widths = architecture.z_dim, architecture.widths
-        sides = [BASE * 2**stage for stage in range(1, len(widths))]
-        self.split = (z_dim, *(NOISE_CHANNELS * side * side for side in sides), 1)
+        self.split = (z_dim, *noise_sizes(widths), 1)
         super().__init__(latent_dim=sum(self.split))
         self._looks_at = marks_per_class(architecture)
         self.patches = WhitenedPatches(channels=architecture.channels, patch=architecture.patch)
@@ -98,7 +99,7 @@ class R3Generator(Generator):
         self.project = nn.Linear(z_dim + EMBEDDING_DIM, widths[0] * BASE * BASE)
         num_blocks = len(widths)
         self.blocks = nn.ModuleList(ResidualBlock(w, num_blocks=num_blocks) for w in widths)
-        self.transitions = nn.ModuleList(_transition(a, b) for a, b in pairwise(widths))
+        self.transitions = nn.ModuleList(transition(a, b) for a, b in pairwise(widths))
         self.from_noise = nn.ModuleList(
             nn.Conv2d(NOISE_CHANNELS, width, 1, bias=False) for width in widths[1:]
         )
@@ -109,11 +110,11 @@ class R3Generator(Generator):
         )
         self.to_coefficients = nn.Conv2d(widths[-1], num_inputs, 3, padding=1)
         for conv in self.from_noise:
-            _init(conv, NOISE_GAIN)
+            initialise(conv, NOISE_GAIN)
         for conv in self.from_mark:
-            _init(conv, MARK_GAIN)
-        _init(self.project, 1.0)
-        _init(self.to_coefficients, 1.0)
+            initialise(conv, MARK_GAIN)
+        initialise(self.project, 1.0)
+        initialise(self.to_coefficients, 1.0)
 
     def prepare_from(self, reals: Reals, *, is_trained: bool) -> None:
         """Take marks, and the patch coordinates unless the weights have learned others."""
@@ -128,8 +129,8 @@ class R3Generator(Generator):
         return self.marks.rows
 
     def parents(self, z: Tensor, label: Tensor) -> Tensor:
-        """[N] int64: the row of the training image whose mark each image is built on, or -1."""
-        return self.marks.parents(z[:, -1], label)
+        """[N, 1] int64: the row of the training image whose mark each image is built on, or -1."""
+        return self.marks.parents(z[:, -1], label)[:, None]
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
         """[N, Z] standard normal, [N] int64 -> [N, C, H, W], real images being in [-1, 1]."""
@@ -137,19 +138,47 @@ class R3Generator(Generator):
         mark = self.marks.draw(choice[:, 0], label)
         h = self.project(torch.cat([z, self.embedding(label)], dim=1))
         h = self.blocks[0](h.view(len(z), -1, BASE, BASE))
-        stages = zip(
-            self.transitions, self.from_noise, maps, self.from_mark, self.blocks[1:], strict=True
+        h = grow(
+            h,
+            zip(
+                self.transitions,
+                self.from_noise,
+                maps,
+                self.from_mark,
+                self.blocks[1:],
+                strict=True,
+            ),
+            see=lambda side: self._at(mark, side),
         )
-        for transition, from_noise, noise, from_mark, block in stages:
-            h = F.interpolate(transition(h), scale_factor=2, mode="bilinear", align_corners=False)
-            h = h + from_noise(noise.view(-1, NOISE_CHANNELS, *h.shape[2:]))
-            h = block(h + from_mark(self._at(mark, h.shape[2])))
         return self.patches.decode(self.to_coefficients(F.leaky_relu(h, LEAK))) + mark
 
     def _at(self, mark: Tensor, side: int) -> Tensor:
         """[N, C, H, W] -> [N, C * P * P, side, side]: the mark as a stage sees it."""
         patch = self.patches.patch
         return F.pixel_unshuffle(F.adaptive_avg_pool2d(mark, side * patch), patch)
+
+
+def noise_sizes(widths: Sequence[int]) -> list[int]:
+    """Numbers in the noise maps of each stage above the first."""
+    return [NOISE_CHANNELS * (BASE * 2**stage) ** 2 for stage in range(1, len(widths))]
+
+
+def grow(h: Tensor, stages: Iterable[tuple[Any, ...]], *, see: Callable[[int], Tensor]) -> Tensor:
+    """Run the stages of a generator that double the side.
+
+    Args:
+        h: [N, C, 4, 4] features of the first stage.
+        stages: of each, the change of width, the weights of its noise maps, these maps as numbers,
+            the weights of what it sees, and its block.
+        see: [N, M, side, side], what G sees at a stage of that side.
+    Returns:
+        [N, C, H, W] features of the last stage.
+    """
+    for widen, from_noise, noise, from_seen, block in stages:
+        h = F.interpolate(widen(h), scale_factor=2, mode="bilinear", align_corners=False)
+        h = h + from_noise(noise.view(-1, NOISE_CHANNELS, *h.shape[2:]))
+        h = block(h + from_seen(see(h.shape[2])))
+    return h
 
 
 class R3Discriminator(Discriminator):
@@ -167,16 +196,16 @@ class R3Discriminator(Discriminator):
         num_blocks = len(down)
         self.from_coefficients = nn.Conv2d(self.patches.num_coefficients, down[0], 3, padding=1)
         self.blocks = nn.ModuleList(ResidualBlock(w, num_blocks=num_blocks) for w in down)
-        self.transitions = nn.ModuleList(_transition(a, b) for a, b in pairwise(down))
+        self.transitions = nn.ModuleList(transition(a, b) for a, b in pairwise(down))
         num_inputs = down[-1] * BASE * BASE + down[-1] + self.patches.num_coefficients
         self.head = nn.Linear(num_inputs, HEAD_DIM)
         self.psi = nn.Linear(HEAD_DIM, 1)
         self.embedding = nn.Embedding(architecture.num_classes, HEAD_DIM)
         self.from_code = nn.Linear(architecture.code_dim, HEAD_DIM, bias=False)
-        _init(self.from_coefficients, 1.0)
-        _init(self.from_code, 1.0)
-        _init(self.head, math.sqrt(2 / (1 + LEAK**2)))
-        _init(self.psi, 1.0)
+        initialise(self.from_coefficients, 1.0)
+        initialise(self.from_code, 1.0)
+        initialise(self.head, math.sqrt(2 / (1 + LEAK**2)))
+        initialise(self.psi, 1.0)
 
     def prepare_from(self, reals: Reals) -> None:
         """Take the patch coordinates of training images, the same as G does."""
@@ -190,8 +219,8 @@ class R3Discriminator(Discriminator):
         """Encoded images, [N] int64, [N, M] -> [N] float32 logits."""
         h = self.from_coefficients(encoded)
         h = self.blocks[0](h)
-        for transition, block in zip(self.transitions, self.blocks[1:], strict=True):
-            h = block(transition(F.avg_pool2d(h, 2)))
+        for narrow, block in zip(self.transitions, self.blocks[1:], strict=True):
+            h = block(narrow(F.avg_pool2d(h, 2)))
         h = F.leaky_relu(h, LEAK)
         # The spread of the input shows a collapse before any feature has learned to see it.
         h = torch.cat([h.flatten(1), group_spread(h), group_spread(encoded)], dim=1)
@@ -202,16 +231,16 @@ class R3Discriminator(Discriminator):
         return logits
 
 
-def _transition(width_in: int, width_out: int) -> nn.Module:
+def transition(width_in: int, width_out: int) -> nn.Module:
     """A 1x1 convolution where the width changes, else nothing."""
     if width_in == width_out:
         return nn.Identity()
     conv = nn.Conv2d(width_in, width_out, 1, bias=False)
-    _init(conv, 1.0)
+    initialise(conv, 1.0)
     return conv
 
 
-def _init(layer: nn.Module, gain: float) -> None:
+def initialise(layer: nn.Module, gain: float) -> None:
     """Normal weights with standard deviation gain / sqrt(fan_in); zero bias."""
     assert isinstance(layer, nn.Conv2d | nn.Linear)
     fan_in = layer.weight[0].numel()

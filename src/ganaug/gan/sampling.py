@@ -59,8 +59,11 @@ def latents(
 @torch.inference_mode()
 def parent_rows(
     generator: Generator, labels: Sequence[int], seeds: Sequence[int], *, law: LatentLaw
-) -> list[int] | None:
-    """The row of `generator.sources()` that `sample` builds each image on; None: on none ever."""
+) -> list[list[int]] | None:
+    """The rows of `generator.sources()` that `sample` builds each image on, -1 standing for none.
+
+    None if the generator builds on none ever.
+    """
     device = next(generator.parameters()).device
     z = latents(labels, seeds, latent_dim=generator.latent_dim, law=law).to(device)
     rows = generator.parents(z, torch.tensor(labels, dtype=torch.int64, device=device))
@@ -94,6 +97,12 @@ def sample(
         z = torch.nn.functional.pad(z, (0, 0, 0, missing)).to(device)
         label = torch.nn.functional.pad(label, (0, missing)).to(device)
         images = generator(z, label)[: BLOCK - missing].float()
-        pixels = images.add(1).mul(127.5).round().clamp(0, 255).byte()
-        blocks.append(pixels.permute(0, 2, 3, 1).cpu().numpy())
+        blocks.append(to_pixels(images))
     return np.concatenate(blocks)
+
+
+def to_pixels(images: Tensor) -> NDArray[np.uint8]:
+    """[N, C, H, W] in [-1, 1], cut to it -> [N, H, W, C] uint8."""
+    pixels = images.add(1).mul(127.5).round().clamp(0, 255).byte()
+    found: NDArray[np.uint8] = pixels.permute(0, 2, 3, 1).cpu().numpy()
+    return found

@@ -37,11 +37,12 @@ class Snapshot:
     def parent_ids(
         self, labels: Sequence[int], seeds: Sequence[int], *, law: LatentLaw = AS_TRAINED
     ) -> list[str | None]:
-        """image_id of the training image that each sampled image is built on, or None."""
+        """image_ids, with spaces between, of what each sampled image is built on; None: on none."""
         rows = parent_rows(self.generator, labels, seeds, law=law)
         if rows is None:
             return [None] * len(labels)
-        return [self.image_ids.get(row) for row in rows]
+        known = [[self.image_ids[row] for row in own if row in self.image_ids] for own in rows]
+        return [" ".join(ids) or None for ids in known]
 
 
 def save_snapshot(

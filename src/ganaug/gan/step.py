@@ -43,6 +43,15 @@ class Objective:
 
 
 @dataclass(frozen=True)
+class Made:
+    """What G made in a step, from one latent and label an image."""
+
+    images: Tensor  # [B, C, H, W]
+    code: Tensor  # [B, M], that was asked for
+    terms: dict[str, tuple[float, Tensor]]  # of G's loss, with their weights, by name
+
+
+@dataclass(frozen=True)
 class Step:
     """An update of D, then of G, on one batch.
 
@@ -75,34 +84,36 @@ class Step:
             - penalty/r1, penalty/r2: squared gradient norm, unweighted
             - penalty/gradient: (gradient norm - 1)^2 between real and synthetic, unweighted
         """
-        anchors = self.networks.anchors
-        real_code = anchors.code(real, label)
-        placed = anchors.place(z, real_code)
-        synthetic_code = placed[:, : anchors.code_dim]
-        with self.compute.autocast():
-            synthetic = self.networks.G(placed, label)
-        statistics, encoded_real = self._update_discriminator(
-            real, synthetic.detach(), label, real_code, synthetic_code
-        )
+        real_code = self.networks.anchors.code(real, label)
+        made = self.make(real, real_code, label, z)
+        statistics, encoded_real = self._update_discriminator(real, made, label, real_code)
         if self.updates_generator:
             real_logits = None
             if self.objective.loss.is_relative:
                 with torch.no_grad(), self.compute.autocast():
                     real_logits = self._discriminator(encoded_real, label, real_code)
-            statistics |= self._update_generator(
-                real, synthetic, label, synthetic_code, real_logits
-            )
+            statistics |= self._update_generator(made, label, real_logits)
             both = statistics["loss/generator"] + statistics["loss/discriminator"]
             statistics["loss/total"] = both
         return {name: value.detach() for name, value in statistics.items()}
 
+    def make(self, real: Tensor, real_code: Tensor, label: Tensor, z: Tensor) -> Made:
+        """Make synthetic images, half of them from the codes of the real ones."""
+        anchors = self.networks.anchors
+        placed = anchors.place(z, real_code)
+        with self.compute.autocast():
+            synthetic = self.networks.G(placed, label)
+        distance = anchors.distance(synthetic, real)
+        terms = {"loss/reconstruction": (self.reconstruction_weight, distance)}
+        return Made(synthetic, placed[:, : anchors.code_dim], terms)
+
     def _update_discriminator(
-        self, real: Tensor, synthetic: Tensor, label: Tensor, real_code: Tensor, code: Tensor
+        self, real: Tensor, made: Made, label: Tensor, real_code: Tensor
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Update D; return statistics, and the real images as D saw them."""
-        objective, scale = self.objective, self.penalty_scale
+        objective, scale, code = self.objective, self.penalty_scale, made.code
         D = self._discriminator.requires_grad_(True)
-        moved = torch.cat([self._augment(real), self._augment(synthetic)])
+        moved = torch.cat([self._augment(real), self._augment(made.images.detach())])
         encoded = D.encode(moved).requires_grad_(scale > 0)
         with self.compute.autocast():
             logits = _logits(D, encoded, torch.cat([label, label]), torch.cat([real_code, code]))
@@ -128,27 +139,21 @@ class Step:
         return statistics | {"gradient_norm/discriminator": norm}, encoded.detach().chunk(2)[0]
 
     def _update_generator(
-        self,
-        real: Tensor,
-        synthetic: Tensor,
-        label: Tensor,
-        code: Tensor,
-        real_logits: Tensor | None,
+        self, made: Made, label: Tensor, real_logits: Tensor | None
     ) -> dict[str, Tensor]:
         """Update G; return statistics."""
         D = self._discriminator.requires_grad_(False)
         with self.compute.autocast():
-            synthetic_logits = D(D.encode(self._augment(synthetic)), label, code)
+            synthetic_logits = D(D.encode(self._augment(made.images)), label, made.code)
         if real_logits is None:  # the loss does not use them
             real_logits = synthetic_logits.detach()
         adversarial = self.objective.loss.generator(real_logits, synthetic_logits)
-        reconstruction = self.networks.anchors.distance(synthetic, real)
-        loss = adversarial + self.reconstruction_weight * reconstruction
+        loss = adversarial + sum(weight * term for weight, term in made.terms.values())
         (norm,) = self.descend(loss, (self.networks.G, self.networks.G_optimiser))
         return {
             "loss/generator": adversarial,
-            "loss/reconstruction": reconstruction,
             "gradient_norm/generator": norm,
+            **{name: term for name, (_, term) in made.terms.items()},
         }
 
     def _augment(self, images: Tensor) -> Tensor:

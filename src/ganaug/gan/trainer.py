@@ -30,6 +30,7 @@ from ganaug.gan.sampling import sample
 from ganaug.gan.schedules import cosine, ema_decay, fading, penalty_scale, update_ema
 from ganaug.gan.state import TrainingState, below
 from ganaug.gan.step import Networks, Objective, Step
+from ganaug.gan.translation import TranslationStep
 from ganaug.progress import ProgressReport
 from ganaug.rng import derive_seed, torch_generator
 
@@ -41,7 +42,7 @@ RECONSTRUCTION_UNTIL = 0.5  # share of the budget; kept longer, it works against
 MAX_ROLLBACKS = 3
 LOWER = "lower train.lr, or raise train.r1_gamma and train.r2_gamma"
 ROLLBACK_LR = 0.5  # factor on the learning rate at a rollback
-STEPS: dict[str, type[Step]] = {"vae": VaeStep}  # of families that play no game of two
+STEPS: dict[str, type[Step]] = {"vae": VaeStep, "translator": TranslationStep}
 AGREE_STEPS = 10  # steps between two exchanges among processes about stopping
 
 # Images [N, H, W, C] uint8 and labels [N] to metrics; "kid" chooses the snapshot.

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ganaug.images import Groups, Pixels, Rows
 from ganaug.quality.memorisation import FEWEST_JUDGED, allowed_high, wilson
+from ganaug.quality.neighbours import leave_out
 from ganaug.rng import numpy_rng
 
 LARGEST_SIDE = 64  # px; larger images are measured at this size, smaller ones at their own
@@ -41,7 +42,7 @@ Float32 = NDArray[np.float32]
 
 
 def measure_fragments(
-    synthetic: Pixels, train: Pixels, groups: Groups, *, seed: int
+    synthetic: Pixels, train: Pixels, groups: Groups, *, seed: int, origins: Rows | None = None
 ) -> dict[str, Any]:
     """The share of synthetic images that hold a fragment of a training image, and if it passes.
 
@@ -51,6 +52,8 @@ def measure_fragments(
         groups: [N] of the training images; each its own if there are fewer than three, since an
             image is compared with the nearest two of the other groups.
         seed: of the images that are drawn from large sets.
+        origins: [M] the training image that a synthetic one is declared to start from, -1 none: its
+            pieces are no fragments.
     Returns:
         limit: the ratio below which a window is a fragment, which `USUAL` of the real training
         images fall below against other groups, or `LARGEST_LIMIT`; with_fragment: share of
@@ -68,8 +71,11 @@ def measure_fragments(
     pool = _grey(train[known])
     mean = (pool + pool[:, ::-1] + pool[:, :, ::-1] + pool[:, ::-1, ::-1]).mean(axis=0) / 4
     pool -= mean
-    made = _least_ratios(_grey(synthetic[judged]) - mean, None, pool, groups)
-    real = _least_ratios(pool, groups, pool, groups)
+    place = np.full(len(train) + 1, -1)  # the last for images that start from none
+    place[known] = np.arange(len(known))
+    but = None if origins is None else place[origins[judged]]
+    made = _least_ratios(_grey(synthetic[judged]) - mean, pool, groups, but=but)
+    real = _least_ratios(pool, pool, groups, own=groups)
     limit = min(float(np.quantile(real, USUAL)), LARGEST_LIMIT)
     hits, n = int((made < limit).sum()), len(made)
     low, high = wilson(hits, n)
@@ -107,15 +113,23 @@ def _grey(images: Pixels) -> Float32:
 
 
 def _least_ratios(
-    queries: Float32, own: Groups | None, pool: Float32, groups: Groups
+    queries: Float32,
+    pool: Float32,
+    groups: Groups,
+    *,
+    own: Groups | None = None,
+    but: Rows | None = None,
 ) -> NDArray[np.float32]:
-    """[M] the least ratio of any window; `own` [M] are groups that don't count for a query."""
+    """[M] the least ratio of any window.
+
+    `own` [M] are groups that don't count for a query, `but` [M] an image that does not, or -1.
+    """
     starts = np.flatnonzero(np.diff(groups, prepend=groups[0] - 1))
     least = np.full(len(queries), np.inf, np.float32)
     for place in _places(pool.shape[1]):
         windows = _windows(queries, place)
         reference = np.stack([_windows(flipped, place) for flipped in _flips(pool)])  # [4, N, D]
-        nearest = _nearest_of_groups(windows, reference, starts)
+        nearest = _nearest_of_groups(windows, reference, starts, but)
         if own is not None:
             nearest[own[:, None] == groups[starts]] = np.inf
         two = np.partition(nearest, 1, axis=1)[:, :2]
@@ -144,7 +158,9 @@ def _windows(images: Float32, place: tuple[slice, slice]) -> Float32:
     return flat
 
 
-def _nearest_of_groups(windows: Float32, reference: Float32, starts: Rows) -> Float32:
+def _nearest_of_groups(
+    windows: Float32, reference: Float32, starts: Rows, but: Rows | None
+) -> Float32:
     """[M, G] squared distances to the nearest window of each group, in any flip."""
     least: Float32 | None = None
     for flipped in reference:
@@ -155,6 +171,8 @@ def _nearest_of_groups(windows: Float32, reference: Float32, starts: Rows) -> Fl
         found = left @ right
         least = found if least is None else np.minimum(least, found, out=least)
     assert least is not None
+    if but is not None:
+        leave_out(least, but)
     nearest: Float32 = np.minimum.reduceat(least, starts, axis=1)
     nearest += (windows * windows).sum(axis=1)[:, None]
     return nearest

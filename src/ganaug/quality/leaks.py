@@ -83,12 +83,12 @@ def _foreign(real: Mapping[str, pd.DataFrame], synthetic: pd.DataFrame) -> Itera
     if twins := [i for i in synthetic["image_id"] if i in split_of]:
         yield f"synthetic image {twins[0]} equals a real one of {split_of[twins[0]]}"
     for column in ("nearest_id", "parent_id"):
-        given = synthetic[synthetic[column].notna()]
-        outside = given[~given[column].isin(real["train"]["image_id"])]
+        named = synthetic[["image_id", column]].dropna()
+        named = named.assign(**{column: named[column].str.split()}).explode(column)
+        outside = named[~named[column].isin(real["train"]["image_id"])]
         if len(outside):
             pairs = [
-                f"{a} -> {b} (of {split_of.get(b, 'no split')})"
-                for a, b in zip(outside["image_id"], outside[column], strict=True)
+                f"{a} -> {b} (of {split_of.get(b, 'no split')})" for a, b in outside.to_numpy()
             ]
             yield f"synthetic rows whose {column} is no real training image: {_name(pairs)}"
 

@@ -13,7 +13,7 @@ from ganaug.quality.features import Extractor, Features
 from ganaug.quality.fragments import measure_fragments
 from ganaug.quality.memorisation import measure_memorisation
 from ganaug.quality.neighbours import FloatArray, as_they_stand, nearest
-from ganaug.quality.parts import Parts
+from ganaug.quality.parts import Parts, origins
 from ganaug.rng import numpy_rng
 from ganaug.thumbnails import AXES, combine, flip
 
@@ -81,12 +81,14 @@ def measure_copying(
 ) -> dict[str, dict[str, Any]]:
     """The gate in each space, and for fragments of images; nothing without synthetic images.
 
-    Val and test are the hold-out. The flips of training images count in the space of thumbnails and
+    Val and test are the hold-out. The training image that a synthetic one is declared to start from
+    does not count for it. The flips of training images count in the space of thumbnails and
     for fragments; in others only images as they stand.
     """
     if parts["synthetic"].rows.empty:
         return {}
     groups = pd.factorize(parts["train"].rows["group_id"])[0].astype(np.int64)
+    declared = origins(parts)
     found = {
         space: measure_memorisation(
             features["synthetic"],
@@ -94,11 +96,12 @@ def measure_copying(
             np.concatenate([features["val"], features["test"]]),
             groups=groups,
             variants=flipped_ways if space == FLIPPED_SPACE else as_they_stand,
+            origins=declared,
         )
         for space, features in spaces.items()
     }
     made, train = (parts[name].data.images for name in ("synthetic", "train"))
-    found[FRAGMENTS] = measure_fragments(made, train, groups, seed=seed)
+    found[FRAGMENTS] = measure_fragments(made, train, groups, seed=seed, origins=declared)
     return found
 
 

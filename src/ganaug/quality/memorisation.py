@@ -46,6 +46,7 @@ def measure_memorisation(
     *,
     groups: Groups | None = None,
     variants: Variants = as_they_stand,
+    origins: Rows | None = None,
 ) -> dict[str, Any]:
     """All figures of the gate, and whether it is passed.
 
@@ -55,6 +56,8 @@ def measure_memorisation(
         holdout: [H, D] of real images that it never saw, H >= 1.
         groups: [N] of the training images; each its own where None, or where all have the same.
         variants: features of the same images in each flip.
+        origins: [M] the training image that a synthetic one is declared to start from, -1 none: it
+            does not count as copied.
     Returns:
         near_copies: share with a copy ratio below `NEAR_COPY_RATIO`; authentic: share above 1
         (Alaa et al. 2022, arXiv:2102.08921); each with its _low and _high, and as _real for the
@@ -65,7 +68,7 @@ def measure_memorisation(
     """
     if groups is None or len(np.unique(groups)) < 2:
         groups = np.arange(len(train))
-    made, nearest_train = nearest(synthetic, train, variants=variants)
+    made, nearest_train = nearest(synthetic, train, variants=variants, but=origins)
     other, _ = nearest(holdout, train, variants=variants)
     own = nearest_others(train, k=1, variants=variants)[0][:, 0]
     across, neighbours = nearest_others(train, k=1, groups=groups, variants=variants)

@@ -52,14 +52,29 @@ def distances_between(x: FloatArray, y: FloatArray) -> Floats:
 
 
 def nearest(
-    queries: FloatArray, pool: FloatArray, *, variants: Variants = as_they_stand
+    queries: FloatArray,
+    pool: FloatArray,
+    *,
+    variants: Variants = as_they_stand,
+    but: Rows | None = None,
 ) -> tuple[Floats, Rows]:
-    """Distance [M] and index [M] of the row of `pool` [N, D], N >= 1, nearest to each query."""
+    """Distance [M] and index [M] of the row of `pool` [N, D], N >= 1, nearest to each query.
+
+    `but` [M] names a row that does not count for a query, -1 none; N > 1 then.
+    """
     distances, indices = np.empty(len(queries)), np.empty(len(queries), np.int64)
     for rows, block in squared_distances(queries, pool, variants=variants):
+        if but is not None:
+            leave_out(block, but[rows])
         indices[rows] = block.argmin(axis=1)
         distances[rows] = np.sqrt(block.min(axis=1))
     return distances, indices
+
+
+def leave_out(block: NDArray[np.floating[Any]], but: Rows) -> None:
+    """Make the distance [M, N] to column but[m] of row m infinite, where that is not -1."""
+    (named,) = np.nonzero(but >= 0)
+    block[named, but[named]] = np.inf
 
 
 def nearest_others(

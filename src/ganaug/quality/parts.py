@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ganaug.errors import DatasetError
 from ganaug.fileio import read_json
-from ganaug.images import Labels
+from ganaug.images import Labels, Rows
 from ganaug.preparing.prepared import Prepared
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import read_images, read_rows
@@ -45,6 +45,19 @@ def read_parts(prepared: Prepared, synthetic: Path, *, scratch: Path) -> dict[st
     shards = {split: prepared.shards(split) for split in SPLITS}
     shards["synthetic"] = _synthetic_shards(synthetic)
     return {name: _read(paths, prepared, scratch / f"{name}.npy") for name, paths in shards.items()}
+
+
+def origins(parts: Parts) -> Rows:
+    """[M] the row of train that each synthetic image starts from, -1 none.
+
+    That is the first of its parents, if it is of another class; a parent of the same class gave a
+    detail only.
+    """
+    train, made = parts["train"], parts["synthetic"]
+    first = made.rows["parent_id"].astype("string").str.split().str[0]
+    rows = pd.Index(train.rows["image_id"]).get_indexer(first)
+    is_other = train.data.labels[rows] != made.data.labels
+    return np.where((rows >= 0) & is_other, rows, -1)
 
 
 def unfilled_classes(made: Mapping[str, Any]) -> tuple[str, ...]:

@@ -10,11 +10,12 @@ from PIL import Image
 
 from ganaug.preparing.prepared import Prepared
 from ganaug.reporting.figures import mosaic, reject_chart, training_curves, uplift_chart
-from ganaug.reporting.pictures import examples_by_class, read_pairs
+from ganaug.reporting.pictures import examples_by_class, read_origins, read_pairs
 
 EXAMPLES = 12  # a class and source
 MOST_CLASSES = 16  # whose examples are shown
 COLUMNS = 4  # of a mosaic
+ORIGINS = 6  # images of a class beside what they were made from
 
 Picture = dict[str, Any]  # alt, width, height, png
 
@@ -99,4 +100,21 @@ def draw_examples(folder: Path, dataset: Prepared, synthetic: Sequence[Path]) ->
         png = mosaic(blocks, columns=COLUMNS, title=name)
         alt = f"{name}: {len(left)} real images left, {words}"
         pictures.append(draw_picture(folder, f"examples-{label:02d}", png, alt=alt))
+    return pictures
+
+
+def draw_origins(folder: Path, dataset: Prepared, synthetic: Sequence[Path]) -> list[Picture]:
+    """One figure a class that has images made from real ones of other classes."""
+    names, shards = dataset.classes[:MOST_CLASSES], dataset.shards("train")
+    origins = read_origins(synthetic, shards, len(names), number=ORIGINS)
+    pictures = []
+    for label, (name, pairs) in enumerate(zip(names, origins, strict=True)):
+        if not pairs:
+            continue
+        changes = [np.abs(made.astype(int) - real).astype(np.uint8) for real, made in pairs]
+        begun, made = (list(side) for side in zip(*pairs, strict=True))
+        blocks = {"real, of another class": begun, "synthetic": made, "difference": changes}
+        png = mosaic(blocks, columns=ORIGINS // 2, title=name)
+        alt = f"{name}: {len(pairs)} real images of other classes, what was made of them, and the "
+        pictures.append(draw_picture(folder, f"origins-{label:02d}", png, alt=f"{alt}difference"))
     return pictures

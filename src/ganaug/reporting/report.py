@@ -14,7 +14,7 @@ from ganaug.errors import DatasetError
 from ganaug.fileio import atomic_folder, read_json, write_text
 from ganaug.preparing.prepared import read_prepared
 from ganaug.publishing.wording import HEADLINES, answers, study_rows
-from ganaug.reporting.illustrations import draw_charts, draw_examples, draw_pairs
+from ganaug.reporting.illustrations import draw_charts, draw_examples, draw_origins, draw_pairs
 from ganaug.reporting.provenance import PROVENANCE, versions
 from ganaug.templates import render
 
@@ -58,6 +58,7 @@ def write_report(
         figures = charts | {
             "pairs": draw_pairs(folder, closest, shards, dataset.shards("train")),
             "examples": draw_examples(folder, dataset, shards),
+            "origins": draw_origins(folder, dataset, shards),
         }
     text = render(
         Path(__file__).with_name("report.html.jinja"),

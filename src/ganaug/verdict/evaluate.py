@@ -20,7 +20,7 @@ from ganaug.preparing.prepared import Prepared
 from ganaug.quality.features import FeatureCache, Features, ImageNetFeatures
 from ganaug.quality.leaks import check_no_leak, check_no_near_duplicates
 from ganaug.quality.measures import describe_pairs, extract, measure_copying, measure_distances
-from ganaug.quality.parts import Parts, read_parts, unfilled_classes
+from ganaug.quality.parts import Parts, origins, read_parts, unfilled_classes
 from ganaug.records import SPLITS
 from ganaug.rng import derive_seed
 from ganaug.thumbnails import NAME as THUMBNAILS
@@ -95,6 +95,7 @@ def evaluate(
         empty=unfilled_classes(made),
         num_synthetic=len(rows),
         num_with_parent=int(rows["parent_id"].notna().sum()),
+        num_translated=int((origins(parts) >= 0).sum()),
     )
     verdict = {**_verdict(evidence, params), "judged": _judged(prepared, made)}
     metrics = {

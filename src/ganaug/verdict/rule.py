@@ -54,7 +54,8 @@ class Evidence:
             None where a class is too small to tell.
         empty: classes for which images were wanted and none was accepted.
         num_synthetic: images offered.
-        num_with_parent: those that were built on a detail of one training image.
+        num_with_parent: those that were built on training images.
+        num_translated: of these, those that start from a whole training image of another class.
     """
 
     networks: Mapping[str, Mapping[str, Any]]
@@ -63,6 +64,7 @@ class Evidence:
     empty: tuple[str, ...]
     num_synthetic: int
     num_with_parent: int
+    num_translated: int
 
     @property
     def used(self) -> dict[str, Mapping[str, Any]]:
@@ -234,7 +236,13 @@ def _remarks(evidence: Evidence) -> list[str]:
         for net, facts in evidence.networks.items()
         if evidence.used and net not in evidence.used and facts["uplift"]
     ]
-    if evidence.num_with_parent:
+    if evidence.num_translated:
+        remarks.append(
+            f"{evidence.num_translated:,} of the synthetic images were made from a training image "
+            "of another class each, the first that parent_id names; parts of it are meant to stay, "
+            "so being like that image does not count as copying."
+        )
+    elif evidence.num_with_parent:
         remarks.append(
             f"{evidence.num_with_parent:,} of the synthetic images were built on a detail of one "
             "training image each, which parent_id names; what such a detail repeats is measured as "

@@ -1,0 +1,311 @@
+"""The arena: which pool of images teaches a classifier most, by dataset and regime, on outer folds.
+
+Cells are datasets x regimes (all images, a tenth, a long tail, one rare class). Each outer fold of
+a cell trains a generator a pool and asks what its images add to the best recipe without any, with
+classes drawn equally; mixup and CutMix, the paste, compete without synthetic images. Recipes are
+chosen on val, the changes are measured on the images that the fold holds out. The sealed test
+split of the default run never comes in: all folds are cut from its train and val images.
+
+Every fold leaves a file in results/arena, so a stopped arena goes on, and so does one of another
+day; delete the files to run them again. `python -m benchmarks.arena CELL ...` runs some cells,
+`table` only writes docs/arena.md.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sklearn.metrics import f1_score
+
+from benchmarks.plateau import real_setting
+from benchmarks.quality import prepare_source
+from benchmarks.studies import ALL, DIGITS, ELPV, LONG_TAIL, ROOT, TENTH
+from ganaug.config import change_params
+from ganaug.downstream.linear import FEATURE_RESOLUTION, view_sets
+from ganaug.downstream.recipes import TEACHER, Recipe
+from ganaug.downstream.runs import Run, Setting, score_runs
+from ganaug.errors import GanaugError, run
+from ganaug.fileio import atomic_file, read_json, write_json, write_text
+from ganaug.folds import code_first
+from ganaug.preparing.prepared import Prepared, read_prepared
+from ganaug.quality.features import ImageNetFeatures
+from ganaug.quality.parts import LabelledImages, Part, Parts, read_parts
+from ganaug.templates import interval, points
+from ganaug.verdict.evidence import changes
+
+RESULTS = ROOT / "results" / "arena"
+SCRATCH = ROOT / ".ganaug" / "arena"
+PAGE = ROOT / "docs" / "arena.md"
+NUM_FOLDS = 3
+REPETITIONS = 4
+NETWORKS = ("cnn", "linear")
+POOLS = {"noise": "r3", "translated": "translator"}  # and the family that makes it
+BOTH = "both"
+BEST = "without"  # the best recipe without synthetic images
+RARE = 0.5  # of the images of the largest class: classes with fewer are called rare
+DATA: dict[str, dict[str, Any]] = {
+    "elpv": {**ELPV, "prepare.files.flips": ["hflip", "vflip"], "train.kimg": 24},
+    "digits": {**DIGITS, "prepare.files.flips": [], "train.kimg": 30},
+}
+KEEP = "prepare.keep_train"
+REGIMES: dict[str, dict[str, dict[str, Any]]] = {
+    "elpv": {
+        "full": {},
+        "tenth": {**TENTH, "train.kimg": 16},
+        "long-tail": {KEEP: {"mono-defective": 20, "poly-defective": 31}},
+        "rare": {KEEP: {"mono-defective": 20}},
+    },
+    "digits": {
+        "full": {},
+        "tenth": {**TENTH, "train.kimg": 20},
+        "long-tail": {KEEP: LONG_TAIL},
+        "rare": {KEEP: {"8": 20}},
+    },
+}
+SMALL = ["digits-long-tail"]  # what `small` runs, on one fold
+HEADS = (
+    "cell",
+    "classifier",
+    "folds",
+    "balanced",
+    "best without",
+    *POOLS,
+    BOTH,
+    *(f"rare recall, {pool}" for pool in (*POOLS, BOTH)),
+    "hours",
+)
+TABLE = re.compile(r"(?<=<!-- arena -->\n).*?(?=<!-- end of arena -->)", re.DOTALL)
+CELLS = [f"{data}-{regime}" for data, regimes in REGIMES.items() for regime in regimes]
+WITHOUT = (TEACHER, replace(TEACHER, mixup=True), replace(TEACHER, cutmix=True))
+SHARES = ((0.2, False), (0.2, True), (0.5, True))  # and whether by need
+WITHOUT_NAMES = ("balanced", "mixup", "paste")  # in the table
+
+
+def main(cells: Sequence[str], folds: Sequence[int]) -> None:
+    """Run what has no results yet, fold by fold, and write the table."""
+    for cell in cells:
+        if cell not in CELLS:
+            raise GanaugError(f"no cell {cell!r}; there are {', '.join(CELLS)}")
+    for fold in folds:
+        for cell in cells:
+            if not (RESULTS / f"{cell}-{fold}.json").is_file():
+                run_fold(cell, fold)
+            print(f"arena: {cell}, fold {fold}: done", flush=True)
+    write_table()
+
+
+def run_fold(cell: str, fold: int) -> None:
+    """Prepare, train and draw each pool, score, and leave the results; a stopped one goes on."""
+    data, _, regime = cell.partition("-")
+    folder, began = SCRATCH / f"{cell}-{fold}", time.monotonic()
+    changes = ALL | DATA[data] | REGIMES[data][regime]
+    changes |= {
+        "prepare.source": "parquet",
+        "prepare.files.path": str(unsealed(data)),
+        "prepare.table.group": "group_id",
+        "prepare.fold": fold,
+    }
+    prepared, metrics = folder / "prepared", folder / "prepare.json"
+    _stage("prepare", folder, changes, prepared, out=prepared, metrics=metrics)
+    for pool, family in POOLS.items():
+        own, snapshot = folder / pool, folder / pool / "generator"
+        changes |= {"train.family": family}
+        places = {"prepared": prepared, "out": snapshot, "results": own}
+        _stage("train", own, changes, snapshot, **places, checkpoints=own / "states")
+        made = own / "synthetic"
+        places |= {"snapshot": snapshot, "out": made, "review": ROOT / "data" / "review.csv"}
+        _stage("generate", own, changes, made, **places)
+    predictions, facts = score(read_prepared(prepared), folder)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with atomic_file(RESULTS / f"{cell}-{fold}.parquet") as temporary:
+        predictions.to_parquet(temporary, index=False)
+    seconds = round(time.monotonic() - began)
+    write_json({**facts, "seconds": seconds}, RESULTS / f"{cell}-{fold}.json")
+    shutil.rmtree(folder)
+
+
+def unsealed(data: str) -> Path:
+    """Folder with the images of the default run's train and val splits, as one Parquet file."""
+    folder = SCRATCH / f"{data}-unsealed"
+    if not (folder / "images.parquet").is_file():
+        resolution = DATA[data]["prepare.resolution"]
+        prepared = prepare_source(data, resolution, SCRATCH / f"{data}-whole")
+        shards = [path for split in ("train", "val") for path in prepared.shards(split)]
+        table = pa.concat_tables(pq.read_table(path) for path in shards)
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_file(folder / "images.parquet") as temporary:
+            pq.write_table(table.select(["image", "label", "group_id"]), temporary)
+    return folder
+
+
+def _stage(name: str, folder: Path, changes: Mapping[str, Any], made: Path, **places: Path) -> None:
+    """Run a stage's script with params of its own, unless it has been run."""
+    if made.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    params = folder / "params.yaml"
+    shutil.copyfile(ROOT / "params.yaml", params)
+    change_params(params, changes)
+    given = [part for key, path in places.items() for part in (f"--{key}", str(path))]
+    command = [sys.executable, "-m", f"pipeline.{name}", *given, "--params", str(params)]
+    environment = code_first(ROOT / "src")
+    subprocess.run(command, check=True, cwd=ROOT, env=os.environ | environment)
+
+
+def score(prepared: Prepared, folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """What the best recipes, by val, say of the held-out images.
+
+    Returns:
+        Predictions: network, recipe (`BEST`, one of `WITHOUT_NAMES`, or a pool), repetition,
+        image_id, group_id, label, predicted; and facts: classes, num_real, num_synthetic, recipes
+        (name by network and role).
+    """
+    setting = real_setting(prepared)
+    parts = {pool: _read(prepared, folder, pools) for pool, pools in _pools().items()}
+    found: list[pd.DataFrame] = []
+    recipes: dict[str, dict[str, str]] = {net: {} for net in NETWORKS}
+    for net in NETWORKS:
+        trial = partial(_try, net, setting=setting)
+        bases = WITHOUT if net == "cnn" else WITHOUT[:1]
+        runs, best = trial(parts[BOTH], bases)
+        asked = [(BEST, best, runs), *zip(WITHOUT_NAMES, bases, [runs] * len(bases), strict=False)]
+        for pool, own in parts.items():
+            runs, chosen = trial(own, [replace(best, share=s, by_need=need) for s, need in SHARES])
+            asked.append((pool, chosen, runs))
+        recipes[net] = {role: recipe.name for role, recipe, _ in asked}
+        test = parts[BOTH]["test"]
+        found += [_predictions(runs, r, test).assign(recipe=role) for role, r, runs in asked]
+    facts = {
+        "classes": list(prepared.classes),
+        "num_real": prepared.counts["train"],
+        "num_synthetic": {pool: len(own["synthetic"].rows) for pool, own in parts.items()},
+        "recipes": recipes,
+    }
+    return pd.concat(found, ignore_index=True), facts
+
+
+def _try(
+    net: str, parts: Parts, candidates: Sequence[Recipe], *, setting: Setting
+) -> tuple[pd.DataFrame, Recipe]:
+    """Train the candidates; return all runs, and the recipe that is best on val."""
+    runs = [
+        Run(net, recipe, number, ("val", "test"))
+        for recipe in candidates
+        for number in range(REPETITIONS)
+    ]
+    sets, workers = {net: _sets(net, parts, setting)}, joblib.cpu_count()
+    scored = score_runs(runs, sets, setting=setting, num_workers=workers)
+    on_val = scored[scored["split"] == "val"].groupby("recipe")["macro_f1"].mean()
+    return scored, max(candidates, key=lambda recipe: on_val[recipe.name])
+
+
+def _pools() -> dict[str, list[str]]:
+    return {**{pool: [pool] for pool in POOLS}, BOTH: list(POOLS)}
+
+
+def _read(prepared: Prepared, folder: Path, pools: Sequence[str]) -> Parts:
+    """All parts, with the images of some pools together."""
+    found = []
+    for pool in pools:
+        scratch = folder / pool / "arrays"
+        scratch.mkdir(exist_ok=True)
+        found.append(read_parts(prepared, folder / pool / "synthetic", scratch=scratch))
+    made = [parts["synthetic"] for parts in found]
+    images = np.concatenate([part.data.images for part in made])
+    labels = np.concatenate([part.data.labels for part in made])
+    together = Part(pd.concat([part.rows for part in made]), LabelledImages(images, labels))
+    return {**found[0], "synthetic": together}
+
+
+def _sets(net: str, parts: Parts, setting: Setting) -> dict[str, LabelledImages]:
+    """What a network trains on."""
+    if net == "linear":
+        extractor = ImageNetFeatures(resolution=FEATURE_RESOLUTION)
+        return view_sets(parts, extractor, setting.augmentation(setting.seed))
+    return {name: part.data for name, part in parts.items()}
+
+
+def _predictions(runs: pd.DataFrame, recipe: Recipe, test: Part) -> pd.DataFrame:
+    """What the classifiers of a recipe say of each held-out image."""
+    own = runs[(runs["split"] == "test") & (runs["recipe"] == recipe.name)]
+    images = test.rows[["image_id", "group_id"]].assign(label=test.data.labels)
+    said = np.concatenate([probabilities.argmax(axis=1) for probabilities in own["probabilities"]])
+    return own[["network", "repetition"]].merge(images, how="cross").assign(predicted=said)
+
+
+def write_table() -> None:
+    """Put what has been measured so far into docs/arena.md, between its marks."""
+    text = PAGE.read_text(encoding="utf-8")
+    rows = [HEADS, ("---",) * len(HEADS), *(row for cell in CELLS for row in _rows(cell))]
+    table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    write_text(TABLE.sub(lambda _: table, text), PAGE)
+
+
+def _rows(cell: str) -> Iterator[tuple[str, ...]]:
+    """A row a network, of the folds that have been run."""
+    files = sorted(RESULTS.glob(f"{cell}-?.json"))
+    if not files:
+        return
+    facts = [read_json(file) for file in files]
+    said = pd.concat([pd.read_parquet(file.with_suffix(".parquet")) for file in files])
+    classes = facts[0]["classes"]
+    counts = {name: min(own["num_real"][name] for own in facts) for name in classes}
+    rare = [name for name in classes if counts[name] < RARE * max(counts.values())]
+    hours = sum(own["seconds"] for own in facts) / 3600
+    for net in NETWORKS:
+        own = said[said["network"] == net]
+        roles = [role for role in (BEST, *_pools()) if role in set(own["recipe"])]
+        deltas = {
+            role: changes(own, (reference, reference, role), classes, confidence=0.9, seed=0)
+            for role, reference in [(BEST, "balanced"), *((r, BEST) for r in roles if r != BEST)]
+        }
+        yield (
+            cell,
+            net,
+            str(len(files)),
+            f"{100 * _macro_f1(own[own['recipe'] == 'balanced']):.1f}",
+            *(_cell(delta["uplift"]) for delta in deltas.values()),
+            *(_recall(deltas[pool]["recall_change_pp"], rare) for pool in _pools()),
+            f"{hours:.1f}",
+        )
+
+
+def _macro_f1(said: pd.DataFrame) -> float:
+    """Mean over folds and repetitions alike: of all held-out images together, by repetition."""
+    own = [
+        f1_score(part["label"], part["predicted"], average="macro", zero_division=0)
+        for _, part in said.groupby("repetition")
+    ]
+    return float(np.mean(own))
+
+
+def _cell(delta: Mapping[str, Any]) -> str:
+    return f"{points(delta['mean_pp'])} {interval(delta)}"
+
+
+def _recall(changed: Mapping[str, Mapping[str, float | None]], rare: Sequence[str]) -> str:
+    """Mean change of the recall of the rare classes, in percentage points."""
+    own = [changed[name]["mean_pp"] for name in rare]
+    return points(float(np.mean([mean for mean in own if mean is not None]))) if own else "none"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["table"]:
+        run(write_table)
+    else:
+        small = sys.argv[1:] == ["small"]
+        cells = SMALL if small else sys.argv[1:] or CELLS
+        run(partial(main, cells, [0] if small else range(NUM_FOLDS)))
