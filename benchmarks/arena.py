@@ -42,9 +42,9 @@ from ganaug.errors import GanaugError, run
 from ganaug.fileio import atomic_file, read_json, write_json, write_text
 from ganaug.folds import code_first
 from ganaug.preparing.prepared import Prepared, read_prepared
-from ganaug.publishing.wording import interval, points
 from ganaug.quality.features import ImageNetFeatures
 from ganaug.quality.parts import LabelledImages, Part, Parts, read_parts
+from ganaug.templates import interval, points
 from ganaug.verdict.evidence import changes
 
 RESULTS = ROOT / "results" / "arena"

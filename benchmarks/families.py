@@ -16,7 +16,7 @@ from benchmarks.quality import DCGAN, lasting, prepare_source
 from benchmarks.studies import ALL, DIGITS, ELPV, ROOT
 from ganaug.fileio import atomic_file, read_json, write_json
 from ganaug.folds import run_folds
-from ganaug.publishing.wording import interval, points
+from ganaug.templates import interval, points
 
 RESULTS = ROOT / "results" / "families"
 SCRATCH = ROOT / ".ganaug" / "families"

@@ -9,7 +9,7 @@ README's table from these files and from the results of the pipeline itself.
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from ganaug.config import load_params
 from ganaug.errors import GanaugError, run
 from ganaug.fileio import atomic_file, read_json, write_json
 from ganaug.folds import decide_together, findings, run_folds
-from ganaug.publishing.wording import HEADLINES, interval, points
+from ganaug.publishing.wording import study_rows
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params.yaml"
@@ -56,15 +56,6 @@ ALL = {
     "train.init_from": None,
 }
 NUM_FOLDS = 3
-HEADS = (
-    "data",
-    "real training images",
-    "folds",
-    "classifier",
-    "best without synthetic images, over plain training",
-    "best with them, over best without",
-    "verdict",
-)
 TABLE = re.compile(r"(?<=<!-- studies -->\n).*?(?=<!-- end of studies -->)", re.DOTALL)
 
 
@@ -92,43 +83,18 @@ def write_table(readme: Path) -> None:
 def table(results: Path) -> str:
     """The pipeline's own results and those of the studies as Markdown."""
     own = findings(results)
-    rows = [list(HEADS), ["---"] * len(HEADS)]
     params = load_params(PARAMS)
     source = params.prepare.source
     title = f"{TITLES.get(source, source)}, the run in `results/`"
-    rows += _rows(title, [own], own["networks"], own["decision"])
+    rows = study_rows(title, [own], own["networks"], own["decision"])
     for name, title in TITLES.items():
         path = results / "studies" / f"{name}.json"
         if path.is_file():
             study = read_json(path)
             decided = decide_together(study["folds"], study["networks"], params)
-            rows += _rows(title, study["folds"], study["networks"], decided["decision"])
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def _rows(
-    title: str,
-    folds: Sequence[Mapping[str, Any]],
-    networks: Mapping[str, Mapping[str, Any]],
-    decision: str,
-) -> Iterator[list[str]]:
-    """A row for each classifier."""
-    numbers = [sum(fold["num_real"]["train"].values()) for fold in folds]
-    few, many = (f"{number:,}" for number in (min(numbers), max(numbers)))
-    for facts in networks.values():
-        yield [
-            title,
-            few if few == many else f"{few} to {many}",
-            str(len(folds)),
-            facts["words"].removeprefix("a ").removeprefix("an "),
-            _cell(facts["plain_gain"]),
-            _cell(facts["uplift"]) if facts["uplift"] else "none made",
-            HEADLINES[decision],
-        ]
-
-
-def _cell(delta: Mapping[str, Any]) -> str:
-    return f"{points(delta['mean_pp'])} {interval(delta)}"
+            rows += study_rows(title, study["folds"], study["networks"], decided["decision"])
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(row.values() for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 if __name__ == "__main__":

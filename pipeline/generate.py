@@ -91,7 +91,7 @@ def _learn(dataset: Prepared, p: Params) -> tuple[SyntheticFilter, list[str], Ru
         class_names=dataset.classes,
         symmetries=dataset.symmetries,
         classical=p.evaluate.classical,
-        spectrogram_side=dataset.resolution if dataset.sound else None,
+        spectrogram_side=dataset.spectrogram_side,
         seed=p.seed,
         num_steps=p.generate.filter_steps,
     )

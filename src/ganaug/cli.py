@@ -74,7 +74,8 @@ def folds(
 ) -> None:
     """Run the whole pipeline on several outer folds, and judge all their test images together."""
     from ganaug.folds import run_folds
-    from ganaug.publishing.wording import HEADLINES, interval, points
+    from ganaug.publishing.wording import HEADLINES
+    from ganaug.templates import interval, points
 
     found = run_folds(Path(), num, scratch=Path(".ganaug/folds"))
     write_json(found, out)
@@ -148,7 +149,8 @@ def translate(
     from ganaug.gan.snapshot import load_snapshot
     from ganaug.gan.translator import Translator, translate_image
     from ganaug.images import encode_png, tile
-    from ganaug.preparing.decode import Form, UnusableImage, decode_image
+    from ganaug.preparing.decode import Form, decode_image
+    from ganaug.sources.base import UnusableImage
 
     model = load_snapshot(snapshot)
     if not isinstance(model.generator, Translator):

@@ -6,7 +6,8 @@ line and exit code 2. Anything else is our own mistake and keeps its traceback.
 
 import errno
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 
@@ -50,6 +51,15 @@ def one_line(error: Exception) -> str:
     """What another library's error says, or else is called, without line ends."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text.encode(errors="replace").decode()  # a file's name may be no text
+
+
+@contextmanager
+def explained(kind: type[GanaugError], where: str, *errors: type[Exception]) -> Iterator[None]:
+    """Raise another library's `errors` as one of ours, "where (what it says)"."""
+    try:
+        yield
+    except errors as error:
+        raise kind(f"{where} ({one_line(error)})") from None
 
 
 def run(command: Callable[[], object]) -> None:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +132,7 @@ def findings(results: Path) -> dict[str, Any]:
     return {
         "num_real": read_json(results / "prepare" / "metrics.json")["counts"],
         "num_synthetic": read_json(results / "generate" / "metrics.json")["accepted"],
-        "decision": verdict["decision"],
-        "reasons": verdict["reasons"],
-        "refusals": verdict["refusals"],
-        "networks": verdict["networks"],
+        **{key: verdict[key] for key in ("decision", "reasons", "refusals", "networks")},
         "class_mean": {
             part: {name: metrics["distances"][part]["class_mean"][name] for name in MEASURES}
             for part in ("synthetic", "floor")
@@ -160,11 +158,13 @@ def judge_together(folders: Sequence[Path], params: Params) -> dict[str, dict[st
         raise GanaugError(f"{folders[0].parent}: two folds test the same group; remove the folder")
     found: dict[str, dict[str, Any]] = {}
     for net in params.evaluate.networks:
-        said = [_by_role(p, v[net], net) for p, v in zip(predictions, verdicts, strict=True)]
-        together = pd.concat(said, ignore_index=True)
+        said = (_by_role(p, v[net], net) for p, v in zip(predictions, verdicts, strict=True))
+        together = pd.concat(chain(*said), ignore_index=True)
         how: dict[str, Any] = {"confidence": params.evaluate.confidence, "seed": params.seed}
-        words = {"words": verdicts[0][net]["words"]}
-        found[net] = words | changes(together, ROLES, classes, **how)
+        found[net] = {
+            "words": verdicts[0][net]["words"],
+            **changes(together, ROLES, classes, **how),
+        }
     return found
 
 
@@ -199,14 +199,12 @@ def decide_together(
     }
 
 
-def _by_role(predictions: pd.DataFrame, facts: Mapping[str, Any], net: str) -> pd.DataFrame:
+def _by_role(predictions: pd.DataFrame, facts: Mapping[str, Any], net: str) -> list[pd.DataFrame]:
     """A fold's predictions, named by `ROLES` in place of the recipes that it chose."""
     with_them = facts["with"] or facts["without"]
     names = (PLAIN.name, facts["without"]["name"], with_them["name"])
     own = predictions[predictions["network"] == net]
-    parts = [
+    return [
         own[own["recipe"] == name].assign(recipe=role)
         for role, name in zip(ROLES, names, strict=True)
     ]
-    together: pd.DataFrame = pd.concat(parts)
-    return together

@@ -32,7 +32,7 @@ FIELDS: dict[str, pa.DataType] = {
     "realism": pa.float32(),  # >= 1 lies inside the real images' k-NN balls
     "nearest_id": pa.string(),  # image_id of the nearest real training image
     "nearest_distance": pa.float32(),  # to it, in the filter's feature space
-    "weight": pa.float32(),  # of the row in a training loss; 1 on real rows
+    "weight": pa.float32(),  # in a loss; 1 in every shard: a recipe weighs rows when loaded
 }
 METADATA_COLUMNS = [name for name in FIELDS if name != "image"]
 PROVENANCE = ["generator_id", "seed", "label_confidence", "realism", "nearest_id"]

@@ -5,7 +5,8 @@ rows are in different shards, and the first bits of the image_id choose the shar
 added or removed changes one shard only.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ganaug.errors import DatasetError, one_line
+from ganaug.errors import DatasetError, explained
 from ganaug.fileio import Span, sha256_file
 from ganaug.images import Pixels, decode_png
 from ganaug.records import METADATA_COLUMNS, arrow_schema, check_rows, class_names_of
@@ -94,11 +95,9 @@ def read_rows(paths: Sequence[Path]) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """
     tables, names = [], set()
     for path in paths:
-        try:
+        with explained(DatasetError, f"{path}: not a readable shard", pa.ArrowException, OSError):
             schema = pq.read_schema(path)
             tables.append(pq.read_table(path, columns=METADATA_COLUMNS))
-        except (pa.ArrowException, OSError) as error:
-            raise DatasetError(f"{path}: not a readable shard ({one_line(error)})") from None
         names.add(class_names_of(schema))
     if len(names) != 1:
         raise DatasetError(
@@ -117,13 +116,18 @@ def iter_rows(
     Raises:
         DatasetError: the shard can't be read.
     """
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(ROWS_PER_GROUP, columns=["image", *columns]):
-                for row in batch.to_pylist():
-                    yield row, row.pop("image")["bytes"]
-    except (pa.ArrowException, OSError, TypeError, KeyError) as error:
-        raise DatasetError(f"{path}: not a readable shard ({one_line(error)})") from None
+    broken = (pa.ArrowException, OSError, TypeError, KeyError)
+    explain = explained(DatasetError, f"{path}: not a readable shard", *broken)
+    with explain, pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(ROWS_PER_GROUP, columns=["image", *columns]):
+            for row in batch.to_pylist():
+                yield row, row.pop("image")["bytes"]
+
+
+def pngs_of(paths: Sequence[Path], image_ids: Container[str]) -> dict[str, bytes]:
+    """PNG of each of these images that is there, by its id; the others are passed over."""
+    rows = chain.from_iterable(iter_rows(path, columns=["image_id"]) for path in paths)
+    return {row["image_id"]: png for row, png in rows if row["image_id"] in image_ids}
 
 
 def iter_images(paths: Sequence[Path]) -> Iterator[Pixels]:

@@ -1,10 +1,10 @@
-from ganaug.preparing.checks import Rejection, duplicates, run_checks
+from ganaug.preparing.checks import reject_repeats
 from tests.preparing.made_up import candidate
 
 
 def test_every_candidate_is_accepted_or_rejected_once_with_the_reason():
     pixels = {"a": "x", "b": "x", "c": "x", "d": "y", "e": "y", "f": "z"}
-    accepted, rejected = run_checks(
+    accepted, rejected = reject_repeats(
         [candidate(name, own, "dog" if name in "bf" else "cat") for name, own in pixels.items()]
     )
     assert [c.name for c in accepted] == ["d", "f"]  # of equal pixels in a class the first stays
@@ -15,13 +15,3 @@ def test_every_candidate_is_accepted_or_rejected_once_with_the_reason():
         "e": ("duplicate", "same pixels as d"),
     }
     assert len(rejected) == 4
-
-
-def test_a_further_check_is_one_function():
-    def no_dogs(candidates):
-        return [Rejection(c.name, "dog", "a dog") for c in candidates if c.class_name == "dog"]
-
-    two = [candidate("a", "x"), candidate("b", "x", "dog")]
-    accepted, rejected = run_checks(two, [no_dogs, duplicates])
-    assert [c.name for c in accepted] == ["a"]
-    assert [r.reason for r in rejected] == ["dog"]

@@ -5,7 +5,7 @@ from PIL import Image, ImageFilter
 
 from ganaug.errors import DatasetError
 from ganaug.preparing.decode import Form, decode_image
-from ganaug.preparing.near_duplicates import DISTANCE, find_near_pairs, join_near_duplicates
+from ganaug.preparing.near_duplicates import USUAL_DISTANCE, find_near_pairs, join_near_duplicates
 from ganaug.preparing.reading import thumbnail
 from ganaug.sources.registry import load_source
 from ganaug.thumbnails import thumbnails
@@ -30,7 +30,7 @@ def named(name, thumb, group=None, split=None):
     return candidate(name, group=group, split=split, thumbnail=thumb)
 
 
-def joined(*candidates, distance=DISTANCE):
+def joined(*candidates, distance=USUAL_DISTANCE):
     groups, notes = join_near_duplicates(candidates, distance=distance)
     assert len(groups) == len(candidates)
     return groups, notes
@@ -51,19 +51,19 @@ def test_a_copy_stays_with_its_original():
     thumbs = [small(picture(seed)) for seed in range(30)]
     for kind, copy in COPIES.items():
         copies = [copy(picture(seed)) for seed in range(30)]
-        pairs = near_pairs([*thumbs, *copies], distance=DISTANCE)
+        pairs = near_pairs([*thumbs, *copies], distance=USUAL_DISTANCE)
         assert pairs.tolist() == [[i, i + 30] for i in range(30)], kind
 
 
 def test_images_that_look_alike_by_nature_are_not_joined(shipped_params):
     for name, resolution in (("elpv", 64), ("digits", 16)):
         params = shipped_params.prepare.model_copy(update={"source": name})
-        assert params.near_duplicate_distance == DISTANCE
+        assert params.near_duplicate_distance == USUAL_DISTANCE
         source, form = load_source(params), Form(resolution, 1, 2**26)
         images = list(source.images)[::3]
         thumbs = [thumbnail(decode_image(image.content, form)) for image in images]
         flips = source.facts.symmetries
-        assert len(near_pairs(thumbs, distance=DISTANCE, symmetries=flips)) == 0, name
+        assert len(near_pairs(thumbs, distance=USUAL_DISTANCE, symmetries=flips)) == 0, name
 
 
 def test_a_chain_of_copies_takes_the_group_of_its_first_image():
@@ -95,9 +95,9 @@ def test_flipped_copies_are_found_where_images_may_be_flipped():
     for axes in (1, 0, (1, 0)):
         mirrored = [small(np.flip(np.asarray(picture(i)), axes).copy()) for i in range(9)]
         thumbs = [*(small(picture(i)) for i in range(9)), *mirrored]
-        found = near_pairs(thumbs, distance=DISTANCE, symmetries=("hflip", "vflip"))
+        found = near_pairs(thumbs, distance=USUAL_DISTANCE, symmetries=("hflip", "vflip"))
         assert found.tolist() == [[i, i + 9] for i in range(9)], axes
-        assert len(near_pairs(thumbs, distance=DISTANCE)) == 0
+        assert len(near_pairs(thumbs, distance=USUAL_DISTANCE)) == 0
 
 
 def test_prepare_and_evaluate_see_the_same_distances():
@@ -137,7 +137,7 @@ def test_time_grows_with_the_number_of_images_not_its_square():
 
     def seconds(number):
         began = time.process_time()
-        assert len(near_pairs(thumbs[:number], distance=DISTANCE)) == 0
+        assert len(near_pairs(thumbs[:number], distance=USUAL_DISTANCE)) == 0
         return time.process_time() - began
 
     seconds(1000)

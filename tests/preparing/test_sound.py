@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from ganaug.preparing.decode import UnusableImage
 from ganaug.preparing.sound import decode_sound, describe_sound, note_lengths, read_clip
-from ganaug.sources.base import SourceImage
+from ganaug.sources.base import SourceImage, UnusableImage
 from ganaug.spectrogram import Scale, encode_wav, to_image
 from tests.sounds import RATE, noise, tone, write
 

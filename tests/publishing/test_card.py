@@ -6,8 +6,8 @@ from ruamel.yaml import YAML
 
 from ganaug.fileio import read_json
 from ganaug.publishing.card import hub_licence, size_category
-from ganaug.publishing.wording import markdown_text
 from ganaug.records import FIELDS
+from ganaug.templates import markdown_text
 from tests.publishing.small_run import (
     CLASSES,
     declare_people,

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from ganaug.quality.features import CachedFeatures, ImageNetFeatures
+from ganaug.quality.features import FeatureCache, ImageNetFeatures
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +83,12 @@ def test_kept_features_are_the_computed_ones_and_the_folder_does_not_grow(tmp_pa
             return x.mean(axis=(1, 2), dtype=np.float32)
 
     first, second = images(3), images(4, seed=1)
-    cached = CachedFeatures(Mean(), tmp_path)
-    fresh = cached(first)
-    cached(second)
-    again = CachedFeatures(Mean(), tmp_path)
-    np.testing.assert_array_equal(again(first), fresh)
+    kept = FeatureCache(tmp_path)
+    fresh = kept(Mean(), first)
+    kept(Mean(), second)
+    again = FeatureCache(tmp_path)
+    np.testing.assert_array_equal(again(Mean(), first), fresh)
     assert calls == [3, 4]
     again.drop_unused()
     assert len(list(tmp_path.iterdir())) == 1
-    assert again(first[:2]).shape == (2, 1)  # other images, other features
+    assert again(Mean(), first[:2]).shape == (2, 1)  # other images, other features

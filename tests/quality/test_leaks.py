@@ -1,11 +1,16 @@
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from ganaug.errors import DatasetError
+from ganaug.preparing.near_duplicates import USUAL_DISTANCE
 from ganaug.quality.leaks import check_no_leak, check_no_near_duplicates
 from ganaug.quality.neighbours import repeat_distance
 from ganaug.thumbnails import flip
+
+no_near_duplicates = partial(check_no_near_duplicates, symmetries=(), distance=USUAL_DISTANCE)
 
 
 def real_rows(*names, group="g"):
@@ -64,10 +69,10 @@ def pictures(number, *, seed=0):
 def test_altered_copies_in_test_stop_the_run_and_the_pairs_are_named():
     (train, train_rows), (test, test_rows) = pictures(200), pictures(60, seed=1)
     rows = {"train": train_rows, "test": test_rows}
-    check_no_near_duplicates(rows, {"train": train, "test": test})
+    no_near_duplicates(rows, {"train": train, "test": test})
     test[40:] = train[:20] + np.float32(0.01)
     with pytest.raises(DatasetError, match="test and train share near duplicates: 1-") as caught:
-        check_no_near_duplicates(rows, {"train": train, "test": test})
+        no_near_duplicates(rows, {"train": train, "test": test})
     assert "and 17 more" in str(caught.value)
 
 
@@ -75,9 +80,9 @@ def test_mirrored_copies_stop_the_run_only_where_a_mirrored_image_is_the_same_pi
     (train, train_rows), (test, test_rows) = pictures(200), pictures(60, seed=1)
     rows = {"train": train_rows, "test": test_rows}
     test[:5] = flip(train[:5], ["hflip"])
-    check_no_near_duplicates(rows, {"train": train, "test": test}, symmetries=["vflip"])
+    no_near_duplicates(rows, {"train": train, "test": test}, symmetries=["vflip"])
     with pytest.raises(DatasetError, match="1-0 ~ 0-0, 1-1 ~ 0-1, 1-2 ~ 0-2 and 2 more"):
-        check_no_near_duplicates(rows, {"train": train, "test": test}, symmetries=["hflip"])
+        no_near_duplicates(rows, {"train": train, "test": test}, symmetries=["hflip"])
 
 
 def test_likeness_within_a_group_does_not_move_the_threshold():

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from ganaug.errors import DatasetError
+from ganaug.fileio import read_json
 from ganaug.quality.parts import read_parts, unfilled_classes
 from ganaug.shards import read_images
 from tests.toy_synthetic import new_images
@@ -54,10 +55,11 @@ def test_a_class_that_was_asked_for_and_not_filled_is_known(prepared, synthetic)
     images, labels = new_images()
     lefts = [image for image, label in zip(images, labels, strict=True) if label == 0]
     folder = synthetic(lefts, [0] * len(lefts), wanted={"left": 20, "right": 20})
-    assert unfilled_classes(folder) == ("right",)
+    assert unfilled_classes(read_json(folder / "synthetic.json")) == ("right",)
 
 
 def test_a_class_that_was_not_asked_for_is_no_failure(prepared, synthetic):
     images, labels = new_images()
     lefts = [image for image, label in zip(images, labels, strict=True) if label == 0]
-    assert unfilled_classes(synthetic(lefts, [0] * len(lefts))) == ()
+    folder = synthetic(lefts, [0] * len(lefts))
+    assert unfilled_classes(read_json(folder / "synthetic.json")) == ()

@@ -4,12 +4,16 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ganaug.reporting.figures import Interval, mosaic, reject_chart, training_curves, uplift_chart
+from ganaug.reporting.figures import mosaic, reject_chart, training_curves, uplift_chart
 from tests.publishing.small_run import toy_images
 
 CURVE = pd.Series([1.0, 0.5, 0.7], index=[500, 1000, 1500])
 LOSSES = pd.DataFrame({"generator": CURVE, "total": CURVE + 1})
 DRAWN = pd.DataFrame({"kept": [5, 1], "low realism": [2, 0]}, index=["clear", "$x_{1$"])
+
+
+def changed(mean, low, high):
+    return {"cnn": {"mean_pp": mean, "low_pp": low, "high_pp": high}}
 
 
 def pixels_of(png):
@@ -47,7 +51,7 @@ def draw_all():
     return [
         mosaic({"real": toy_images(2, 0)}, columns=2, title="$x_{1$"),
         training_curves(LOSSES, CURVE / 10),
-        uplift_chart([Interval("cnn", 1.0, -0.2, 2.2)], margin_pp=0.5),
+        uplift_chart(changed(1.0, -0.2, 2.2), margin_pp=0.5),
         reject_chart(DRAWN),
     ]
 
@@ -66,11 +70,10 @@ def blue_columns(picture):
 
 def test_the_interval_lies_where_its_numbers_say_and_no_line_crosses_the_value():
     wide, narrow = (
-        pixels_of(uplift_chart([Interval("cnn", 0.0, -end, end)], margin_pp=4.0))
-        for end in (3, 0.5)
+        pixels_of(uplift_chart(changed(0.0, -end, end), margin_pp=4.0)) for end in (3, 0.5)
     )
     assert len(blue_columns(wide)) > 2 * len(blue_columns(narrow))
-    picture = pixels_of(uplift_chart([Interval("cnn", 0.1, -2, 2)], margin_pp=3.0))
+    picture = pixels_of(uplift_chart(changed(0.1, -2, 2), margin_pp=3.0))
     inked = np.flatnonzero((picture < 60).all(axis=2).any(axis=0))  # the zero line, then the value
     line, value = np.split(inked, [np.diff(inked).argmax() + 1])
     assert np.ptp(line) < 4

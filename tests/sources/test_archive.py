@@ -15,7 +15,7 @@ from ganaug.images import encode_png
 from ganaug.preparing import reading
 from ganaug.preparing.decode import Form
 from ganaug.preparing.reading import read_candidates
-from ganaug.sources.base import Refused
+from ganaug.sources.base import UnusableImage
 from tests.refusal import refuses
 
 FILES = ["cat/a.png", "cat/b.png", "dog/c.png"]
@@ -119,7 +119,7 @@ def test_a_second_start_reads_nothing_again_of_the_same_archive(
 
 
 def refused_in(source):
-    refused = [i for i in source.images if isinstance(i.content, Refused)]
+    refused = [i for i in source.images if isinstance(i.content, UnusableImage)]
     return {i.name.split(" (refused")[0]: i.content.reason for i in refused}
 
 
@@ -142,7 +142,7 @@ def test_links_devices_and_second_copies_are_refused_by_name(tmp_path, load):
             archive.addfile(facts)
         archive.addfile(tarfile.TarInfo("cat/a.png"))
     images = load("archive", path).images
-    assert [i.name for i in images if not isinstance(i.content, Refused)] == FILES
+    assert [i.name for i in images if not isinstance(i.content, UnusableImage)] == FILES
     odd = dict.fromkeys((f"cat/odd{number}.png" for number in range(3)), "link")
     assert refused_in(load("archive", path)) == odd | {"cat/a.png": "name_twice"}
 

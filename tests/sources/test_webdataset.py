@@ -2,7 +2,7 @@ import json
 import tarfile
 
 from ganaug.errors import SourceError
-from ganaug.sources.base import Refused
+from ganaug.sources.base import UnusableImage
 from tests.refusal import refuses
 from tests.sources.test_archive import png, write_tar
 
@@ -31,7 +31,7 @@ def test_every_image_of_a_sample_is_given_in_a_group_and_one_without_is_rejected
         ("x.tar/1.png", "b", None),
     ]
     assert [i.content for i in images] == [png(seed) for seed in range(4)]
-    assert isinstance(lone.content, Refused)
+    assert isinstance(lone.content, UnusableImage)
     assert (lone.name, lone.content.reason) == ("x.tar/2", "unreadable")
     twice = write_tar(tmp_path / "x.tar", {"0.png": png(0), "0.PNG": png(1), "0.cls": b"a"})
     names = [i.name for i in load("webdataset", twice).images]

@@ -9,7 +9,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from ganaug.images import encode_png
-from ganaug.preparing.near_duplicates import DISTANCE
+from ganaug.preparing.near_duplicates import USUAL_DISTANCE
 from ganaug.preparing.prepare import prepare
 from ganaug.preparing.prepared import read_prepared
 from ganaug.shards import read_images, read_rows
@@ -83,7 +83,7 @@ def verdict(prepared, folder, shipped_params, tmp_path):
             prepared,
             made,
             params=params,
-            near_duplicate_distance=DISTANCE,
+            near_duplicate_distance=USUAL_DISTANCE,
             seed=0,
             cache=folder / "cache",
         )

@@ -10,7 +10,7 @@ import pytest
 from ganaug.downstream.recipes import ARMS
 from ganaug.errors import DatasetError
 from ganaug.images import decode_png, encode_png
-from ganaug.preparing.near_duplicates import DISTANCE
+from ganaug.preparing.near_duplicates import USUAL_DISTANCE
 from ganaug.preparing.prepare import prepare
 from ganaug.preparing.prepared import read_prepared
 from ganaug.shards import read_rows
@@ -19,7 +19,7 @@ from ganaug.verdict.evaluate import evaluate
 from tests.toy_source import toy_source
 from tests.toy_synthetic import copied_images, new_images, write_synthetic
 
-judge = partial(evaluate, near_duplicate_distance=DISTANCE, seed=0, num_workers=1)
+judge = partial(evaluate, near_duplicate_distance=USUAL_DISTANCE, seed=0, num_workers=1)
 
 
 @pytest.fixture

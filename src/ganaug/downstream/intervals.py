@@ -67,20 +67,8 @@ def joint_delta(
     tables, totals = _count(treated, control, labels, groups, num_classes)
     whole = np.ones((1, len(totals)))
     observed, recall_observed = _differences(whole, tables, totals)
-    f1_terms, recalls, picks, num_repetitions = [], [], [], len(treated)
-    block = max(1, BLOCK_NUMBERS // (len(totals) + 8 * num_repetitions * num_classes))
-    for start in range(0, num_resamples, block):
-        num = min(block, num_resamples - start)
-        weights = _draw(num, len(totals), rng)
-        f1, recall = _differences(weights, tables, totals)
-        # A class that a resample lacks keeps the difference that it has on all test images.
-        f1_terms.append(np.where(np.isnan(recall), observed, f1).mean(axis=2))
-        recalls.append(recall)
-        picks.append(_draw(num, num_repetitions, rng))
-    drawn, pick = np.concatenate(recalls), np.concatenate(picks) / num_repetitions
-    found = _bounds(
-        observed[0].mean(axis=1), np.concatenate(f1_terms), pick, len(totals), confidence
-    )
+    macro_f1, drawn, pick = _resample(tables, totals, observed, rng, num_resamples)
+    found = _bounds(observed[0].mean(axis=1), macro_f1, pick, len(totals), confidence)
     recall_changes = {}
     for label in range(num_classes):
         seen, num_groups = ~np.isnan(drawn[:, 0, label]), int((totals[:, label] > 0).sum())
@@ -88,7 +76,7 @@ def joint_delta(
         recall_changes[label] = _recall_change(*own, num_groups, confidence)
     return {
         **found,
-        "num_repetitions": num_repetitions,
+        "num_repetitions": len(treated),
         "num_groups": len(np.unique(groups)),
         "confidence": confidence,
         "recall": recall_changes,
@@ -168,6 +156,27 @@ def _count(
     rows = np.hstack([totals, tables.reshape(num_groups, -1)]).astype(">u4")
     order = np.argsort(np.ascontiguousarray(rows).view(f"V{4 * rows.shape[1]}").ravel())
     return tables[order].astype(np.float64), totals[order].astype(np.float64)
+
+
+def _resample(
+    tables: Floats, totals: Floats, observed: Floats, rng: np.random.Generator, num_resamples: int
+) -> tuple[Floats, Floats, Floats]:
+    """Differences on resampled groups: of macro-F1 [B, R], of recalls [B, R, K]; and [B, R] shares
+    in which repetitions are drawn beside them. Of `_count` and, `observed`, `_differences`.
+    """
+    f1_terms, recalls, picks = [], [], []
+    _, num_repetitions, num_classes = observed.shape
+    block = max(1, BLOCK_NUMBERS // (len(totals) + 8 * num_repetitions * num_classes))
+    for start in range(0, num_resamples, block):
+        num = min(block, num_resamples - start)
+        weights = _draw(num, len(totals), rng)
+        f1, recall = _differences(weights, tables, totals)
+        # A class that a resample lacks keeps the difference that it has on all test images.
+        f1_terms.append(np.where(np.isnan(recall), observed, f1).mean(axis=2))
+        recalls.append(recall)
+        picks.append(_draw(num, num_repetitions, rng))
+    shares = np.concatenate(picks) / num_repetitions
+    return np.concatenate(f1_terms), np.concatenate(recalls), shares
 
 
 def _draw(num: int, size: int, rng: np.random.Generator) -> Floats:

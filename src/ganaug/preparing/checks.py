@@ -1,10 +1,7 @@
-"""Checks across all decoded images: each rejects images, with the reason.
-
-To add a check, write a function from candidates to rejections and list it in `CHECKS`.
-"""
+"""The check across all decoded images: equal pixels are rejected, with the reason."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ganaug.fileio import Span
@@ -32,50 +29,26 @@ class Rejection:
     detail: str  # for people
 
 
-Check = Callable[[Sequence[Candidate]], list[Rejection]]
+def reject_repeats(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Rejection]]:
+    """The candidates with pixels of their own, and the rejected rest.
 
-
-def label_conflicts(candidates: Sequence[Candidate]) -> list[Rejection]:
-    """Reject equal pixels in two classes: nobody knows which label is right."""
-    rejections = []
-    for twins in _by_pixels(candidates):
-        classes = sorted({twin.class_name for twin in twins})
-        if len(classes) > 1:
-            for twin in twins:
-                other = next(t for t in twins if t.class_name != twin.class_name)
-                detail = f"same pixels as {other.name} of class {other.class_name}"
-                rejections.append(Rejection(twin.name, "label_conflict", detail))
-    return rejections
-
-
-def duplicates(candidates: Sequence[Candidate]) -> list[Rejection]:
-    """Reject equal pixels within a class; keep the first in the source's order."""
-    return [
-        Rejection(twin.name, "duplicate", f"same pixels as {first.name}")
-        for first, *later in _by_pixels(candidates)
-        for twin in later
-    ]
-
-
-CHECKS: tuple[Check, ...] = (label_conflicts, duplicates)  # each gets what the last one passed
-
-
-def run_checks(
-    candidates: Sequence[Candidate], checks: Sequence[Check] = CHECKS
-) -> tuple[list[Candidate], list[Rejection]]:
-    """Run the checks; return the candidates that pass all, and the rejections."""
-    left, rejections = list(candidates), list[Rejection]()
-    for check in checks:
-        found = check(left)
-        rejected = {rejection.file for rejection in found}
-        left = [candidate for candidate in left if candidate.name not in rejected]
-        rejections += found
-    return left, rejections
-
-
-def _by_pixels(candidates: Sequence[Candidate]) -> list[list[Candidate]]:
-    """Group candidates by equal pixels, in the source's order."""
+    Of equal pixels in one class the first in the source's order stays. In two classes all are
+    rejected: nobody knows which label is right.
+    """
     twins: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
         twins[candidate.image_id].append(candidate)
-    return list(twins.values())
+    conflicts, repeats = list[Rejection](), list[Rejection]()
+    for first, *later in twins.values():
+        others = [twin for twin in later if twin.class_name != first.class_name]
+        if not others:
+            detail = f"same pixels as {first.name}"
+            repeats += [Rejection(twin.name, "duplicate", detail) for twin in later]
+            continue
+        for twin in (first, *later):
+            other = others[0] if twin.class_name == first.class_name else first
+            detail = f"same pixels as {other.name} of class {other.class_name}"
+            conflicts.append(Rejection(twin.name, "label_conflict", detail))
+    rejected = {rejection.file for rejection in conflicts + repeats}
+    kept = [candidate for candidate in candidates if candidate.name not in rejected]
+    return kept, conflicts + repeats

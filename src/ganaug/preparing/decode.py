@@ -18,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError, _imaging
+from PIL import Image, ImageOps, UnidentifiedImageError, _imaging
 
 from ganaug.errors import one_line
 from ganaug.images import Pixels, is_marked_synthetic
+from ganaug.sources.base import UnusableImage
 from ganaug.spectrogram import Scale
 
 ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # phones' MPO holds one photo and more
@@ -48,15 +49,6 @@ class Form:
         return {1: "L", 3: "RGB", None: None}[self.channels]
 
 
-class UnusableImage(Exception):
-    """An image that can't be used: `reason` is a short fixed word, `detail` is for people."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-
-
 def decode_image(content: bytes | Path, form: Form) -> Pixels:
     """Decode an image file to pixels.
 
@@ -71,10 +63,7 @@ def decode_image(content: bytes | Path, form: Form) -> Pixels:
     """
     silence_pillow()
     try:
-        raw = read_file(content) if isinstance(content, Path) else content
-        if is_marked_synthetic(raw):
-            raise UnusableImage("synthetic", "its metadata says that a trained generator made it")
-        image = _flatten_alpha(_to_eight_bits(_open(raw, form)))
+        image = _flatten_alpha(_to_eight_bits(_open(read_file(content), form)))
         mode = form.mode or ("L" if image.mode in GREY_MODES else "RGB")
         image = image.convert(mode) if image.mode != mode else image
         image = _resize(image, form.resolution)
@@ -113,21 +102,25 @@ def _silence_handlers() -> None:
         libtiff.TIFFSetWarningHandler(None)
 
 
-def read_file(path: Path) -> bytes:
-    """The bytes of a regular file.
+def read_file(content: bytes | Path) -> bytes:
+    """The bytes of a file, given them or its path.
 
     Raises:
-        UnusableImage: it is something else.
+        UnusableImage: it is no regular file, is empty, or is marked as synthetic.
     """
-    if path.exists() and not path.is_file():  # reading a pipe would block
-        raise UnusableImage("unreadable", "not a regular file")
-    return path.read_bytes()
+    if isinstance(content, Path):
+        if content.exists() and not content.is_file():  # reading a pipe would block
+            raise UnusableImage("unreadable", "not a regular file")
+        content = content.read_bytes()
+    if not content:
+        raise UnusableImage("unreadable", "the file is empty")
+    if is_marked_synthetic(content):
+        raise UnusableImage("synthetic", "its metadata says that a trained generator made it")
+    return content
 
 
 def _open(raw: bytes, form: Form) -> Image.Image:
     """Decode all pixels and turn them upright; decode JPEG near the wanted size and mode."""
-    if not raw:
-        raise UnusableImage("unreadable", "the file is empty")
     image = Image.open(io.BytesIO(raw))
     if image.width * image.height > form.max_pixels:
         size = f"{image.width} x {image.height} pixels"
@@ -171,11 +164,7 @@ def _flatten_alpha(image: Image.Image) -> Image.Image:
 
 
 def _shows_no_colour(image: Image.Image) -> bool:
-    if image.mode == "L":
-        return True
-    red, green, blue = image.split()
-    pairs = ((red, green), (green, blue), (blue, red))
-    return all(np.asarray(ImageChops.difference(*pair)).max() <= GREY_SPREAD for pair in pairs)
+    return image.mode == "L" or bool(np.ptp(np.asarray(image), axis=2).max() <= GREY_SPREAD)
 
 
 def _resize(image: Image.Image, resolution: int) -> Image.Image:

@@ -20,7 +20,7 @@ from ganaug.errors import DatasetError
 from ganaug.preparing.checks import Candidate
 from ganaug.thumbnails import combine, flip, standardise
 
-DISTANCE = 0.045  # of `prepare.near_duplicate_distance` as shipped
+USUAL_DISTANCE = 0.045  # what `prepare.near_duplicate_distance` is in params.yaml as shipped
 AXES = 12  # of the search tree; a distance along few axes never exceeds the whole
 NEIGHBOURS = 16  # to look at for each image; bounds memory if thousands are alike
 ROWS_AT_A_TIME = 8192
@@ -35,8 +35,8 @@ def join_near_duplicates(
 
     Args:
         candidates: in the source's order.
-        distance: join images nearer than this: root mean square between standardised thumbnails;
-            0 joins none.
+        distance: `prepare.near_duplicate_distance`, as everywhere here; join images nearer than
+            this: root mean square between standardised thumbnails; 0 joins none.
         symmetries: flips ("hflip", "vflip") that keep the label.
     Returns:
         The group of each candidate (its own image_id if it has none), and sentences about what was
@@ -69,9 +69,9 @@ def join_near_duplicates(
             "both the same split"
         )
     notes = []
-    if distance < DISTANCE:
+    if distance < USUAL_DISTANCE:
         notes.append(
-            f"prepare.near_duplicate_distance is {distance:g}, below the usual {DISTANCE:g}: "
+            f"prepare.near_duplicate_distance is {distance:g}, below the usual {USUAL_DISTANCE:g}: "
             "slightly altered copies of one image may lie in train and in test, and nothing "
             "checks it"
         )
@@ -91,7 +91,7 @@ def find_near_pairs(
 
     Args:
         small: [N, 256 C] thumbnails of 16 x 16 pixels, uint8, or float32 once standardised.
-        distance: root mean square, between standardised thumbnails; 0 finds none.
+        distance: as in `join_near_duplicates`; 0 finds none.
         symmetries: flips to try, alone and combined.
     """
     if len(small) < 2 or distance == 0:

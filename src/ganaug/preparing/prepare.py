@@ -5,7 +5,7 @@ out of train on purpose.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pandas as pd
 from ganaug.config import PrepareParams
 from ganaug.errors import DatasetError
 from ganaug.fileio import atomic_folder, write_json
-from ganaug.preparing.checks import Candidate, Rejection, run_checks
+from ganaug.preparing.checks import Candidate, Rejection, reject_repeats
 from ganaug.preparing.decode import Form
 from ganaug.preparing.near_duplicates import join_near_duplicates
 from ganaug.preparing.prepared import DOCUMENT, REJECTED, STEMS, Prepared, read_prepared
@@ -30,8 +30,9 @@ from ganaug.preparing.sound import describe_sound, note_lengths, scale_of
 from ganaug.preparing.split import complete_given_splits, draw_fold, thin_train
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import count_rows, describe_files, read_rows, write_shards
-from ganaug.sources.base import Source, SourceFacts
+from ganaug.sources.base import Source, SourceFacts, SourceImage
 from ganaug.sources.registry import load_source
+from ganaug.spectrogram import Scale
 
 LISTED_GROUPS = 1000  # count more, but don't list them
 METRICS = ("num_images", "num_rejected", "num_left_out", "num_groups", "counts")
@@ -66,42 +67,27 @@ def prepare(
     form = Form(params.resolution, params.channels, params.max_pixels, scale)
     if scale is not None:  # files, some of which are read again
         source = replace(source, images=list(source.images))
+    classes = source.facts.classes
     with scratch_folder(out.with_name(f".{out.name}.read")) as scratch:
         candidates, rejections = read_candidates(
             source.images, form, scratch=scratch, num_workers=num_workers, backend=params.backend
         )
         require_known_classes(candidates, source.facts)
-        candidates, found = run_checks(candidates)
+        candidates, found = reject_repeats(candidates)
         rejections += found
         require_few_rejected(
             rejections, num_read=len(candidates) + len(rejections), most=params.max_reject_fraction
         )
         notes = require_enough(candidates, source.facts)
-        sound = {}
-        if scale is not None:
-            unusable = {rejection.file for rejection in rejections}
-            clips = [image for image in source.images if image.name not in unusable]
-            sound = {"sound": describe_sound(clips, scale)}
-            notes += note_lengths(clips, scale)
-        images, kept, salts, more = split_candidates(
+        sound, of_sound = _listen(source.images, rejections, scale)
+        images, kept, salts, of_split = split_candidates(
             candidates, params, seed=seed, symmetries=source.facts.symmetries
         )
         left_out = dict(sorted(Counter(images.loc[~kept, "class_name"].tolist()).items()))
-        notes += more
-        if left_out:
-            counts = ", ".join(f"{name} {number}" for name, number in left_out.items())
-            notes.append(
-                f"prepare.train_fraction and keep_train leave {sum(left_out.values())} training "
-                f"images out, drawn by a hash: {counts}"
-            )
+        notes += [*of_sound, *of_split, *_note_left_out(left_out)]
         images = images[kept].sort_values("image_id", ignore_index=True)
-        classes = source.facts.classes
-        rows, paths = _rows_of(images, classes), list[Path]()
+        rows = _rows_of(images, classes)
         with atomic_folder(out) as folder:
-            for split, stem in STEMS.items():
-                part = rows[rows["split"] == split]
-                pngs = images.loc[part.index, "png"].tolist()
-                paths += write_shards(part, pngs, folder=folder, stem=stem, class_names=classes)
             document = {
                 **_describe(rows, source.facts, params),
                 **sound,
@@ -109,12 +95,46 @@ def prepare(
                 **({"fold": params.fold} if params.fold else {}),
                 **_count_fates(rows, rejections, left_out),
                 "notes": notes,
-                "files": describe_files(paths),
+                "files": describe_files(_write_splits(rows, images, folder, classes)),
             }
             write_json(document, folder / DOCUMENT)
             table = pd.DataFrame(rejections, columns=[field.name for field in fields(Rejection)])
             table.astype("str").to_parquet(folder / REJECTED, index=False)
     return read_prepared(out), {name: document[name] for name in METRICS}
+
+
+def _listen(
+    images: Iterable[SourceImage], rejections: Sequence[Rejection], scale: Scale | None
+) -> tuple[dict[str, Any], list[str]]:
+    """Of usable clips: what prepared.json says of their sound, and notes; nothing of images."""
+    if scale is None:
+        return {}, []
+    unusable = {rejection.file for rejection in rejections}
+    clips = [image for image in images if image.name not in unusable]
+    return {"sound": describe_sound(clips, scale)}, note_lengths(clips, scale)
+
+
+def _note_left_out(left_out: Mapping[str, int]) -> list[str]:
+    """A sentence on the training images that are left out, by class, if there are any."""
+    if not left_out:
+        return []
+    counts = ", ".join(f"{name} {number}" for name, number in left_out.items())
+    return [
+        f"prepare.train_fraction and keep_train leave {sum(left_out.values())} training images "
+        f"out, drawn by a hash: {counts}"
+    ]
+
+
+def _write_splits(
+    rows: pd.DataFrame, images: pd.DataFrame, folder: Path, classes: Sequence[str]
+) -> list[Path]:
+    """Write the shards of all splits."""
+    paths = list[Path]()
+    for split, stem in STEMS.items():
+        part = rows[rows["split"] == split]
+        pngs = images.loc[part.index, "png"].tolist()
+        paths += write_shards(part, pngs, folder=folder, stem=stem, class_names=classes)
+    return paths
 
 
 def _rows_of(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:

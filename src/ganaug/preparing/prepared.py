@@ -29,6 +29,11 @@ class Prepared:
     notes: tuple[str, ...] = ()  # warnings for the reader, one sentence each
     sound: dict[str, Any] | None = None  # of spectrograms: their scale, and what a round trip loses
 
+    @property
+    def spectrogram_side(self) -> int | None:
+        """Pixels per side if the images are spectrograms, else None."""
+        return self.resolution if self.sound else None
+
     def shards(self, split: str) -> list[Path]:
         """The shards of train, val or test, in order.
 

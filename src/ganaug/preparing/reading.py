@@ -24,10 +24,10 @@ from ganaug.images import Pixels, encode_png, pixel_id
 from ganaug.parallel import Backend, map_unordered
 from ganaug.preparing import decode, sound
 from ganaug.preparing.checks import Candidate, Rejection
-from ganaug.preparing.decode import Form, UnusableImage, decode_image
+from ganaug.preparing.decode import Form, decode_image
 from ganaug.preparing.sound import decode_sound
 from ganaug.progress import ProgressReport
-from ganaug.sources.base import Refused, SourceImage
+from ganaug.sources.base import SourceImage, UnusableImage
 from ganaug.thumbnails import shrink
 
 IMAGES_PER_BATCH = 64  # small, so that all workers end at about the same time
@@ -135,10 +135,8 @@ def _key(batch: _Batch) -> str:
         if image.version is not None and isinstance(content, Path):
             content = image.version
         elif isinstance(content, Path):
-            facts = None
             with suppress(OSError):  # missing or not readable: rejected later
-                facts = (content.stat().st_size, content.stat().st_mtime_ns)
-            content = [str(content), facts]
+                content = (str(content), content.stat().st_size, content.stat().st_mtime_ns)
         elif isinstance(content, bytes):
             content = hashlib.sha256(content).hexdigest()
         named = [image.name, image.class_name, image.group, image.split]
@@ -148,9 +146,9 @@ def _key(batch: _Batch) -> str:
 
 def _read_one(image: SourceImage, form: Form) -> tuple[str, str, bytes]:
     """(image_id, thumbnail in hexadecimal, PNG), or (reason, detail, nothing)."""
-    if isinstance(image.content, Refused):
-        return image.content.reason, image.content.detail, b""
     try:
+        if isinstance(image.content, UnusableImage):
+            raise image.content
         if form.scale is None:
             pixels = decode_image(image.content, form)
         else:

@@ -18,9 +18,9 @@ from scipy.signal import resample_poly, stft
 
 from ganaug.config import PrepareParams
 from ganaug.errors import one_line
-from ganaug.images import Pixels, is_marked_synthetic
-from ganaug.preparing.decode import UnusableImage, read_file
-from ganaug.sources.base import SourceImage
+from ganaug.images import Pixels
+from ganaug.preparing.decode import read_file
+from ganaug.sources.base import SourceImage, UnusableImage
 from ganaug.spectrogram import Scale, Sound, to_image, to_sound
 
 RATES = range(1000, 384_001)  # Hz; a broken header may claim any
@@ -51,12 +51,7 @@ def read_clip(content: bytes | Path, scale: Scale) -> Sound:
     import soundfile
 
     try:
-        raw = read_file(content) if isinstance(content, Path) else content
-        if not raw:
-            raise UnusableImage("unreadable", "the file is empty")
-        if is_marked_synthetic(raw):
-            raise UnusableImage("synthetic", "its metadata says that a trained generator made it")
-        with soundfile.SoundFile(io.BytesIO(raw)) as file:
+        with soundfile.SoundFile(io.BytesIO(read_file(content))) as file:
             rate, channels, log = file.samplerate, file.channels, file.extra_info
             if rate not in RATES or channels > MOST_CHANNELS:
                 raise UnusableImage("value_range", f"{rate} Hz in {channels} channels")

@@ -1,12 +1,11 @@
 """Show what `prepare` would find in images of your own, before anything runs."""
 
-import base64
 import io
 import math
 import statistics
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -19,7 +18,7 @@ from PIL import Image
 from ganaug.config import PrepareParams
 from ganaug.errors import DatasetError
 from ganaug.images import Pixels, decode_png, encode_png, tile
-from ganaug.preparing.checks import Candidate, Rejection, run_checks
+from ganaug.preparing.checks import Candidate, Rejection, reject_repeats
 from ganaug.preparing.decode import Form, silence_pillow
 from ganaug.preparing.prepare import split_candidates
 from ganaug.preparing.reading import read_candidates
@@ -90,7 +89,7 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
     form = Form(min(look, LOOK), None, params.max_pixels, scale)
     with tempfile.TemporaryDirectory() as scratch:
         candidates, rejections = read_candidates(chain(first, images), form, scratch=Path(scratch))
-        candidates, found = run_checks(candidates)
+        candidates, found = reject_repeats(candidates)
         rejections += found
         colours = {len(candidate.thumbnail) // SIDE**2 for candidate in candidates}
         if colours == {1, 3}:  # to compare them with others
@@ -184,9 +183,9 @@ def _collected(problems: list[str]) -> Iterator[None]:
         problems.append(str(error))
 
 
-def _usual_side(sizes: Mapping[tuple[int, int], int]) -> int:
+def _usual_side(sizes: Counter[tuple[int, int]]) -> int:
     """Median of the images' shorter sides."""
-    sides = [min(size) for size, number in sizes.items() for _ in range(number)]
+    sides = [min(size) for size in sizes.elements()]
     return int(statistics.median(sides)) if sides else LARGEST_SUGGESTED
 
 
@@ -223,14 +222,13 @@ def as_text(found: Survey) -> str:
     reasons = Counter(rejection.reason for rejection in found.rejections)
     rejected = pd.Series(dict(reasons.most_common())).to_frame("rejected")
     facts = {"found": found, "table": _count_table(found), "rejected": rejected}
-    return render(Path(__file__).with_name("survey.txt.jinja"), facts, {}).rstrip("\n")
+    return render(Path(__file__).with_name("survey.txt.jinja"), **facts).rstrip("\n")
 
 
 def as_html(found: Survey) -> str:
     """The survey as one page with a contact sheet of each class; nothing is loaded from outside."""
-    sheets = {name: base64.b64encode(png).decode() for name, png in found.sheets.items()}
-    facts = {"found": found, "text": as_text(found), "sheets": sheets}
-    return render(Path(__file__).with_name("survey.html.jinja"), facts, {}).rstrip("\n")
+    template = Path(__file__).with_name("survey.html.jinja")
+    return render(template, found=found, text=as_text(found)).rstrip("\n")
 
 
 def _count_table(found: Survey) -> pd.DataFrame:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from ganaug.publishing.manifest import APART
-from ganaug.publishing.wording import HEADLINES, answers, render_template
+from ganaug.publishing.manifest import APART, files_of
+from ganaug.publishing.wording import HEADLINES, answers
 from ganaug.records import FIELDS
+from ganaug.templates import render
 
 # Splits as `datasets` names them.
 HUB_SPLITS = {"train": "train", "val": "validation", "test": "test"}
@@ -49,7 +50,7 @@ def render_card(
         split: pd.DataFrame(by_class).sum(axis=1).to_dict()  # by source
         for split, by_class in manifest["counts"].items()
     }
-    return render_template(
+    return render(
         Path(__file__).with_name("card.md.jinja"),
         manifest=manifest,
         verdict=verdict,
@@ -71,11 +72,7 @@ def _splits_of(manifest: Mapping[str, Any], config: str) -> dict[str, dict[str, 
     """{split as the hub names it: patterns of its shards, rows, bytes} of a config."""
     splits = {}
     for split, hub in HUB_SPLITS.items():
-        shards = {
-            name: facts
-            for name, facts in manifest["files"].items()  # real ones first
-            if facts["split"] == split and facts["source"] in manifest["configs"][config]
-        }
+        shards = files_of(manifest, split, config)
         if not shards:
             continue
         splits[hub] = {

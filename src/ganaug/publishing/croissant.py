@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ganaug.publishing.manifest import APART
-from ganaug.publishing.wording import render_template
 from ganaug.records import FIELDS, SPLITS
+from ganaug.templates import render
 
 CROISSANT = "croissant.json"
 TYPES = {"int64": "sc:Integer", "float": "cr:Float32", "string": "sc:Text"}  # of columns
@@ -34,7 +34,7 @@ def describe_dataset(manifest: Mapping[str, Any]) -> dict[str, Any]:
         description += f", which lie apart in {APART}: they are not recommended"
     # A semantic version that names nothing but the content: 0.0.0+ and a hash of all shards.
     hashes = " ".join(sorted(facts["sha256"] for facts in files.values()))
-    text = render_template(
+    text = render(
         Path(__file__).with_name("croissant.json.jinja"),
         manifest=manifest,
         parts=parts,

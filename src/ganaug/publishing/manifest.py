@@ -1,6 +1,7 @@
 """The manifest of a merged dataset: its shards, configs and best recipes."""
 
 from collections.abc import Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,18 @@ def shards_of(
     """
     if split not in SPLITS:
         raise DatasetError(f"no split {split!r}; there are {', '.join(SPLITS)}")
+    return [folder / name for name in files_of(manifest, split, config)]
+
+
+def files_of(manifest: Mapping[str, Any], split: str, config: str) -> dict[str, dict[str, Any]]:
+    """The facts of these shards by name, in the order of `shards_of`."""
     sources = _known(configs_of(manifest), config, "config")
     found = [
-        (facts["source"], name)
+        (facts["source"], name, facts)
         for name, facts in manifest["files"].items()
         if facts["split"] == split and facts["source"] in sources
     ]
-    return [folder / name for _, name in sorted(found)]
+    return {name: facts for _, name, facts in sorted(found, key=itemgetter(0, 1))}
 
 
 def recipe_of(manifest: Mapping[str, Any], config: str, *, network: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from ganaug.config import ClassicalParams, MergeParams
 from ganaug.downstream.classical import ClassicalAugmentation
-from ganaug.errors import DatasetError, GanaugError
+from ganaug.errors import DatasetError, GanaugError, explained
 from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json, write_text
 from ganaug.images import is_marked_synthetic
 from ganaug.preparing.prepared import REJECTED, Prepared, read_prepared
@@ -28,14 +28,16 @@ from ganaug.publishing.card import render_card
 from ganaug.publishing.croissant import CROISSANT, describe_dataset
 from ganaug.publishing.judged import name_apart, require_judged
 from ganaug.publishing.manifest import APART, CARD, CLASSICAL, MANIFEST
-from ganaug.publishing.wording import HEADLINES, answers, render_template
+from ganaug.publishing.wording import HEADLINES, answers
 from ganaug.records import SOURCES, SPLITS, arrow_schema, check_rows, class_names_of
 from ganaug.shards import iter_images, iter_rows, read_rows
+from ganaug.templates import render
 
 SCHEMA_VERSION = 3  # of the manifest and of the columns in the shards
 # Where the synthetic images are.
 SHIPPED, KEPT_APART, LEFT_OUT = "shipped", "kept apart", "left out"
 REFUSED, NONE = "refused: copies", "none"
+TRAVELS = (SHIPPED, KEPT_APART)  # in the dataset
 
 Files = dict[str, dict[str, Any]]  # entries of the manifest by file name
 
@@ -69,29 +71,18 @@ def merge_dataset(
             rule.
     """
     real, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
-    files = {
-        path.name: {**real.files[path.name], "split": split, "source": "real"}
-        for split in SPLITS
-        for path in real.shards(split)
-    }
-    offered = {
-        name: {**facts, "split": "train", "source": "synthetic"}
-        for name, facts in sorted(made["files"].items())
-    }
+    files, offered = _list_shards(real, made)
     require_judged(verdict, generator_id=made["generator_id"], files=files | offered)
     place = _place(verdict, offered, params.on_reject)
-    travels = place in (SHIPPED, KEPT_APART)
-    configs = {"default": list(SOURCES) if place == SHIPPED else ["real"], "real": ["real"]}
-    if travels:
-        configs["augmented"] = list(SOURCES)
-    latent = {"std": made["latent_std"], "truncation": made["truncation"]}
-    names = {name: name_apart(name) if place == KEPT_APART else name for name in offered}
+    named = {}  # copies of synthetic shards
+    if place in TRAVELS:
+        named = {name: name_apart(name) if place == KEPT_APART else name for name in offered}
     with atomic_folder(out) as folder:
         targets = {name: folder / name for name in files}
         _copy_shards(prepared, files, targets, real=real, stage="prepare")
         num_made = Counter[str]()
-        if travels:
-            targets = {name: folder / copy for name, copy in names.items()}
+        if named:
+            targets = {name: folder / copy for name, copy in named.items()}
             _copy_shards(synthetic, offered, targets, real=real, stage="generate")
             for name, copy in targets.items():
                 num_made += _count_synthetic(
@@ -101,31 +92,72 @@ def merge_dataset(
             "name": params.name,
             "published": params.published,
             "schema_version": SCHEMA_VERSION,
-            "classes": list(real.classes),
-            "image_shape": [real.resolution, real.resolution, real.channels],
-            "real_images": real.source,
-            **({"sound": real.sound} if real.sound else {}),
-            # Of synthetic images: each is f(generator, law of the latent, class, seed).
-            "generator_id": made["generator_id"] if travels else None,
-            "latent": latent if travels else None,
-            "decision": verdict["decision"],
-            "synthetic": place,
-            "configs": configs,
-            "recipes": _recipes(verdict, place),
-            **({"review": made["review"]} if travels and "review" in made else {}),
-            "counts": {
-                split: {
-                    name: {"real": number, "synthetic": num_made[name] if split == "train" else 0}
-                    for name, number in real.counts[split].items()
-                }
-                for split in SPLITS
-            },
-            "files": files | ({names[n]: facts for n, facts in offered.items()} if travels else {}),
+            **_describe_real(real),
+            **_describe_synthetic(verdict, made, place),
+            "counts": _count(real, num_made),
+            "files": files | {copy: offered[name] for name, copy in named.items()},
         }
-        side = real.resolution if real.sound else None
+        side = real.spectrogram_side
         policy = ClassicalAugmentation(real.symmetries, classical, seed=0, spectrogram_side=side)
         _write_documents(folder, manifest, verdict=verdict, made=made, policy=policy)
     return manifest
+
+
+def _list_shards(real: Prepared, made: Mapping[str, Any]) -> tuple[Files, Files]:
+    """What the manifest says of the real shards, and of the synthetic ones that are offered."""
+    files = {
+        path.name: {**real.files[path.name], "split": split, "source": "real"}
+        for split in SPLITS
+        for path in real.shards(split)
+    }
+    offered = {
+        name: {**facts, "split": "train", "source": "synthetic"}
+        for name, facts in sorted(made["files"].items())
+    }
+    return files, offered
+
+
+def _count(real: Prepared, num_made: Mapping[str, int]) -> dict[str, dict[str, dict[str, int]]]:
+    """Images by split, class and source."""
+    return {
+        split: {
+            name: {"real": number, "synthetic": num_made[name] if split == "train" else 0}
+            for name, number in real.counts[split].items()
+        }
+        for split in SPLITS
+    }
+
+
+def _describe_real(real: Prepared) -> dict[str, Any]:
+    """What the manifest says of the real images."""
+    return {
+        "classes": list(real.classes),
+        "image_shape": [real.resolution, real.resolution, real.channels],
+        "real_images": real.source,
+        **({"sound": real.sound} if real.sound else {}),
+    }
+
+
+def _describe_synthetic(
+    verdict: Mapping[str, Any], made: Mapping[str, Any], place: str
+) -> dict[str, Any]:
+    """What the manifest says of the synthetic images: each is f(generator, latent, class, seed)."""
+    travels = place in TRAVELS
+    return {
+        "generator_id": made["generator_id"] if travels else None,
+        "latent": {"std": made["latent_std"], "truncation": made["truncation"]}
+        if travels
+        else None,
+        "decision": verdict["decision"],
+        "synthetic": place,
+        "configs": {
+            "default": list(SOURCES) if place == SHIPPED else ["real"],
+            "real": ["real"],
+            **({"augmented": list(SOURCES)} if travels else {}),
+        },
+        "recipes": _recipes(verdict, place),
+        **({"review": made["review"]} if travels and "review" in made else {}),
+    }
 
 
 def _write_documents(
@@ -177,7 +209,7 @@ def _recipes(verdict: Mapping[str, Any], place: str) -> dict[str, Any]:
     recipes = {}
     for network, facts in verdict["networks"].items():
         best = {"real": facts["without"]}
-        if place in (SHIPPED, KEPT_APART):
+        if place in TRAVELS:
             best["augmented"] = facts["with"] or facts["without"]
         recommended = place == SHIPPED and facts["chosen_share"] > 0
         default = best["augmented" if recommended else "real"]
@@ -211,12 +243,10 @@ def _copy_shards(
 
 def _copy(path: Path, target: Path, *, sha256: str, stage: str) -> None:
     """Copy a file, never link it (DVC makes links read-only), and check the copy's hash."""
-    try:
+    with explained(DatasetError, f"{path}: can't be copied to {target}", OSError):
         shutil.copyfile(path, target)
         with target.open("rb") as copied:
             os.fsync(copied.fileno())
-    except OSError as error:
-        raise DatasetError(f"{path}: can't be copied to {target} ({error})") from None
     if sha256_file(target) != sha256:
         raise DatasetError(
             f"{path}: changed after the stage {stage} wrote it (its sha256 differs from the one "
@@ -226,11 +256,10 @@ def _copy(path: Path, target: Path, *, sha256: str, stage: str) -> None:
 
 def _check_columns(path: Path, *, where: Path, real: Prepared) -> None:
     """Check columns, class names and image shape of a shard, by its footer and its first row."""
-    try:
+    broken = (pa.ArrowException, StopIteration)
+    with explained(DatasetError, f"{where}: not a readable shard with rows", *broken):
         schema = pq.read_schema(path)
         found = next(iter_images([path])).shape
-    except (pa.ArrowException, StopIteration) as error:
-        raise DatasetError(f"{where}: not a readable shard with rows ({error})") from None
     if (names := class_names_of(schema)) != real.classes:
         raise DatasetError(f"{where}: class names {names}, those of prepare {real.classes}")
     if not schema.equals(arrow_schema(real.classes)):
@@ -273,7 +302,7 @@ def merge_metrics(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def merge_summary(manifest: Mapping[str, Any], verdict: Mapping[str, Any]) -> str:
     """A few lines for a terminal: images per class of train, and the verdict."""
-    return render_template(
+    return render(
         Path(__file__).with_name("summary.txt.jinja"),
         counts=pd.DataFrame(manifest["counts"]["train"]).T.to_string(),
         synthetic=manifest["synthetic"],

@@ -35,7 +35,12 @@ def verify_dataset(folder: Path) -> Facts:
     manifest = read_manifest(folder)
     by_file = _file_problems(folder, manifest)
     problems = [f"{name} {problem}" for name, problem in sorted(by_file.items())]
-    problems += _place_problems(manifest)
+    if "synthetic" not in configs_of(manifest)["default"]:
+        problems += [
+            f"{name} is synthetic and lies outside {APART}, though the default is real"
+            for name, facts in sorted(manifest["files"].items())
+            if facts["source"] == "synthetic" and not name.startswith(f"{APART}/")
+        ]
     counts = Counts()
     for name in sorted(set(manifest["files"]) - set(by_file)):
         problems += _row_problems(folder, name, manifest, counts)
@@ -60,15 +65,6 @@ def _file_problems(folder: Path, manifest: Facts) -> dict[str, str]:
         elif sha256_file(folder / name) != sha256:
             problems[name] = "has another sha256 than the manifest"
     return problems
-
-
-def _place_problems(manifest: Facts) -> Iterator[str]:
-    """Synthetic shards outside their folder, though the default config is real."""
-    if "synthetic" in configs_of(manifest)["default"]:
-        return
-    for name, facts in sorted(manifest["files"].items()):
-        if facts["source"] == "synthetic" and not name.startswith(f"{APART}/"):
-            yield f"{name} is synthetic and lies outside {APART}, though the default is real"
 
 
 def _row_problems(folder: Path, name: str, manifest: Facts, counts: Counts) -> Iterator[str]:

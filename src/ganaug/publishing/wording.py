@@ -3,12 +3,10 @@
 It imports none of them, so a change of the card does not run the report again.
 """
 
-import re
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ganaug.templates import render
+from ganaug.templates import interval, points
 
 HEADLINES = {
     "ship": "Ship",
@@ -17,14 +15,43 @@ HEADLINES = {
 }
 
 
-def points(value: float | None) -> str:
-    """Percentage points with their sign: 1.24 becomes "+1.2", None "?"."""
-    return "?" if value is None else f"{value:+.1f}"
+def study_rows(
+    title: str,
+    folds: Sequence[Mapping[str, Any]],
+    networks: Mapping[str, Mapping[str, Any]],
+    decision: str,
+) -> list[dict[str, str]]:
+    """A row for each classifier, its cells by their heads.
+
+    Args:
+        title: what the data are.
+        folds: `folds.findings` of each.
+        networks: what they say together, as in verdict.json.
+        decision: ship | ship_real_only | undecided.
+    """
+    numbers = [sum(fold["num_real"]["train"].values()) for fold in folds]
+    few, many = (f"{number:,}" for number in (min(numbers), max(numbers)))
+    return [
+        {
+            "data": title,
+            "real training images": few if few == many else f"{few} to {many}",
+            "folds": str(len(folds)),
+            "classifier": without_article(facts["words"]),
+            "best without synthetic images, over plain training": _cell(facts["plain_gain"]),
+            "best with them, over best without": _cell(facts["uplift"]),
+            "verdict": HEADLINES[decision],
+        }
+        for facts in networks.values()
+    ]
 
 
-def interval(delta: Mapping[str, Any]) -> str:
-    """Bounds in percentage points: "[-0.2, +2.2]"."""
-    return f"[{points(delta['low_pp'])}, {points(delta['high_pp'])}]"
+def _cell(delta: Mapping[str, Any] | None) -> str:
+    return f"{points(delta['mean_pp'])} {interval(delta)}" if delta else "none made"
+
+
+def without_article(words: str) -> str:
+    """Turn "a small CNN" into "small CNN"."""
+    return words.removeprefix("a ").removeprefix("an ")
 
 
 def answers(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -41,7 +68,7 @@ def answers(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     return [
         {
-            "network": facts["words"].removeprefix("a ").removeprefix("an "),
+            "network": without_article(facts["words"]),
             "without": facts["without"]["words"],
             "plain_gain": facts["plain_gain"],
             "with": facts["with"]["words"] if facts["with"] else None,
@@ -50,13 +77,3 @@ def answers(verdict: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for facts in verdict["networks"].values()
     ]
-
-
-def markdown_text(value: str) -> str:
-    """Escape text for a cell of a Markdown table, on one line."""
-    return re.sub(r"([\\`*_|\[\]<>])", r"\\\1", " ".join(value.split()))
-
-
-def render_template(path: Path, **facts: Any) -> str:
-    """As `templates.render`, with the filters `points`, `interval` and `text`."""
-    return render(path, facts, {"points": points, "interval": interval, "text": markdown_text})

@@ -6,12 +6,12 @@ between two real sets. Everything works in row blocks, so memory grows with the 
 not with its square.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ganaug.images import Labels, Rows
+from ganaug.images import Labels
 from ganaug.quality.neighbours import BLOCK_ROWS, FloatArray, Floats, squared_distances
 from ganaug.rng import numpy_rng
 
@@ -174,12 +174,6 @@ def _subset(features: FloatArray, size: int, rng: np.random.Generator) -> FloatA
     if size == len(features):
         return features
     return features[rng.permutation(len(features))[:size]]
-
-
-def draw_of_classes(labels: Labels, numbers: Mapping[int, int], rng: np.random.Generator) -> Rows:
-    """So many rows of each class that is named, or all that it has, class after class."""
-    rows = [rng.permutation(np.flatnonzero(labels == c))[:n] for c, n in numbers.items()]
-    return np.concatenate(rows)
 
 
 def _kernel_sum(x: Floats, y: Floats) -> float:

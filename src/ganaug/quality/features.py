@@ -76,38 +76,31 @@ def imagenet_network(resolution: int) -> tuple[Any, str]:
     return network, sha256_file(weights)
 
 
-class CachedFeatures:
-    """An extractor that keeps its features in a folder, by the hash of its weights and the images.
+class FeatureCache:
+    """Keeps features in a folder, by the extractor, the hash of its weights and the images.
 
     Args:
-        extractor: what computes them.
         folder: created when missing; any file may be deleted at any time.
     """
 
-    def __init__(self, extractor: ImageNetFeatures, folder: Path) -> None:
-        self.name, self.weights_sha256 = extractor.name, extractor.weights_sha256
-        self._extractor, self._folder = extractor, folder
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._used: set[Path] = set()
 
-    def __call__(self, images: Pixels) -> Features:
-        """[N, H, W, C] uint8 -> [N, D] float32."""
-        digest = hashlib.sha256(f"{self.name} {self.weights_sha256} {images.shape}".encode())
+    def __call__(self, extractor: ImageNetFeatures, images: Pixels) -> Features:
+        """[N, H, W, C] uint8 -> [N, D] float32, computed unless they are kept."""
+        named = f"{extractor.name} {extractor.weights_sha256} {images.shape}"
+        digest = hashlib.sha256(named.encode())
         digest.update(np.ascontiguousarray(images).data)
         path = self._folder / f"{digest.hexdigest()}.npy"
         self._used.add(path)
         if path.is_file():
             features: Features = np.load(path)
             return features
-        features = self._extractor(images)
+        features = extractor(images)
         with atomic_file(path) as temporary, temporary.open("wb") as file:
             np.save(file, features)
         return features
-
-    def beside(self, extractor: ImageNetFeatures) -> "CachedFeatures":
-        """Another extractor in the same folder; `drop_unused` knows of both."""
-        other = CachedFeatures(extractor, self._folder)
-        other._used = self._used
-        return other
 
     def drop_unused(self) -> None:
         """Delete what was not asked for since the start, so that the folder does not grow."""

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ganaug.errors import DatasetError
-from ganaug.preparing.near_duplicates import DISTANCE, find_near_pairs
+from ganaug.preparing.near_duplicates import find_near_pairs
 from ganaug.quality.features import Features
 
 SHOWN = 3  # offenders named in an error
@@ -36,8 +36,8 @@ def check_no_near_duplicates(
     rows: Mapping[str, pd.DataFrame],
     features: Mapping[str, Features],
     *,
-    symmetries: Sequence[str] = (),
-    distance: float = DISTANCE,
+    symmetries: Sequence[str],
+    distance: float,
 ) -> None:
     """See that no image lies in two splits in slightly altered form, flipped or not.
 
@@ -45,7 +45,7 @@ def check_no_near_duplicates(
         rows: metadata of real images by split.
         features: [N, 256 C] `thumbnails` of the same images.
         symmetries: flips in which an image is still the same picture.
-        distance: of `prepare.near_duplicate_distance`; 0 lets everything pass.
+        distance: `prepare.near_duplicate_distance`; 0 lets everything pass.
     Raises:
         DatasetError: with pairs of splits that share a picture.
     """

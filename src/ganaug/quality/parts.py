@@ -60,9 +60,8 @@ def origins(parts: Parts) -> Rows:
     return np.where((rows >= 0) & is_other, rows, -1)
 
 
-def unfilled_classes(synthetic: Path) -> tuple[str, ...]:
+def unfilled_classes(made: Mapping[str, Any]) -> tuple[str, ...]:
     """Classes for which `generate` was asked for images and kept none, by synthetic.json."""
-    made = read_json(synthetic / "synthetic.json")
     return tuple(name for name, n in made["wanted"].items() if n and not made["accepted"][name])
 
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from ganaug.gan.guards import DIVERSITY
 from ganaug.images import Labels, Pixels
 from ganaug.quality.distances import kid, per_class
 from ganaug.quality.features import Extractor, Features
+from ganaug.quality.neighbours import distances_between
 
 
 def validation_score(
@@ -51,9 +50,7 @@ def validation_score(
 
 def _mean_distance(features: Features) -> float | None:
     """Between two images in feature space; None below two images."""
-    if len(features) < 2:
+    number = len(features)
+    if number < 2:
         return None
-    x = features.astype(np.float64)
-    norms = (x * x).sum(axis=1)
-    squared = np.maximum(norms[:, None] + norms[None] - 2 * x @ x.T, 0)
-    return float(np.sqrt(squared).sum() / (len(x) * (len(x) - 1)))
+    return float(distances_between(features, features).sum() / (number * (number - 1)))

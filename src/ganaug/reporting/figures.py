@@ -6,7 +6,6 @@ Drawn with matplotlib's objects, without pyplot and its global state.
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import matplotlib as mpl
 import pandas as pd
@@ -19,15 +18,6 @@ STYLE = Path(__file__).with_name("figures.mplstyle")
 INK, MUTED, PAPER = "#1d232a", "#57606a", "#ffffff"
 # Of mosaics, in pixels. Images are magnified, or reduced, by whole factors to about `TILE`.
 TILE, GAP, MARGIN, HEAD, BETWEEN = 128, 6, 8, 84, 40
-
-
-class Interval(NamedTuple):
-    """A paired difference in percentage points."""
-
-    name: str
-    mean: float
-    low: float
-    high: float
 
 
 def mosaic(blocks: Mapping[str, Sequence[Pixels]], *, columns: int, title: str) -> bytes:
@@ -89,12 +79,18 @@ def training_curves(losses: pd.DataFrame, kid: pd.Series) -> bytes:
         return _png(figure)
 
 
-def uplift_chart(intervals: Sequence[Interval], *, margin_pp: float) -> bytes:
-    """Paired differences of macro-F1 with their intervals, the zero line and the harm margin."""
-    names, means, lows, highs = zip(*intervals, strict=True)
-    rows = range(len(intervals))
+def uplift_chart(deltas: Mapping[str, Mapping[str, float]], *, margin_pp: float) -> bytes:
+    """Paired differences of macro-F1 with their intervals, the zero line and the harm margin.
+
+    Args:
+        deltas: mean_pp, low_pp and high_pp by the name to show.
+        margin_pp: of harm.
+    """
+    ends = ("mean_pp", "low_pp", "high_pp")
+    means, lows, highs = ([delta[end] for delta in deltas.values()] for end in ends)
+    rows = range(len(deltas))
     with mpl.rc_context(fname=STYLE):
-        figure = Figure((4.6, 0.8 + 0.4 * len(intervals)))
+        figure = Figure((4.6, 0.8 + 0.4 * len(deltas)))
         axes = figure.subplots()
         axes.axvline(0, color=INK, linewidth=1)
         axes.axvline(-margin_pp, color="C1", linewidth=1, linestyle=(0, (4, 3)))
@@ -103,8 +99,8 @@ def uplift_chart(intervals: Sequence[Interval], *, margin_pp: float) -> bytes:
         for row, mean in enumerate(means):  # beside the axes, where no line can cross it
             place = axes.get_yaxis_transform()
             axes.text(1.02, row, f"{mean:+.1f}", transform=place, fontsize=9, va="center")
-        axes.set_yticks(rows, names)
-        axes.set_ylim(len(intervals) - 0.5, -0.5)
+        axes.set_yticks(rows, list(deltas))
+        axes.set_ylim(len(deltas) - 0.5, -0.5)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("points of macro-F1; dashed: margin of harm")
         return _png(figure)

@@ -1,6 +1,5 @@
 """The figures of the report, with alternative text."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,15 @@ import pandas as pd
 from PIL import Image
 
 from ganaug.preparing.prepared import Prepared
-from ganaug.reporting.figures import Interval, mosaic, reject_chart, training_curves, uplift_chart
-from ganaug.reporting.pictures import Pair, examples_by_class, read_origins
+from ganaug.reporting.figures import mosaic, reject_chart, training_curves, uplift_chart
+from ganaug.reporting.pictures import examples_by_class, read_origins, read_pairs
 
 EXAMPLES = 12  # a class and source
 MOST_CLASSES = 16  # whose examples are shown
 COLUMNS = 4  # of a mosaic
 ORIGINS = 6  # images of a class beside what they were made from
 
-Picture = dict[str, Any]  # alt, width, height, and uri, which holds the PNG
+Picture = dict[str, Any]  # alt, width, height, png
 
 
 def draw_picture(folder: Path, name: str, png: bytes, *, alt: str) -> Picture:
@@ -27,8 +26,7 @@ def draw_picture(folder: Path, name: str, png: bytes, *, alt: str) -> Picture:
     path.write_bytes(png)
     with Image.open(path) as image:
         width, height = image.size
-    uri = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-    return {"alt": alt, "width": width, "height": height, "uri": uri}
+    return {"alt": alt, "width": width, "height": height, "png": png}
 
 
 def draw_charts(
@@ -40,23 +38,23 @@ def draw_charts(
     drawn: pd.DataFrame,
 ) -> dict[str, Picture]:
     """Both answers of each network, the training, and the fates of the drawn images."""
-    intervals = [
-        Interval(f"{words}, {net}", delta["mean_pp"], delta["low_pp"], delta["high_pp"])
+    deltas = {
+        f"{words}, {net}": facts[key]
         for net, facts in verdict["networks"].items()
-        for words, delta in (
-            ("synthetic images", facts["uplift"]),
-            ("best without, over plain", facts["plain_gain"]),
+        for words, key in (
+            ("synthetic images", "uplift"),
+            ("best without, over plain", "plain_gain"),
         )
-        if delta is not None
-    ]
+        if facts[key] is not None
+    }
     changes = "; ".join(
-        f"{name}: {mean:+.1f} points, interval {low:+.1f} to {high:+.1f}"
-        for name, mean, low, high in intervals
+        "{}: {mean_pp:+.1f} points, interval {low_pp:+.1f} to {high_pp:+.1f}".format(name, **delta)
+        for name, delta in deltas.items()
     )
     ends = ", ".join(f"{name} {value:.2f}" for name, value in losses.iloc[-1].items())
     margin = verdict["rule"]["harm_margin_pp"]
     charts = {
-        "uplift": (uplift_chart(intervals, margin_pp=margin), f"Change of macro-F1. {changes}."),
+        "uplift": (uplift_chart(deltas, margin_pp=margin), f"Change of macro-F1. {changes}."),
         "training": (
             training_curves(losses, kid),
             f"Losses over real images seen, ending at {ends}; KID on val from {kid.iloc[0]:.4f} "
@@ -70,18 +68,23 @@ def draw_charts(
     return {name: draw_picture(folder, name, png, alt=alt) for name, (png, alt) in charts.items()}
 
 
-def draw_pairs(folder: Path, pairs: Sequence[Pair]) -> Picture | None:
+def draw_pairs(
+    folder: Path,
+    pairs: Sequence[Mapping[str, Any]],
+    synthetic: Sequence[Path],
+    real: Sequence[Path],
+) -> Picture | None:
     """The synthetic images nearest to a real one, beside it; None when there is no synthetic."""
     if not pairs:
         return None
-    tiles = [np.concatenate([pair.synthetic, pair.real], axis=1) for pair in pairs]
+    tiles = [np.concatenate(pair, axis=1) for pair in read_pairs(pairs, synthetic, real)]
     blocks = {"left synthetic, right its nearest real image, flipped to match": tiles}
     return draw_picture(
         folder,
         "closest-pairs",
         mosaic(blocks, columns=COLUMNS, title="Closest pairs"),
         alt=f"{len(pairs)} synthetic images, each left of the real image nearest to it, at "
-        f"distances from {pairs[0].distance:.3g} to {pairs[-1].distance:.3g}.",
+        f"distances from {pairs[0]['distance']:.3g} to {pairs[-1]['distance']:.3g}.",
     )
 
 

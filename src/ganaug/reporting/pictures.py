@@ -1,51 +1,44 @@
-"""Read the few images that a report shows from shards of any size.
+"""Read the few images that a report shows from shards of any size, one row group in memory.
 
 Images are chosen by rule, never by hand: evenly spaced over the rows of a class, and the closest
-pairs. Only row groups with a chosen image are read.
+pairs.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from ganaug.images import Pixels, decode_png
+from ganaug.shards import pngs_of, read_rows
 from ganaug.thumbnails import AXES
-
-
-class Pair(NamedTuple):
-    """A synthetic image and the real training image nearest to it, in the flip that is."""
-
-    synthetic: Pixels
-    real: Pixels
-    distance: float  # between thumbnails
 
 
 def examples_by_class(
     paths: Sequence[Path], num_classes: int, *, number: int
 ) -> list[list[Pixels]]:
     """Up to `number` images [H, W, C] of each class, evenly spaced over its rows."""
-    labels = _column(paths, "label")
-    chosen = [_evenly(np.flatnonzero(labels == label), number) for label in range(num_classes)]
-    images = _images_at(paths, {row for rows in chosen for row in rows})
-    return [[images[row] for row in rows] for rows in chosen]
+    if not paths:
+        return [[] for _ in range(num_classes)]
+    rows, _ = read_rows(paths)
+    own = (_evenly(rows[rows["label"] == label], number) for label in range(num_classes))
+    chosen = [some["image_id"].tolist() for some in own]
+    pngs = pngs_of(paths, set().union(*chosen))
+    return [[decode_png(pngs[image_id]) for image_id in own] for own in chosen]
 
 
 def read_pairs(
     pairs: Sequence[Mapping[str, Any]], synthetic: Sequence[Path], real: Sequence[Path]
-) -> list[Pair]:
-    """The images of closest_pairs.json, in order; real ones in the flip that comes nearest."""
-    made = _images_by_id(synthetic, [pair["synthetic_id"] for pair in pairs])
-    originals = _images_by_id(real, [pair["train_id"] for pair in pairs])
+) -> list[tuple[Pixels, Pixels]]:
+    """Synthetic and real images of closest_pairs.json, these in the flip that comes nearest."""
+    made = pngs_of(synthetic, {pair["synthetic_id"] for pair in pairs})
+    originals = pngs_of(real, {pair["train_id"] for pair in pairs})
     return [
-        Pair(
-            made[pair["synthetic_id"]],
-            _flipped(originals[pair["train_id"]], pair["flip"]),
-            pair["distance"],
+        (
+            decode_png(made[pair["synthetic_id"]]),
+            _flipped(decode_png(originals[pair["train_id"]]), pair["flip"]),
         )
         for pair in pairs
     ]
@@ -59,18 +52,21 @@ def read_origins(
     Each real image is in the flip that is nearest to the synthetic one. The lists are empty unless
     images were made from others: a first parent of the same class only gave a detail.
     """
-    parents = pd.Series(_column(synthetic, "parent_id"), dtype="string").str.split().str[0]
-    labels = _column(synthetic, "label")
-    of_parent = dict(zip(_column(real, "image_id"), _column(real, "label"), strict=True))
-    other = parents.map(of_parent).ne(pd.Series(labels)) & parents.notna()
-    rows = [np.flatnonzero(other & (labels == label)) for label in range(num_classes)]
-    chosen = [_evenly(own, number) for own in rows]
-    made = _images_at(synthetic, {row for own in chosen for row in own})
-    begun = _images_by_id(real, list(parents.iloc[[row for own in chosen for row in own]]))
-    return [
-        [(_nearest_flip(begun[parents[row]], made[row]), made[row]) for row in own]
-        for own in chosen
-    ]
+    if not synthetic:
+        return [[] for _ in range(num_classes)]
+    made, train = read_rows(synthetic)[0], read_rows(real)[0]
+    parents = made["parent_id"].astype("string").str.split().str[0]
+    labels = parents.map(train.set_index("image_id")["label"])
+    other = made.assign(parent=parents)[labels.ne(made["label"]) & parents.notna()]
+    chosen = [_evenly(other[other["label"] == label], number) for label in range(num_classes)]
+    pngs = pngs_of(synthetic, {i for own in chosen for i in own["image_id"]})
+    begun = pngs_of(real, {i for own in chosen for i in own["parent"]})
+    found = []
+    for own in chosen:
+        ids = zip(own["parent"], own["image_id"], strict=True)
+        pairs = ((decode_png(begun[one]), decode_png(pngs[other_id])) for one, other_id in ids)
+        found.append([(_nearest_flip(image, became), became) for image, became in pairs])
+    return found
 
 
 def _nearest_flip(image: Pixels, other: Pixels) -> Pixels:
@@ -85,36 +81,6 @@ def _flipped(image: Pixels, flips: str) -> Pixels:
     return flipped
 
 
-def _images_by_id(paths: Sequence[Path], wanted: Sequence[str]) -> dict[str, Pixels]:
-    ids = _column(paths, "image_id")
-    images = _images_at(paths, np.flatnonzero(pd.Index(ids).isin(wanted)).tolist())
-    return {ids[row]: image for row, image in images.items()}
-
-
-def _column(paths: Sequence[Path], name: str) -> NDArray[Any]:
-    """A column of all rows, through all shards."""
-    parts = [pq.read_table(path, columns=[name])[name].to_numpy() for path in paths]
-    return np.concatenate(parts) if parts else np.empty(0)
-
-
-def _evenly(rows: NDArray[np.int64], number: int) -> list[int]:
-    picks = np.linspace(0, len(rows) - 1, min(number, len(rows))).round().astype(int)
-    return [int(row) for row in rows[picks]]
-
-
-def _images_at(paths: Sequence[Path], rows: Iterable[int]) -> dict[int, Pixels]:
-    """Decoded images at the given row numbers, counted through all shards."""
-    images: dict[int, Pixels] = {}
-    wanted, start = set(rows), 0
-    for path in paths:
-        with pq.ParquetFile(path) as file:
-            for group in range(file.num_row_groups):
-                stop = start + file.metadata.row_group(group).num_rows
-                here = [row for row in range(start, stop) if row in wanted]
-                if here:
-                    column = file.read_row_group(group, ["image"]).column("image")
-                    images |= {
-                        row: decode_png(column[row - start]["bytes"].as_py()) for row in here
-                    }
-                start = stop
-    return images
+def _evenly(rows: pd.DataFrame, number: int) -> pd.DataFrame:
+    """So many of the rows, evenly spaced."""
+    return rows.iloc[np.linspace(0, len(rows) - 1, min(number, len(rows))).round().astype(int)]

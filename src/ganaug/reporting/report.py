@@ -13,10 +13,10 @@ import pandas as pd
 from ganaug.errors import DatasetError
 from ganaug.fileio import atomic_folder, read_json, write_text
 from ganaug.preparing.prepared import read_prepared
-from ganaug.publishing.wording import HEADLINES, answers, render_template
+from ganaug.publishing.wording import HEADLINES, answers, study_rows
 from ganaug.reporting.illustrations import draw_charts, draw_examples, draw_origins, draw_pairs
-from ganaug.reporting.pictures import read_pairs
 from ganaug.reporting.provenance import PROVENANCE, versions
+from ganaug.templates import render
 
 LOSSES = ("generator", "discriminator", "total")
 
@@ -49,7 +49,6 @@ def write_report(
         read_json(evaluated / f"{name}.json") for name in ("metrics", "verdict", "closest_pairs")
     )
     shards = sorted(synthetic / name for name in made["files"])
-    pairs = read_pairs(closest, shards, dataset.shards("train"))
     losses, kid = read_curves(train)
     drawn = pd.DataFrame(made["rejected"]).T.fillna(0).astype(int)  # a column each reason
     drawn = drawn.rename(columns=lambda reason: reason.replace("_", " "))
@@ -57,18 +56,18 @@ def write_report(
     with atomic_folder(out / "figures") as folder:
         charts = draw_charts(folder, verdict=verdict, losses=losses, kid=kid, drawn=drawn)
         figures = charts | {
-            "pairs": draw_pairs(folder, pairs),
+            "pairs": draw_pairs(folder, closest, shards, dataset.shards("train")),
             "examples": draw_examples(folder, dataset, shards),
             "origins": draw_origins(folder, dataset, shards),
         }
-    text = render_template(
+    text = render(
         Path(__file__).with_name("report.html.jinja"),
         dataset=dataset,
         made=made,
         metrics=metrics,
         verdict=verdict,
         headlines=HEADLINES,
-        studies={file.stem: read_json(file) for file in sorted(studies.glob("*.json"))},
+        studies=[row for file in sorted(studies.glob("*.json")) for row in _rows_of(file)],
         answers=answers(verdict),
         recall_heads=[f"Recall change, {net}, pp" for net in verdict["networks"]],
         losses=losses,
@@ -82,6 +81,12 @@ def write_report(
     write_text(text.strip() + "\n", out / "report.html")
 
 
+def _rows_of(file: Path) -> list[dict[str, str]]:
+    """The rows of a study."""
+    study = read_json(file)
+    return study_rows(file.stem, study["folds"], study["networks"], study["decision"])
+
+
 def read_curves(train: Path) -> tuple[pd.DataFrame, pd.Series]:
     """Losses, a column each that the family has, and KID on val, both by real images seen.
 
@@ -89,11 +94,10 @@ def read_curves(train: Path) -> tuple[pd.DataFrame, pd.Series]:
         DatasetError: a curve is missing.
     """
     curves = train / "plots" / "metrics"
-    found = {path.stem: _curve(path) for path in sorted((curves / "loss").glob("*.tsv"))}
-    losses = {name: found[name] for name in LOSSES if name in found} | {
-        "total": _curve(curves / "loss" / "total.tsv")
-    }
-    return pd.DataFrame(losses), _curve(curves / "val" / "kid.tsv")
+    paths = {name: curves / "loss" / f"{name}.tsv" for name in LOSSES}
+    there = {name: path for name, path in paths.items() if path.is_file() or name == "total"}
+    losses = pd.DataFrame({name: _curve(path) for name, path in there.items()})
+    return losses, _curve(curves / "val" / "kid.tsv")
 
 
 def _curve(path: Path) -> pd.Series:

@@ -4,7 +4,6 @@ Trust is the smaller of label confidence and realism, each as a multiple of the 
 filter asks for in this class: an image at 1 was accepted by a hair.
 """
 
-import base64
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
@@ -17,10 +16,10 @@ from ganaug.curating.reviews import COLUMNS, Review, as_text, set_id
 from ganaug.errors import DatasetError
 from ganaug.fileio import read_json
 from ganaug.preparing.prepared import read_prepared
-from ganaug.publishing.wording import render_template
-from ganaug.shards import iter_rows
+from ganaug.shards import iter_rows, pngs_of
+from ganaug.templates import render
 
-Item = dict[str, Any]  # a synthetic row, its trust, and both pictures as data URIs
+Item = dict[str, Any]  # a synthetic row, its trust, and both pictures as PNG
 
 
 @dataclass(frozen=True)
@@ -47,17 +46,12 @@ def read_gallery(prepared: Path, synthetic: Path) -> Gallery:
     """
     real, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
     items = [
-        {**row, "made": _uri(png), "trust": trust(row, made["least"][real.classes[row["label"]]])}
+        {**row, "made": png, "trust": trust(row, made["least"][real.classes[row["label"]]])}
         for name in sorted(made["files"])
         for row, png in iter_rows(synthetic / name)
     ]
     wanted = {item["nearest_id"] for item in items}
-    near = {
-        row["image_id"]: _uri(png)
-        for path in real.shards("train")
-        for row, png in iter_rows(path, columns=["image_id"])
-        if row["image_id"] in wanted
-    }
+    near = pngs_of(real.shards("train"), wanted)
     if lost := sorted(wanted - near.keys()):
         raise DatasetError(f"{prepared}: lacks the real image {lost[0]}; rerun the stage generate")
     items = [item | {"near": near[item["nearest_id"]]} for item in items]
@@ -99,13 +93,9 @@ def render_page(gallery: Gallery, reviews: Sequence[Review], *, serve: bool = Fa
     }
     template = Path(__file__).with_name("review.html.jinja")
     number = len(gallery.image_ids())
-    return render_template(template, gallery=gallery, number=number, facts=facts)
+    return render(template, gallery=gallery, number=number, facts=facts)
 
 
 def version_of(reviews: Sequence[Review]) -> str:
     """A hash of the table, by which a page knows that it is still the one it was made from."""
     return hashlib.sha256(as_text(reviews).encode()).hexdigest()
-
-
-def _uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

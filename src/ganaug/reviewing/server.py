@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 
 from ganaug.curating.reviews import Review, as_text, merge_reviews, parse_reviews, read_reviews
-from ganaug.errors import DatasetError, GanaugError, one_line
+from ganaug.errors import DatasetError, GanaugError, explained, one_line
 from ganaug.fileio import write_text
 from ganaug.reviewing.review import Gallery, render_page, version_of
 
@@ -30,10 +30,8 @@ class ReviewServer(ThreadingHTTPServer):
     """
 
     def __init__(self, gallery: Gallery, reviews: Path, *, port: int) -> None:
-        try:
+        with explained(GanaugError, f"--port {port}: can't be used", OSError, OverflowError):
             super().__init__((LOOPBACK, port), _Handler)
-        except (OSError, OverflowError) as error:
-            raise GanaugError(f"--port {port}: can't be used ({one_line(error)})") from None
         self.gallery, self._path, self._lock = gallery, reviews, Lock()
         self.hosts = {f"{name}:{self.server_port}" for name in (LOOPBACK, "localhost")}
         self.url = f"http://{LOOPBACK}:{self.server_port}/"

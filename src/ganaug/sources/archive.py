@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import IO
 
 from ganaug.config import PrepareParams
-from ganaug.errors import SourceError, one_line
-from ganaug.sources.base import Refused, Source, SourceImage
+from ganaug.errors import SourceError, explained
+from ganaug.sources.base import Source, SourceImage, UnusableImage
 from ganaug.sources.files import fetch, iter_tar, temporary_folder
 from ganaug.sources.folder import load_folder
 from ganaug.sources.parquet import load_parquet
@@ -62,10 +62,8 @@ def load_archive(params: PrepareParams) -> Source:
     version = sha256 or f"{archive.resolve()} {facts.st_size} {facts.st_mtime_ns}"
     folder = temporary_folder() / "archive"  # part of some names, which must not change
     folder.mkdir()
-    try:
+    with explained(SourceError, f"{path}: not a whole zip or tar", *BROKEN):
         refused = list(_unpack(archive, folder))
-    except BROKEN as error:
-        raise SourceError(f"{path}: not a whole zip or tar ({one_line(error)})") from None
     source, inner = find_layout(folder, params.table)
     if source not in LAYOUTS:
         raise SourceError(f"{path}: holds {source}; unpack it and set prepare.source to {source}")
@@ -79,7 +77,7 @@ def _at(path: Path, params: PrepareParams) -> PrepareParams:
 
 
 def _images(
-    loaded: Source, refused: list[tuple[str, Refused]], folder: Path, version: str
+    loaded: Source, refused: list[tuple[str, UnusableImage]], folder: Path, version: str
 ) -> Iterator[SourceImage]:
     for number, (name, why) in enumerate(refused):
         # Numbered, since a name may occur twice, and may be that of a good image too.
@@ -88,11 +86,11 @@ def _images(
     for image in loaded.images:
         content = image.content
         outside = isinstance(content, Path) and not content.resolve().is_relative_to(root)
-        why = Refused("outside", "a table's path that leads out of the archive")
+        why = UnusableImage("outside", "a table's path that leads out of the archive")
         yield replace(image, content=why if outside else content, version=version)
 
 
-def _unpack(archive: Path, folder: Path) -> Iterator[tuple[str, Refused]]:
+def _unpack(archive: Path, folder: Path) -> Iterator[tuple[str, UnusableImage]]:
     """Unpack what is safe; yield the names of the other members, with the reason."""
     opened = zipfile.ZipFile if zipfile.is_zipfile(archive) else tarfile.open
     with opened(archive) as whole:
@@ -104,11 +102,14 @@ def _unpack(archive: Path, folder: Path) -> Iterator[tuple[str, Refused]]:
         for name, _, is_plain, opener in members:
             place = (root / name.replace("\\", "/")).resolve()
             if not place.is_relative_to(root):
-                yield name, Refused("outside", "a path that leads out of the archive")
+                yield name, UnusableImage("outside", "a path that leads out of the archive")
             elif not is_plain:
-                yield name, Refused("link", "a link or device in the archive; pack files only")
+                yield (
+                    name,
+                    UnusableImage("link", "a link or device in the archive; pack files only"),
+                )
             elif place.is_file():
-                yield name, Refused("name_twice", "the archive has it twice")
+                yield name, UnusableImage("name_twice", "the archive has it twice")
             elif not any(part.startswith(LEFT_OUT) for part in Path(name).parts):
                 _write(opener, place)
 

@@ -22,12 +22,15 @@ class SourceFacts:
     people: bool = False  # whether they show people, as the user declares
 
 
-@dataclass(frozen=True)
-class Refused:
-    """Why an image that the source lists can't be read."""
+class UnusableImage(Exception):
+    """An image that can't be used: `reason` is a short fixed word, `detail` is for people."""
 
-    reason: str  # a fixed word
-    detail: str  # for people
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class SourceImage:
     class_name: str
     group: str | None  # images of a group stay in one split; None: a group of its own
     split: str | None  # train | val | test if the source gives it; None: `prepare` draws it
-    content: bytes | Path | Refused  # an encoded image file, or its path
+    content: bytes | Path | UnusableImage  # an encoded file, its path, or why it is refused
     version: str | None = None  # of the archive that held the file; its path and time are new
 
 

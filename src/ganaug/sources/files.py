@@ -15,9 +15,9 @@ from pathlib import Path
 from PIL import Image
 
 from ganaug.config import FilesParams, TableParams
-from ganaug.errors import SourceError, one_line
+from ganaug.errors import SourceError, explained
 from ganaug.fileio import sha256_file
-from ganaug.sources.base import Refused, SourceFacts, SourceImage
+from ganaug.sources.base import SourceFacts, SourceImage, UnusableImage
 
 FOREIGN_SUFFIXES = {".heic", ".heif", ".avif"}  # of images that Pillow may be unable to read
 # Documents, films and tables that Pillow also knows; not images.
@@ -69,14 +69,12 @@ def _copy(url: str) -> Path:
 
     local = temporary_folder() / url.rstrip("/").rpartition("/")[2]
     # Each scheme raises its own errors; the user can fix a missing driver or network.
-    try:
+    with explained(SourceError, f"{url}: can't be copied", Exception):
         files, path = fsspec.core.url_to_fs(url)
         if files.isdir(path):
             files.get(path.rstrip("/") + "/", f"{local}/", recursive=True)
         else:
             files.get_file(path, str(local))
-    except Exception as error:
-        raise SourceError(f"{url}: can't be copied ({one_line(error)})") from None
     return local
 
 
@@ -169,7 +167,7 @@ def split_named(value: str) -> str | None:
 def make_image(
     name: str,
     class_name: str,
-    content: bytes | Path | Refused,
+    content: bytes | Path | UnusableImage,
     params: FilesParams,
     *,
     group: object = None,

@@ -9,7 +9,6 @@ from its folder's, as in train/0000.parquet.
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ganaug.config import PrepareParams
-from ganaug.errors import SourceError, one_line
+from ganaug.errors import SourceError, explained
 from ganaug.sources.base import Source, SourceImage
 from ganaug.sources.files import (
     describe,
@@ -29,6 +28,7 @@ from ganaug.sources.files import (
 )
 
 ROWS_AT_A_TIME = 256
+BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError)
 
 
 def load_parquet(params: PrepareParams) -> Source:
@@ -82,19 +82,11 @@ def read_schema(path: Path) -> pa.Schema:
     Raises:
         SourceError: it can't be read.
     """
-    with _readable(path):
+    with explained(SourceError, f"{path}: not readable", *BROKEN):
         if path.suffix.lower() != ".arrow":
             return pq.read_schema(path)
         with pa.memory_map(str(path)) as file:
             return pa.ipc.open_stream(file).schema
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: not readable ({one_line(error)})") from None
 
 
 def class_names(schema: pa.Schema, column: str) -> list[str] | None:
@@ -117,7 +109,7 @@ def _images(
 
 
 def _rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
-    with _readable(path):
+    with explained(SourceError, f"{path}: not readable", *BROKEN):
         if path.suffix.lower() != ".arrow":
             with pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(ROWS_AT_A_TIME, columns=columns):

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ganaug.config import FilesParams, PrepareParams, TableParams
-from ganaug.errors import SourceError, one_line
+from ganaug.errors import SourceError, explained
 from ganaug.sources.base import Source, SourceImage
 from ganaug.sources.files import describe, fetch, make_image, named_columns
 
@@ -39,13 +39,11 @@ def read_table(path: Path, columns: TableParams) -> pd.DataFrame:
     """
     if path.suffix.lower() not in (".csv", ".parquet"):
         raise SourceError(f"{path}: expected .csv or .parquet")
-    try:
+    with explained(SourceError, f"{path}: not readable", OSError, ValueError, pa.ArrowException):
         if path.suffix.lower() == ".csv":  # as text, for a class may be called "NA" or "01"
             table = pd.read_csv(path, dtype=str, keep_default_na=False)
         else:
             table = pd.read_parquet(path)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise SourceError(f"{path}: not readable ({one_line(error)})") from None
     named = named_columns(columns, table.columns, path)
     rows = table[list(named.values())].set_axis(list(named), axis=1)
     for key, column in named.items():

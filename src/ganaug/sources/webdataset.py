@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ganaug.config import PrepareParams, TableParams
-from ganaug.errors import SourceError, one_line
-from ganaug.sources.base import Refused, Source, SourceImage
+from ganaug.errors import SourceError, explained
+from ganaug.sources.base import Source, SourceImage, UnusableImage
 from ganaug.sources.files import (
     describe,
     fetch,
@@ -25,7 +25,7 @@ from ganaug.sources.files import (
 )
 
 LABELS = {".cls", ".json"}
-Content = list[tuple[str, bytes | Refused | None]]  # None: not read
+Content = list[tuple[str, bytes | UnusableImage | None]]  # None: not read
 
 
 def load_webdataset(params: PrepareParams) -> Source:
@@ -45,13 +45,11 @@ def load_webdataset(params: PrepareParams) -> Source:
 
 def _samples(path: Path, *, images: bool = False) -> Iterator[tuple[str, Content]]:
     """Name of each sample, and suffix and content of its files."""
-    try:
-        with tarfile.open(path) as tar:
-            files = (member for member in iter_tar(tar) if not member.isdir())
-            for key, members in groupby(files, key=lambda member: halves(member.name)[0]):
-                yield key, [(halves(m.name)[1], _read(tar, m, images)) for m in members]
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise SourceError(f"{path}: not a whole tar ({one_line(error)})") from None
+    broken = explained(SourceError, f"{path}: not a whole tar", tarfile.TarError, OSError, EOFError)
+    with broken, tarfile.open(path) as tar:
+        files = (member for member in iter_tar(tar) if not member.isdir())
+        for key, members in groupby(files, key=lambda member: halves(member.name)[0]):
+            yield key, [(halves(m.name)[1], _read(tar, m, images)) for m in members]
 
 
 def halves(name: str) -> tuple[str, str]:
@@ -61,9 +59,11 @@ def halves(name: str) -> tuple[str, str]:
     return folder + slash + stem, (dot + suffix).lower()
 
 
-def _read(tar: tarfile.TarFile, member: tarfile.TarInfo, images: bool) -> bytes | Refused | None:
+def _read(
+    tar: tarfile.TarFile, member: tarfile.TarInfo, images: bool
+) -> bytes | UnusableImage | None:
     if not member.isfile():
-        return Refused("link", "a link or device in the tar; pack files only")
+        return UnusableImage("link", "a link or device in the tar; pack files only")
     suffix = halves(member.name)[1]
     if suffix not in LABELS and not (images and suffix in image_suffixes()):
         return None
@@ -105,5 +105,5 @@ def _images(paths: list[Path], root: Path, params: PrepareParams) -> Iterator[So
                 group = sample
             place = {"group": group, "split": given if split is None else str(split)}
             for suffix, image in images or [("", None)]:
-                encoded = image or Refused("unreadable", "a label without an image")
+                encoded = image or UnusableImage("unreadable", "a label without an image")
                 yield make_image(sample + suffix, label, encoded, params.files, **place)

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from ganaug.downstream.recipes import TEACHER
 from ganaug.downstream.runs import Run, Sets, Setting, fit_network, one_thread
 from ganaug.fileio import read_json
 from ganaug.preparing.prepared import Prepared
-from ganaug.quality.features import CachedFeatures, Features, ImageNetFeatures
+from ganaug.quality.features import FeatureCache, Features, ImageNetFeatures
 from ganaug.quality.leaks import check_no_leak, check_no_near_duplicates
 from ganaug.quality.measures import describe_pairs, extract, measure_copying, measure_distances
 from ganaug.quality.parts import Parts, origins, read_parts, unfilled_classes
@@ -24,7 +25,7 @@ from ganaug.records import SPLITS
 from ganaug.rng import derive_seed
 from ganaug.thumbnails import NAME as THUMBNAILS
 from ganaug.thumbnails import thumbnails
-from ganaug.verdict.evidence import arm_facts, network_facts, train_all
+from ganaug.verdict.evidence import Trained, arm_facts, network_facts, train_all
 from ganaug.verdict.rule import Evidence, Margins, decide
 
 IMAGENET, LEARNED = "distances", "distances_trained"  # sections of metrics.json
@@ -65,24 +66,15 @@ def evaluate(
     Raises:
         DatasetError: a shard is missing, classes differ, or a test image has leaked.
     """
-    classes = prepared.classes
-    setting = Setting(
-        num_steps=params.num_steps,
-        batch_size=params.batch_size,
-        lr=params.lr,
-        class_names=classes,
-        symmetries=prepared.symmetries,
-        classical=params.classical,
-        seed=derive_seed(seed, "evaluate"),
-        spectrogram_side=prepared.resolution if prepared.sound else None,
-    )
+    classes, made = prepared.classes, read_json(synthetic / "synthetic.json")
+    setting = _setting(prepared, params, seed=seed)
     with tempfile.TemporaryDirectory(prefix="ganaug-") as scratch:
         parts = read_parts(prepared, synthetic, scratch=Path(scratch))
-        spaces, extractor = _check_and_extract(
-            parts, prepared.symmetries, near_duplicate_distance, cache
-        )
-        sets = _sets(params.networks, parts, setting, cache=extractor)
-        extractor.drop_unused()
+        small = _check(parts, prepared.symmetries, near_duplicate_distance)
+        imagenet, kept = ImageNetFeatures(), FeatureCache(cache)
+        spaces = {"thumbnails": small, "imagenet": extract(partial(kept, imagenet), parts)}
+        sets = _sets(params.networks, parts, setting, kept)
+        kept.drop_unused()
         trained = train_all(
             sets,
             parts["test"],
@@ -93,64 +85,82 @@ def evaluate(
         )
         memorisation = measure_copying(spaces, parts, seed=seed)
         pairs = describe_pairs(spaces["thumbnails"], parts["train"].rows, parts["synthetic"].rows)
-        distances = _measure_spaces(extractor, spaces["imagenet"], parts, setting, seed=seed)
+        distances = _measure_spaces(imagenet, spaces["imagenet"], parts, setting, seed=seed)
     networks = network_facts(trained, classes, confidence=params.confidence, seed=seed)
+    rows = parts["synthetic"].rows
     evidence = Evidence(
         networks=networks,
         memorisation=memorisation,
         precision=_precision(distances[IMAGENET], classes),
-        empty=unfilled_classes(synthetic),
-        num_synthetic=len(parts["synthetic"].rows),
-        num_with_parent=int(parts["synthetic"].rows["parent_id"].notna().sum()),
+        empty=unfilled_classes(made),
+        num_synthetic=len(rows),
+        num_with_parent=int(rows["parent_id"].notna().sum()),
         num_translated=int((origins(parts) >= 0).sum()),
     )
-    margins = Margins(params.harm_margin_pp, params.recall_margin_pp, params.confidence)
-    verdict = {
-        **decide(evidence, margins),
-        "networks": networks,
-        "num_repetitions": params.num_repetitions,
-        "judged": _judged(prepared, synthetic),
-    }
-    arms = arm_facts(trained, classes)
-    policy = setting.augmentation(0)
+    verdict = {**_verdict(evidence, params), "judged": _judged(prepared, made)}
     metrics = {
-        "networks": {
-            net: {
-                "uplift": networks[net]["uplift"],
-                "plain_gain": networks[net]["plain_gain"],
-                "arms": arms[net],
-                "choice": {"candidates": choice.val.to_dict("records"), "at_edge": choice.at_edge},
-            }
-            for net, choice in trained.choices.items()
-        },
+        "networks": _describe_networks(trained, networks, classes),
         **distances,
         "memorisation": memorisation | {"thumbnails_space": THUMBNAILS},
-        "classical_augmentation": policy.to_dict(),
+        "classical_augmentation": setting.augmentation(0).to_dict(),
     }
     return Evaluation(
         rounded(metrics), rounded(verdict), trained.runs, trained.predictions, rounded(pairs)
     )
 
 
-def _check_and_extract(
-    parts: Parts, symmetries: Sequence[str], distance: float, cache: Path
-) -> tuple[dict[str, dict[str, Features]], CachedFeatures]:
-    """Features of each part by space, once no test image is found where it must not be.
+def _verdict(evidence: Evidence, params: EvaluateParams) -> dict[str, Any]:
+    """verdict.json, but for what was judged."""
+    margins = Margins(params.harm_margin_pp, params.recall_margin_pp, params.confidence)
+    decided = decide(evidence, margins)
+    return {**decided, "networks": evidence.networks, "num_repetitions": params.num_repetitions}
+
+
+def _setting(prepared: Prepared, params: EvaluateParams, *, seed: int) -> Setting:
+    """What all classifiers of the stage have in common."""
+    return Setting(
+        num_steps=params.num_steps,
+        batch_size=params.batch_size,
+        lr=params.lr,
+        class_names=prepared.classes,
+        symmetries=prepared.symmetries,
+        classical=params.classical,
+        seed=derive_seed(seed, "evaluate"),
+        spectrogram_side=prepared.spectrogram_side,
+    )
+
+
+def _describe_networks(
+    trained: Trained, networks: Mapping[str, Mapping[str, Any]], classes: Sequence[str]
+) -> dict[str, Any]:
+    """What metrics.json says of each network: its answers, the arms, and the choice on val."""
+    arms = arm_facts(trained, classes)
+    return {
+        net: {
+            "uplift": networks[net]["uplift"],
+            "plain_gain": networks[net]["plain_gain"],
+            "arms": arms[net],
+            "choice": {"candidates": choice.val.to_dict("records"), "at_edge": choice.at_edge},
+        }
+        for net, choice in trained.choices.items()
+    }
+
+
+def _check(parts: Parts, symmetries: Sequence[str], distance: float) -> dict[str, Features]:
+    """Thumbnails of each part, once no test image is found where it must not be.
 
     Raises:
         DatasetError: a test image has leaked.
     """
     real = {split: parts[split].rows for split in SPLITS}
     check_no_leak(real, parts["synthetic"].rows)
-    spaces = {"thumbnails": extract(thumbnails, parts)}
-    check_no_near_duplicates(real, spaces["thumbnails"], symmetries=symmetries, distance=distance)
-    extractor = CachedFeatures(ImageNetFeatures(), cache)
-    spaces["imagenet"] = extract(extractor, parts)
-    return spaces, extractor
+    small = extract(thumbnails, parts)
+    check_no_near_duplicates(real, small, symmetries=symmetries, distance=distance)
+    return small
 
 
 def _sets(
-    networks: Sequence[str], parts: Parts, setting: Setting, *, cache: CachedFeatures
+    networks: Sequence[str], parts: Parts, setting: Setting, kept: FeatureCache
 ) -> dict[str, Sets]:
     """What each network trains on: images, or views of their features."""
     images = {name: part.data for name, part in parts.items()}
@@ -158,13 +168,13 @@ def _sets(
     if "linear" in networks:
         seed = derive_seed(setting.seed, "views")
         augment = setting.augmentation(seed)
-        extractor = ImageNetFeatures(resolution=FEATURE_RESOLUTION)
-        sets["linear"] = view_sets(parts, cache.beside(extractor), augment)
+        extractor = partial(kept, ImageNetFeatures(resolution=FEATURE_RESOLUTION))
+        sets["linear"] = view_sets(parts, extractor, augment)
     return sets
 
 
 def _measure_spaces(
-    extractor: CachedFeatures,
+    imagenet: ImageNetFeatures,
     features: Mapping[str, Features],
     parts: Parts,
     setting: Setting,
@@ -179,7 +189,7 @@ def _measure_spaces(
     learned = TrainedFeatures(model)
     found = {}
     for name, own, of_parts in (
-        (IMAGENET, extractor, features),
+        (IMAGENET, imagenet, features),
         (LEARNED, learned, extract(learned, parts)),
     ):
         facts = {"name": own.name, "weights_sha256": own.weights_sha256}
@@ -196,9 +206,8 @@ def _precision(
     return {name: (made[name]["precision"], floor[name]["precision"]) for name in classes}
 
 
-def _judged(prepared: Prepared, synthetic: Path) -> dict[str, Any]:
+def _judged(prepared: Prepared, made: Mapping[str, Any]) -> dict[str, Any]:
     """Which generator and which shards the verdict is about: merge takes no others."""
-    made = read_json(synthetic / "synthetic.json")
     files = {**prepared.files, **made["files"]}
     hashes = {name: facts["sha256"] for name, facts in sorted(files.items())}
     return {"generator_id": made["generator_id"], "files": hashes}

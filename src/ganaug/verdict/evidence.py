@@ -59,11 +59,11 @@ def train_all(
         num_workers: processes.
     """
     chosen = choose_recipes(list(sets), shares, sets, setting=setting, num_workers=num_workers)
-    with_synthetic = any(choice.best_with for choice in chosen.networks.values())
+    any_synthetic = any(choice.best_with for choice in chosen.networks.values())
     wanted = {
         (net, recipe, number): None  # each once, in order
         for net, choice in chosen.networks.items()
-        for recipe, repetitions in _verdict_recipes(choice, num_repetitions, with_synthetic)
+        for recipe, repetitions in _verdict_recipes(choice, num_repetitions, any_synthetic)
         for number in range(repetitions)
     }
     asked = [Run(*run, SCORED) for run in wanted]
@@ -73,10 +73,10 @@ def train_all(
 
 
 def _verdict_recipes(
-    choice: Choice, num_repetitions: int, with_synthetic: bool
+    choice: Choice, num_repetitions: int, any_synthetic: bool
 ) -> list[tuple[Recipe, int]]:
     deciding = [PLAIN, choice.without, *([choice.best_with] if choice.best_with else [])]
-    arms = [arm for arm in ARMS.values() if with_synthetic or not arm.share]
+    arms = [arm for arm in ARMS.values() if any_synthetic or not arm.share]
     return [(recipe, num_repetitions) for recipe in deciding] + [
         (recipe, min(num_repetitions, ARM_REPETITIONS)) for recipe in arms
     ]
