@@ -4,10 +4,12 @@ Files at a URL, say s3://bucket/photos, are copied to a temporary folder, remove
 """
 
 import atexit
+import lzma
 import re
 import shutil
 import tarfile
-import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -16,7 +18,7 @@ from PIL import Image
 
 from ganaug.config import FilesParams, TableParams
 from ganaug.errors import SourceError, one_line
-from ganaug.fileio import sha256_file
+from ganaug.fileio import make_scratch, sha256_file
 from ganaug.sources.base import Refused, SourceFacts, SourceImage
 
 FOREIGN_SUFFIXES = {".heic", ".heif", ".avif"}  # of images that Pillow may be unable to read
@@ -29,6 +31,11 @@ NO_GRADIENT = (
     "a GAN learns from gradients through what it makes, and a word, a category or a one-hot vector "
     "has none; for rows of a table use SMOTENC (imbalanced-learn) or CTGAN, for text a language "
     "model"
+)
+# What the readers of zips and tars raise of a damaged one.
+BROKEN = (
+    *(OSError, EOFError, RuntimeError, ValueError),
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
 # Names of splits that datasets use, and ours.
 SPLIT_NAMES = {
@@ -59,7 +66,7 @@ def fetch(path: str, *, what: str, sha256: str | None = None) -> Path:
 
 def temporary_folder() -> Path:
     """A new folder that is removed when the program ends."""
-    folder = Path(tempfile.mkdtemp(prefix="ganaug-"))
+    folder = make_scratch()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 

@@ -16,6 +16,7 @@ from ganaug.config import PrepareParams, TableParams
 from ganaug.errors import SourceError, one_line
 from ganaug.sources.base import Refused, Source, SourceImage
 from ganaug.sources.files import (
+    BROKEN,
     describe,
     fetch,
     image_suffixes,
@@ -50,7 +51,7 @@ def _samples(path: Path, *, images: bool = False) -> Iterator[tuple[str, Content
             files = (member for member in iter_tar(tar) if not member.isdir())
             for key, members in groupby(files, key=lambda member: halves(member.name)[0]):
                 yield key, [(halves(m.name)[1], _read(tar, m, images)) for m in members]
-    except (tarfile.TarError, OSError, EOFError) as error:
+    except BROKEN as error:
         raise SourceError(f"{path}: not a whole tar ({one_line(error)})") from None
 
 

@@ -1,6 +1,5 @@
 """The stage `evaluate`: everything that is measured about the synthetic images, and the verdict."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from ganaug.downstream.classifier import Classifier, TrainedFeatures
 from ganaug.downstream.linear import FEATURE_RESOLUTION, view_sets
 from ganaug.downstream.recipes import TEACHER
 from ganaug.downstream.runs import Run, Sets, Setting, fit_network, one_thread
-from ganaug.fileio import read_json
+from ganaug.fileio import read_json, scratch
 from ganaug.preparing.prepared import Prepared
 from ganaug.quality.features import CachedFeatures, Features, ImageNetFeatures
 from ganaug.quality.leaks import check_no_leak, check_no_near_duplicates
@@ -76,8 +75,8 @@ def evaluate(
         seed=derive_seed(seed, "evaluate"),
         spectrogram_side=prepared.resolution if prepared.sound else None,
     )
-    with tempfile.TemporaryDirectory(prefix="ganaug-") as scratch:
-        parts = read_parts(prepared, synthetic, scratch=Path(scratch))
+    with scratch() as folder:
+        parts = read_parts(prepared, synthetic, scratch=folder)
         spaces, extractor = _check_and_extract(
             parts, prepared.symmetries, near_duplicate_distance, cache
         )

@@ -1,0 +1,30 @@
+"""`make storm`: break everything that can break, count what was lost, write docs/reliability.md."""
+
+import os
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.storm.ledger import SEED, record, run_part
+
+PARTS = ("files", "kills", "between", "readers", "code", "machine")
+STATE = Path(".ganaug/storm")
+MOST_MINUTES = 90.0  # all parts together; then run it again, and it goes on
+
+
+def main() -> None:
+    """Run the parts that are named, or all; a stopped one goes on."""
+    os.environ |= {"LOKY_MAX_CPU_COUNT": "1", "OMP_NUM_THREADS": "1"}  # children work alone
+    end = time.monotonic() + 60 * float(os.environ.get("STORM_MINUTES", MOST_MINUTES))
+    print(f"seed {SEED}; counts are kept in {STATE}", flush=True)
+    for name in sys.argv[1:] or PARTS:
+        if name not in PARTS:
+            sys.exit(f"no part {name}; there are {', '.join(PARTS)}")
+        part = import_module(f"benchmarks.storm.{name}").faults
+        run_part(part, STATE / f"{name}.json", end=end)
+    print(record(STATE))
+
+
+if __name__ == "__main__":
+    main()
