@@ -22,6 +22,7 @@ from ganaug.config import change_params
 from ganaug.folds import code_first
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
+WEIGHTS = (6, 4, 3, 1, 6, 4)  # of the stages; evaluate takes longest
 KILLS_PER_END = 5  # then the command may go on to its end, and all outputs are compared
 STEPS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}
 SPEED_UP = {"EVALUATION_SAMPLES": 32, "SAVE_SEC": 0.1}  # of `gan.trainer`
@@ -59,7 +60,7 @@ def kill_stage(
     folder: Path, wanted: dict[str, str], spent: dict[str, float], rng: random.Random, number: int
 ) -> list[str]:
     """Kill one stage `number` times, by the clock or at a step of writing; then let it end."""
-    name, signum, losses = rng.choice(world.STAGES), rng.choice(SIGNALS), list[str]()
+    name, signum, losses = rng.choices(world.STAGES, WEIGHTS)[0], rng.choice(SIGNALS), list[str]()
     killed = 0
     while killed < number:
         by_clock = rng.random() < 0.5
@@ -161,7 +162,7 @@ def faults() -> Iterator[list[Fault]]:
     import_stages()
     with world.scratch() as root:
         folder = world.make_world(root / "wörld with spaces")
-        world.run_all(folder)
+        world.warm_up(folder)
         spent = world.run_all(folder)
         wanted = world.fingerprints(folder)
         before = disk_use(folder)

@@ -196,7 +196,10 @@ def require_files(
             stated = f"{listed_in} says {facts['bytes']}"
             raise DatasetError(f"{path}: {size} bytes, {stated}; {remedy}")
         if sha256_file(path) != facts["sha256"]:
-            raise DatasetError(f"{path}: its bytes are not those that {listed_in} lists; {remedy}")
+            raise DatasetError(
+                f"{path}: changed after the stage {stage} wrote it (its sha256 is not that in "
+                f"{listed_in}); {remedy}"
+            )
 
 
 def sha256_file(path: Path) -> str:

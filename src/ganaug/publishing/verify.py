@@ -36,14 +36,14 @@ def verify_dataset(folder: Path) -> Facts:
     manifest = read_manifest(folder)
     by_file = _file_problems(folder, manifest)
     problems = [f"{name} {problem}" for name, problem in sorted(by_file.items())]
-    if manifest.get("schema_version", 0) >= SEALED_SINCE and not is_sealed(folder / MANIFEST):
-        problems.append(f"{MANIFEST} has lost its seal")
     problems += _place_problems(manifest)
     counts = Counts()
     for name in sorted(set(manifest["files"]) - set(by_file)):
         problems += _row_problems(folder, name, manifest, counts)
     if not problems:
         problems += _count_problems(manifest, counts)
+    if manifest.get("schema_version", 0) >= SEALED_SINCE and not is_sealed(folder / MANIFEST):
+        problems.append(f"{MANIFEST} has lost its seal")
     if problems:
         more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise DatasetError(f"{folder}: {'; '.join(problems[:SHOWN])}{more}")
