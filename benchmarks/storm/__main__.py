@@ -1,6 +1,7 @@
 """`make storm`: break everything that can break, count what was lost, write docs/reliability.md."""
 
 import os
+import signal
 import sys
 import time
 from importlib import import_module
@@ -16,6 +17,7 @@ MOST_MINUTES = 90.0  # all parts together; then run it again, and it goes on
 def main() -> None:
     """Run the parts that are named, or all; a stopped one goes on."""
     os.environ |= {"LOKY_MAX_CPU_COUNT": "1", "OMP_NUM_THREADS": "1"}  # children work alone
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped; the same command goes on"))
     end = time.monotonic() + 60 * float(os.environ.get("STORM_MINUTES", MOST_MINUTES))
     print(f"seed {SEED}; counts are kept in {STATE}", flush=True)
     for name in sys.argv[1:] or PARTS:

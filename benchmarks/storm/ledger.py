@@ -12,7 +12,6 @@ from typing import Any
 from ganaug.fileio import read_json, write_json, write_text
 
 SEED = 21
-SHOWN = 20  # losses that are kept in words
 PAGE = Path(__file__).parents[2] / "docs/reliability.md"
 MARKS = "<!-- storm -->", "<!-- end of storm -->"
 HEAD = "| fault | tried | survived | lost | seconds |\n| --- | --- | --- | --- | --- |\n"
@@ -43,20 +42,22 @@ def run_part(part: Part, path: Path, *, end: float, share: float = 1.0) -> dict[
     counts: dict[str, Any] = read_json(path) if path.exists() else {}
     with part() as faults:
         for fault in faults:
-            own = counts.setdefault(fault.name, {"tried": 0, "lost": 0, "seconds": 0.0, "says": []})
+            own = counts.setdefault(fault.name, {"tried": 0, "seconds": 0.0, "lost": {}})
             total = max(1, round(fault.total * share))
-            while own["tried"] < total and time.monotonic() < end:
-                _try(fault, own, min(fault.step, total - own["tried"]))
-                write_json(counts, path)
+            for start in [*map(int, own["lost"]), *range(own["tried"], total, fault.step)]:
+                if time.monotonic() < end:  # what was lost is tried again: perhaps it is mended
+                    _try(fault, own, start, min(fault.step, total - start))
+                    write_json(counts, path)
     return counts
 
 
-def _try(fault: Fault, own: dict[str, Any], number: int) -> None:
-    began, seed = time.monotonic(), f"{SEED} {fault.name} {own['tried']}"
+def _try(fault: Fault, own: dict[str, Any], start: int, number: int) -> None:
+    began, seed = time.monotonic(), f"{SEED} {fault.name} {start}"
     losses = fault.act(random.Random(seed), number)
-    own["tried"] += number
-    own["lost"] += min(number, len(losses))
-    own["says"] = [*own["says"], *(f"[{seed}] {loss}" for loss in losses)][:SHOWN]
+    own["tried"] = max(own["tried"], start + number)
+    own["lost"].pop(str(start), None)
+    if losses:
+        own["lost"][str(start)] = losses[:number]
     own["seconds"] = round(own["seconds"] + time.monotonic() - began, 1)
     for loss in losses:
         print(f"LOST [{seed}] {loss}", flush=True)
@@ -67,7 +68,7 @@ def rows(folder: Path) -> dict[str, str]:
     found = {}
     for path in sorted(folder.glob("*.json")):
         for name, own in read_json(path).items():
-            tried, lost = own["tried"], own["lost"]
+            tried, lost = own["tried"], sum(map(len, own["lost"].values()))
             if tried:
                 numbers = f"{tried:,} | {tried - lost:,} | {lost:,} | {own['seconds']:,.0f}"
                 found[name] = f"| {name} | {numbers} |"

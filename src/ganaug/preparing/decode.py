@@ -150,7 +150,8 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     """Scale 16-bit integers and floats in 0..1 to 0..255; any other scale would be a guess."""
     if image.mode not in WIDE_MODES and not image.mode.startswith("I;"):
         return image
-    values = np.asarray(image).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # of NaN, which is refused below
+        values = np.asarray(image).astype(np.float64)
     top = 1.0 if image.mode == "F" else float(LARGEST_16_BIT)
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= top):  # NaN fails too
