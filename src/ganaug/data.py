@@ -26,7 +26,7 @@ from ganaug.downstream.batches import Pool, draw_batches, one_hot, row_weights
 from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.downstream.recipes import Recipe
 from ganaug.errors import DatasetError, GanaugError, one_line
-from ganaug.fileio import read_json, scratch
+from ganaug.fileio import read_json, scratch, sweep
 from ganaug.images import decode_png
 from ganaug.publishing.card import HUB_SPLITS
 from ganaug.publishing.manifest import CLASSICAL, read_manifest, recipe_of, shards_of
@@ -53,6 +53,8 @@ def fetch(rev: str, *, repo: str = ".", path: str = AUGMENTED, cache: Path | Non
     with dvc_version(rev, repo=repo) as files:
         md5 = str(files.info(path)["md5"]).removesuffix(".dir")
         folder = _expand(cache or CACHE) / md5
+        if folder.parent.is_dir():
+            sweep(folder.parent)
         if not folder.exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
             # A unique name: several processes may download the same version.
@@ -97,13 +99,12 @@ def dvc_version(rev: str, *, repo: str = ".") -> Iterator["DVCFileSystem"]:
         DatasetError: there is no such version, or a file can't be downloaded.
     """
     from dvc.api import DVCFileSystem
-    from dvc.exceptions import DvcException
-    from dvc_data.index import DataIndexDirError
-    from scmrepo.exceptions import SCMError
 
     try:
         yield DVCFileSystem(repo, rev=rev)
-    except (DvcException, DataIndexDirError, SCMError, OSError) as error:
+    except GanaugError:
+        raise
+    except Exception as error:  # each kind of remote raises its own of a lost connection
         raise DatasetError(
             f"{repo} at {rev}: {one_line(error)}; is it pushed, with git and dvc?"
         ) from None

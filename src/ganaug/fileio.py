@@ -12,7 +12,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,7 +29,7 @@ SEAL = "seal"  # last key of a sealed document: the hash of the rest
 def atomic_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success flush it and rename it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path.parent.absolute(), os.getpid())
+    sweep(path.parent)
     temporary = path.with_name(f".{path.name}.{_owner()}.tmp")
     try:
         yield temporary
@@ -44,22 +44,25 @@ def _owner() -> str:
     return f"{platform.node()}-{os.getpid()}"
 
 
+def sweep(folder: Path) -> None:
+    """Remove what killed processes of this machine left in a folder, where that is allowed."""
+    _sweep(folder.absolute(), os.getpid())
+
+
 @cache  # once a process and folder, for the folder may hold many files
 def _sweep(folder: Path, _process: int) -> None:
-    """Remove what killed processes of this machine left in a folder."""
     left = re.compile(rf"(?:\..*\.|ganaug-){re.escape(platform.node())}-(\d+)(?:\.tmp|-\w+)", re.S)
     for path in folder.iterdir():
         if (found := left.fullmatch(path.name)) and not psutil.pid_exists(int(found[1])):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            shutil.rmtree(path, ignore_errors=True)
+            with suppress(OSError):
+                path.unlink()
 
 
 def make_scratch(parent: Path | None = None) -> Path:
     """A new folder, by default among the system's temporary ones; those of killed runs are removed."""
     parent = parent or Path(tempfile.gettempdir())
-    _sweep(parent.absolute(), os.getpid())
+    sweep(parent)
     return Path(tempfile.mkdtemp(prefix=f"ganaug-{_owner()}-", dir=parent))
 
 
