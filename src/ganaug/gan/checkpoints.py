@@ -111,7 +111,12 @@ def _write(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> Non
     text = json.dumps(facts)
     metadata = {"facts": text, "sha256": _digest(contiguous, text)}
     with atomic_file(path) as temporary:
-        save_file(contiguous, temporary, metadata=metadata)
+        try:
+            save_file(contiguous, temporary, metadata=metadata)
+        except SafetensorError as error:  # a full disk, say
+            raise TrainingError(
+                f"{path}: can't be written ({one_line(error)}); free some space and start again"
+            ) from None
 
 
 def _digest(tensors: dict[str, Tensor], facts: str) -> str:
