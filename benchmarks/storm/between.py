@@ -1,4 +1,4 @@
-"""Between the stages: a file that is changed, missing, empty or another run's is named, not used."""
+"""Between the stages: a file that is changed, missing or another run's is named, not used."""
 
 import random
 import shutil

@@ -25,7 +25,13 @@ def places(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
     """The paths to all values inside JSON."""
     if path:
         yield path
-    inner = content.items() if isinstance(content, dict) else enumerate(content[:4]) if isinstance(content, list) else ()
+    inner = (
+        content.items()
+        if isinstance(content, dict)
+        else enumerate(content[:4])
+        if isinstance(content, list)
+        else ()
+    )
     for key, value in inner:
         yield from places(value, (*path, key))
 

@@ -1,4 +1,4 @@
-"""Broken, hostile and odd files: every one is accepted or rejected by name, or refused in a line."""
+"""Broken, hostile and odd files: each is accepted, rejected by name, or refused in a line."""
 
 import io
 import os
@@ -56,7 +56,9 @@ def samples() -> list[tuple[str, bytes]]:
         if kind in Image.SAVE:
             pixels = Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8))
             with suppress(Exception), io.BytesIO() as file:
-                pixels.convert("L" if mode in ("I;16", "F") else mode).convert(mode).save(file, kind)
+                pixels.convert("L" if mode in ("I;16", "F") else mode).convert(mode).save(
+                    file, kind
+                )
                 found.append((suffix, file.getvalue()))
     return found
 
@@ -77,32 +79,26 @@ def clips() -> list[tuple[str, bytes]]:
 
 def mutate(rng: random.Random, content: bytes, *, other: bytes = b"") -> bytes:
     """Damage bytes in one of the ways in which files break, or in which somebody breaks them."""
-    whole, size = bytearray(content), max(1, len(content))
+    size = max(1, len(content))
     place, length = rng.randrange(size), rng.randint(1, 64)
-    way = rng.randrange(11)
-    if way == 0:  # a few bits turn
-        for _ in range(rng.choice((1, 1, 2, 8, 64))):
-            whole[rng.randrange(size)] ^= 1 << rng.randrange(8)
-    elif way == 1:
-        del whole[place:]
-    elif way == 2:
-        whole[place:place] = rng.randbytes(length)
-    elif way == 3:
-        del whole[place : place + length]
-    elif way == 4:
-        whole[place : place + length] = bytes(length)
-    elif way == 5:  # a header with an absurd number
-        at = rng.randrange(min(size, 200))
-        whole[at : at + 4] = rng.choice((b"\xff\xff\xff\x7f", b"\x7f\xff\xff\xff", b"\xff" * 4))
-    elif way == 6:
-        whole[:] = _absurd_png(rng, content)
-    elif way == 7:
-        whole[place:] = other[place:]
-    elif way == 8:
-        whole[:] = rng.choice((b"", bytes(size), rng.randbytes(size), b"<html></html>", content * 2))
-    elif way == 9:
-        whole[place:place] = content[place : place + 1024] * rng.randint(1, 9)
-    return bytes(whole)
+    before, after = content[:place], content[place:]
+    at = rng.randrange(min(size, 200))  # of a header with an absurd number
+    absurd = rng.choice((b"\xff\xff\xff\x7f", b"\x7f\xff\xff\xff", b"\xff" * 4))
+    junk = (b"", bytes(size), rng.randbytes(size), b"<html></html>", content * 2)
+    ways = (
+        *(_turn_bits(rng, content), before, before + rng.randbytes(length) + after),
+        *(before + after[length:], before + bytes(length) + after[length:], content),
+        *(content[:at] + absurd + content[at + 4 :], _absurd_png(rng, content)),
+        *(before + other[place:], rng.choice(junk), before + after[:999] * rng.randint(1, 9)),
+    )
+    return rng.choice(ways)
+
+
+def _turn_bits(rng: random.Random, content: bytes) -> bytes:
+    turned = bytearray(content or b"\0")
+    for _ in range(rng.choice((1, 1, 2, 8, 64))):
+        turned[rng.randrange(len(turned))] ^= 1 << rng.randrange(8)
+    return bytes(turned)
 
 
 def _absurd_png(rng: random.Random, content: bytes) -> bytes:
@@ -189,11 +185,13 @@ def names(folder: Path, rng: random.Random, number: int) -> list[str]:
     """Good images and damaged ones under names that break tables, pages and shells."""
     photos, made = _fill(folder), set[str]()
     for name in rng.sample(ODD_NAMES, min(number, len(ODD_NAMES))):
-        suffix, content = rng.choice(samples())
+        _, content = rng.choice(samples())
         path = photos / rng.choice(("clear", "cracked")) / name
         path.write_bytes(mutate(rng, content) if rng.random() < 0.5 else content)
         made.add(name)
-    return _prepare(folder, num_files=48 + len(made))
+    with (photos / "clear/huge.png").open("wb") as file:  # and one that would fill the memory
+        file.truncate(3 * 2**30)
+    return _prepare(folder, num_files=49 + len(made))
 
 
 def moving(folder: Path, rng: random.Random, number: int) -> list[str]:
@@ -266,9 +264,20 @@ def zips(folder: Path, rng: random.Random, _: int) -> list[str]:
 def _hostile(rng: random.Random) -> list[tuple[str, bytes]]:
     good = samples()[0][1]
     members = [
-        *[(name, good) for name in ("/etc/storm.png", "../../storm.png", "clear\\..\\..\\storm.png")],
-        *[("clear/000.png", good), ("clear/link.png", b"link"), ("clear/" + "d/" * 120 + "x.png", good)],
-        *[("clear/bomb.png", bytes(2**26)), ("clear/name\n<b>.png", good), ("clear/\x00.png", good)],
+        *[
+            (name, good)
+            for name in ("/etc/storm.png", "../../storm.png", "clear\\..\\..\\storm.png")
+        ],
+        *[
+            ("clear/000.png", good),
+            ("clear/link.png", b"link"),
+            ("clear/" + "d/" * 120 + "x.png", good),
+        ],
+        *[
+            ("clear/bomb.png", bytes(2**26)),
+            ("clear/name\n<b>.png", good),
+            ("clear/\x00.png", good),
+        ],
         *[("clear/" + "n" * 300 + ".png", good), ("clear", good), ("clear/000.png/x.png", good)],
     ]
     return [member for member in members if rng.random() < 0.25]
@@ -276,11 +285,13 @@ def _hostile(rng: random.Random) -> list[tuple[str, bytes]]:
 
 def tars(folder: Path, rng: random.Random, _: int, *, samples_of: bool = False) -> list[str]:
     """A damaged tar, plain or packed, of class folders or of WebDataset's samples."""
-    path, file = folder / f"data/raw/photos.tar", io.BytesIO()
+    path, file = folder / "data/raw/photos.tar", io.BytesIO()
     members = _members(_fill(folder)) + _hostile(rng)
     if samples_of:
         pairs = [(n.replace("/", "-").split(".")[0], n, c) for n, c in members]
-        members = [m for key, n, c in pairs for m in ((f"{key}.png", c), (f"{key}.cls", n[:5].encode()))]
+        members = [
+            m for key, n, c in pairs for m in ((f"{key}.png", c), (f"{key}.cls", n[:5].encode()))
+        ]
     with tarfile.open(fileobj=file, mode="w:" + rng.choice(("", "gz", "bz2", "xz"))) as whole:
         for name, content in members:
             info = tarfile.TarInfo(name)
@@ -325,14 +336,42 @@ def faults() -> Iterator[list[Fault]]:
             change_params(folder / "params.yaml", wide | given | more.pop("params", {}))
             return partial(act, folder, **more)
 
-        audio = {"prepare.channels": 1, "prepare.near_duplicate_distance": 0, "prepare.audio.seconds": 0.5, "prepare.files.flips": []}
+        audio = {
+            "prepare.channels": 1,
+            "prepare.near_duplicate_distance": 0,
+            "prepare.audio.seconds": 0.5,
+            "prepare.files.flips": [],
+        }
         yield [
-            Fault("files: damaged images in every format", 8000, at("folder", "photos", images), 100),
+            Fault(
+                "files: damaged images in every format", 8000, at("folder", "photos", images), 100
+            ),
             Fault("files: odd names", 600, at("folder", "photos", names), 20),
-            Fault("files: files that change or vanish while read", 600, at("folder", "photos", moving), 60),
+            Fault(
+                "files: files that change or vanish while read",
+                600,
+                at("folder", "photos", moving),
+                60,
+            ),
             Fault("files: damaged sounds", 800, at("audio", "sounds", sounds, params=audio), 50),
             Fault("files: damaged or hostile zips", 300, at("archive", "photos.zip", zips)),
             Fault("files: damaged or hostile tars", 300, at("archive", "photos.tar", tars)),
-            Fault("files: damaged or hostile WebDataset tars", 200, at("webdataset", "photos.tar", tars, samples_of=True)),
-            *(Fault(f"files: damaged {kind} tables", 200, at("table" if kind == "csv" else "parquet", f"photos/table.{kind}", tables, kind=kind)) for kind in ("csv", "parquet", "arrow")),
+            Fault(
+                "files: damaged or hostile WebDataset tars",
+                200,
+                at("webdataset", "photos.tar", tars, samples_of=True),
+            ),
+            *(
+                Fault(
+                    f"files: damaged {kind} tables",
+                    200,
+                    at(
+                        "table" if kind == "csv" else "parquet",
+                        f"photos/table.{kind}",
+                        tables,
+                        kind=kind,
+                    ),
+                )
+                for kind in ("csv", "parquet", "arrow")
+            ),
         ]

@@ -1,21 +1,20 @@
-"""Full and failing disks, odd machines, and two runs at once: refused in a line, or the same bytes."""
+"""Full and failing disks, odd machines, two runs at once: one line, or the same bytes."""
 
 import errno
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.storm import world
-from benchmarks.storm.kills import STEPS, disk_use, import_stages, make_clone, repro
+from benchmarks.storm.kills import disk_use, import_stages, make_clone, repro
 from benchmarks.storm.ledger import Fault
 from benchmarks.storm.world import attempt, differences, fingerprints
 
@@ -200,21 +199,36 @@ def faults() -> Iterator[list[Fault]]:
         folder = world.make_world(root / "world")
         world.warm_up(folder)
         wanted = fingerprints(folder)
-        odd = (private_files, backward_clock, one_core, little_shared_memory, no_meminfo, without_home)
+        odd = (
+            private_files,
+            backward_clock,
+            one_core,
+            little_shared_memory,
+            no_meminfo,
+            without_home,
+        )
         found = [
             Fault(f"machine: {what}", 150, partial(failing_disk, folder, wanted, number=number))
             for what, number in (("EIO at a write", errno.EIO), ("ENOSPC at a write", errno.ENOSPC))
         ]
-        found.append(Fault("machine: two trainers on one folder", 10, partial(two_trainers, folder, wanted)))
+        found.append(
+            Fault("machine: two trainers on one folder", 10, partial(two_trainers, folder, wanted))
+        )
         if own_disk:
             small = world.make_world(root / "disk/world")
             world.run_all(small)
             full = partial(full_disk, small, fingerprints(small))
             found.append(Fault("machine: a disk that fills up", 60, full))
         found += [
-            Fault(f"machine: {before.__name__.replace('_', ' ')}", 2, partial(odd_machine, folder, wanted, before=before))
+            Fault(
+                f"machine: {before.__name__.replace('_', ' ')}",
+                2,
+                partial(odd_machine, folder, wanted, before=before),
+            )
             for before in odd
         ]
-        found.append(Fault("machine: folders of another user", 12, partial(read_only, folder, wanted)))
+        found.append(
+            Fault("machine: folders of another user", 12, partial(read_only, folder, wanted))
+        )
         found.append(Fault("machine: two `dvc repro` in one clone", 3, partial(two_repros, root)))
         yield found

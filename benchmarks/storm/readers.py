@@ -1,4 +1,4 @@
-"""Those who read: many at once, killed, from remotes that lie; and single bytes that `verify` sees."""
+"""Those who read: many at once, killed, from remotes that lie; and what `verify` sees."""
 
 import os
 import random
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from benchmarks.consumers import AUGMENTED, KEYS, git, run, s3_bucket
 from benchmarks.storm import world
@@ -87,7 +86,11 @@ def eight_at_once(
         time.sleep(rng.uniform(0, 0.5))
         os.kill(child, rng.choice((signal.SIGKILL, signal.SIGTERM)))
     ends = [world.finish(c, f) for c, f in zip(children, folders, strict=True)]
-    bad = [e.describe() for c, e in zip(children, ends, strict=True) if e.exit_code and c not in victims]
+    bad = [
+        e.describe()
+        for c, e in zip(children, ends, strict=True)
+        if e.exit_code and c not in victims
+    ]
     last = world.finish(world.start(act, folders[0]), folders[0])
     return [*bad, *filter(None, [last.exit_code and last.describe(), judge(cache, wanted)])]
 
@@ -115,7 +118,11 @@ def lying_remote(
     forget(repo)
     last = world.finish(world.start(fetching(repo, cache), root), root)
     where = f"{way} {path.relative_to(remote)}"
-    bad = [] if first.refused_in_one_line() and not kept else [f"{where}: {first.describe()}, {list(kept)}"]
+    bad = (
+        []
+        if first.refused_in_one_line() and not kept
+        else [f"{where}: {first.describe()}, {list(kept)}"]
+    )
     return [*bad, *filter(None, [last.exit_code and last.describe(), judge(cache, wanted)])]
 
 
@@ -152,7 +159,7 @@ class Proxy:
 def dropping_remote(
     repo: Path, proxy: Proxy, root: Path, wanted: dict[str, bytes], rng: random.Random, _: int
 ) -> list[str]:
-    """S3 whose connections are cut: the whole version, or one line and nothing; then the version."""
+    """S3 whose connections are cut: the whole version, or one line; then the version."""
     cache = root / "cache"
     found = []
     for proxy.most in (rng.choice((300, 3000, 30_000)), 2**40):
@@ -200,8 +207,17 @@ def faults() -> Iterator[list[Fault]]:
         repo = make_repo(root / "repo", augmented, str(root / "remote"))
         lie = partial(lying_remote, repo, root / "remote", root)
         faults = [
-            Fault("readers: single bytes that `verify` must find", 1000, partial(one_byte, augmented), 50),
-            Fault("readers: eight `fetch` at once, some killed", 40, partial(eight_at_once, repo, root, wanted)),
+            Fault(
+                "readers: single bytes that `verify` must find",
+                1000,
+                partial(one_byte, augmented),
+                50,
+            ),
+            Fault(
+                "readers: eight `fetch` at once, some killed",
+                40,
+                partial(eight_at_once, repo, root, wanted),
+            ),
             Fault("readers: a remote with other bytes", 100, partial(lie, wanted)),
         ]
         with suppress(ImportError):

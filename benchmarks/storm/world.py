@@ -208,18 +208,25 @@ def run_all(folder: Path) -> dict[str, float]:
 
 
 def fingerprints(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file that the stages leave in a world, also of what they should not leave."""
+    """SHA-256 of every file that the stages leave in a world, also where they should not."""
     places = [folder / part for part in ("data", "models", "results", ".ganaug")]
     files = (path for place in places for path in sorted(place.rglob("*")) if path.is_file())
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in files
         if path.name != COSTS
-    } | {f"tmp/{path.name}": "left over" for path in (folder / "tmp").iterdir() if path.name != "says"}
+    } | {
+        f"tmp/{path.name}": "left over"
+        for path in (folder / "tmp").iterdir()
+        if path.name != "says"
+    }
 
 
 def differences(found: dict[str, str], wanted: dict[str, str]) -> str:
     """What differs, the first few; nothing if all is equal."""
     names = sorted(k for k in found.keys() | wanted.keys() if found.get(k) != wanted.get(k))
-    states = (f"{n} {'changed' if n in found and n in wanted else 'missing' if n in wanted else 'left over'}" for n in names)
+    states = (
+        f"{n} {'changed' if n in found and n in wanted else 'missing' if n in wanted else 'left over'}"
+        for n in names
+    )
     return ", ".join(list(states)[:4])

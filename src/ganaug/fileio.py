@@ -60,7 +60,7 @@ def _sweep(folder: Path, _process: int) -> None:
 
 
 def make_scratch(parent: Path | None = None) -> Path:
-    """A new folder, by default among the system's temporary ones; those of killed runs are removed."""
+    """A new folder, by default among the temporary ones; those of killed runs are removed."""
     parent = parent or Path(tempfile.gettempdir())
     sweep(parent)
     return Path(tempfile.mkdtemp(prefix=f"ganaug-{_owner()}-", dir=parent))

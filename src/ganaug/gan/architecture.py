@@ -60,7 +60,9 @@ def read_architecture(content: dict[str, Any]) -> Architecture:
         raise SnapshotError(f"network family {architecture.family!r:.50} is not one of {known}")
     numbers = (*astuple(architecture)[1:5], architecture.patch, *architecture.widths)
     if len(numbers) > MOST_NUMBERS or not all(type(n) is int and 0 < n <= LARGEST for n in numbers):
-        raise SnapshotError(f"architecture not understood: {numbers!s:.100}, not all in 1..{LARGEST}")
+        raise SnapshotError(
+            f"architecture not understood: {numbers!s:.100}, not all in 1..{LARGEST}"
+        )
     return architecture
 
 

@@ -120,7 +120,7 @@ def _write(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> Non
 
 
 def _digest(tensors: dict[str, Tensor], facts: str) -> str:
-    """Hash of all that is saved; safetensors has none, and a turned bit would train on unnoticed."""
+    """Hash of all that is saved; safetensors has none, and a turned bit would not be noticed."""
     digest = hashlib.sha256(facts.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -28,6 +28,7 @@ ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # phones' MPO holds o
 REDUCING_GAP = 2.0  # the box filter leaves this many times the size, as for Pillow's thumbnails
 MOST_ELONGATED = 8  # longer to shorter side; a strip squeezed into a square shows nothing
 LARGEST_16_BIT = 65535
+MOST_BYTES = 2**29  # of a file, read before anything is known of it
 WIDE_MODES = ("I", "F")  # and I;16 in its byte orders: more than 8 bits a pixel
 GREY_MODES = ("1", "L")
 GREY_SPREAD = 2  # between the channels of a pixel: what JPEG makes of a grey picture
@@ -117,10 +118,12 @@ def read_file(path: Path) -> bytes:
     """The bytes of a regular file.
 
     Raises:
-        UnusableImage: it is something else.
+        UnusableImage: it is something else, or would fill the memory.
     """
     if path.exists() and not path.is_file():  # reading a pipe would block
         raise UnusableImage("unreadable", "not a regular file")
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise UnusableImage("too_large", f"a file of {size} bytes; at most {MOST_BYTES}")
     return path.read_bytes()
 
 

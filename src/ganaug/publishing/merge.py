@@ -21,7 +21,14 @@ import pyarrow.parquet as pq
 from ganaug.config import ClassicalParams, MergeParams
 from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.errors import DatasetError, GanaugError
-from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json, write_sealed, write_text
+from ganaug.fileio import (
+    atomic_folder,
+    read_json,
+    sha256_file,
+    write_json,
+    write_sealed,
+    write_text,
+)
 from ganaug.images import is_marked_synthetic
 from ganaug.preparing.prepared import REJECTED, Prepared, read_prepared
 from ganaug.publishing.card import render_card

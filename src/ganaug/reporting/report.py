@@ -90,7 +90,7 @@ def _require_beside(verdict: Mapping[str, Any], folder: Path) -> None:
     for name, sha256 in verdict.get("beside", {}).items():
         if sha256_file(folder / name) != sha256:
             raise DatasetError(
-                f"{folder / name}: not what the stage evaluate wrote beside verdict.json; run it again"
+                f"{folder / name}: not what the stage evaluate wrote beside verdict.json; run it"
             )
 
 
@@ -113,7 +113,7 @@ def _curve(path: Path) -> pd.Series:
     if not path.is_file():
         raise DatasetError(f"{path}: no such curve; run the stage train")
     try:
-        table = pd.read_csv(path, sep="\t").astype(float)
+        table = pd.read_csv(path, sep="\t").apply(pd.to_numeric)
         return table.set_index("step")[path.stem]
     except (ValueError, KeyError) as error:
         raise DatasetError(f"{path}: no curve ({one_line(error)}); run the stage train") from None

@@ -104,6 +104,8 @@ def iter_tar(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     tar.fileobj.seek(tar.offset)
     if tar.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
         raise tarfile.ReadError(f"cut short or damaged at byte {tar.offset}")
+    while tar.fileobj.read(2**20):  # to the checksum of a packed one
+        pass
 
 
 def describe(params: FilesParams, classes: Iterable[str]) -> SourceFacts:
