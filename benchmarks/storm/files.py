@@ -34,6 +34,7 @@ from ganaug.fileio import read_json
 from ganaug.sources.files import image_suffixes
 
 MODES = ("L", "RGB", "RGBA", "P", "1", "I;16", "F", "CMYK", "LA")
+PACKED: tuple[Any, ...] = ("w:", "w:gz", "w:bz2", "w:xz")
 SOUNDS = ("wav", "flac", "ogg", "mp3")
 ODD_NAMES = (
     "line\nbreak.png", 'quote".png', "it's.png", "<img src=x onerror=alert(1)>.png", "\ttab.png",
@@ -151,9 +152,9 @@ def _unaccounted(prepared: Path, num_files: int | None) -> Iterator[str]:
     rejected = pd.read_parquet(prepared / "rejected.parquet")
     if len(rejected) != numbers["rejected"]:
         yield f"{len(rejected)} rejections named, {numbers['rejected']} counted"
-    for row in rejected.itertuples():
-        if not re.fullmatch("[a-z_]+", row.reason) or not row.detail:
-            yield f"{row.file!r} rejected as {row.reason!r}: {row.detail!r}"
+    for file, reason, detail in rejected.astype(str).to_numpy().tolist():
+        if not re.fullmatch("[a-z_]+", reason) or not detail:
+            yield f"{file!r} rejected as {reason!r}: {detail!r}"
 
 
 def _prepare(folder: Path, *, num_files: int | None = None, may_refuse: bool = False) -> list[str]:
@@ -292,7 +293,7 @@ def tars(folder: Path, rng: random.Random, _: int, *, samples_of: bool = False) 
         members = [
             m for key, n, c in pairs for m in ((f"{key}.png", c), (f"{key}.cls", n[:5].encode()))
         ]
-    with tarfile.open(fileobj=file, mode="w:" + rng.choice(("", "gz", "bz2", "xz"))) as whole:
+    with tarfile.open(fileobj=file, mode=rng.choice(PACKED)) as whole:
         for name, content in members:
             info = tarfile.TarInfo(name)
             info.size = len(content)

@@ -95,6 +95,7 @@ def mend(folder: Path, wanted: dict[str, str]) -> None:
 def make_clone(folder: Path) -> Path:
     """A clone of the repository under DVC, with a tiny run behind it."""
     copy_repository(folder)
+    (folder / "tmp").mkdir()
     changes = world.TINY | {"prepare.source": "digits", "prepare.train_fraction": 0.1}
     change_params(folder / "params.yaml", changes | {"evaluate.networks": ["cnn"]})
     assert repro(folder).wait() == 0
@@ -166,15 +167,13 @@ def faults() -> Iterator[list[Fault]]:
         spent = world.run_all(folder)
         wanted = world.fingerprints(folder)
         before = disk_use(folder)
-        clones: list[Any] = []
+        clones: list[tuple[Path, dict[str, str]]] = []
 
         def clone(rng: random.Random, number: int, *, victim: str) -> list[str]:
             if not clones:
-                (root / "clone/tmp").mkdir(parents=True)
-                (root / "clone/tmp").rmdir()
                 made = make_clone(root / "clone")
-                clones.extend((made, world.fingerprints(made)))
-            return kill_repro(*clones, rng, number, victim=victim)
+                clones.append((made, world.fingerprints(made)))
+            return kill_repro(*clones[0], rng, number, victim=victim)
 
         def flat(_rng: random.Random, _number: int) -> list[str]:
             grown = disk_use(folder) - before

@@ -43,7 +43,7 @@ def run_part(part: Part, path: Path, *, end: float, share: float = 1.0) -> dict[
     with part() as faults:
         for fault in faults:
             own = counts.setdefault(fault.name, {"tried": 0, "seconds": 0.0, "lost": {}})
-            total = max(1, round(fault.total * share))
+            total = round(fault.total * share)
             for start in [*map(int, own["lost"]), *range(own["tried"], total, fault.step)]:
                 if time.monotonic() < end:  # what was lost is tried again: perhaps it is mended
                     _try(fault, own, start, min(fault.step, total - start))

@@ -92,7 +92,13 @@ def eight_at_once(
         if e.exit_code and c not in victims
     ]
     last = world.finish(world.start(act, folders[0]), folders[0])
-    return [*bad, *filter(None, [last.exit_code and last.describe(), judge(cache, wanted)])]
+    return [*bad, *_last(last, cache, wanted)]
+
+
+def _last(end: world.Outcome, cache: Path, wanted: dict[str, bytes]) -> list[str]:
+    """What is wrong after a last `fetch` that nothing disturbed."""
+    said = end.describe() if end.exit_code else ""
+    return [problem for problem in (said, judge(cache, wanted)) if problem]
 
 
 def lying_remote(
@@ -123,7 +129,7 @@ def lying_remote(
         if first.refused_in_one_line() and not kept
         else [f"{where}: {first.describe()}, {list(kept)}"]
     )
-    return [*bad, *filter(None, [last.exit_code and last.describe(), judge(cache, wanted)])]
+    return [*bad, *_last(last, cache, wanted)]
 
 
 class Proxy:

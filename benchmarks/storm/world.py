@@ -224,9 +224,7 @@ def fingerprints(folder: Path) -> dict[str, str]:
 
 def differences(found: dict[str, str], wanted: dict[str, str]) -> str:
     """What differs, the first few; nothing if all is equal."""
-    names = sorted(k for k in found.keys() | wanted.keys() if found.get(k) != wanted.get(k))
-    states = (
-        f"{n} {'changed' if n in found and n in wanted else 'missing' if n in wanted else 'left over'}"
-        for n in names
-    )
-    return ", ".join(list(states)[:4])
+    changed = {f"{n} changed" for n in found.keys() & wanted.keys() if found[n] != wanted[n]}
+    missing = {f"{name} missing" for name in wanted.keys() - found.keys()}
+    left = {f"{name} left over" for name in found.keys() - wanted.keys()}
+    return ", ".join(sorted(changed | missing | left)[:4])

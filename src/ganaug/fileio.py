@@ -1,7 +1,7 @@
 """Write files whole or not at all: to a temporary name, flush, rename.
 
-A killed process leaves its temporary files and folders behind. Their names tell machine and process,
-and the next process removes them.
+A killed process leaves its temporary files and folders behind. Their names tell machine and
+process, and the next process removes them.
 """
 
 import hashlib

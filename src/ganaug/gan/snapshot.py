@@ -24,8 +24,10 @@ FORMAT = 4
 WEIGHTS = "generator.safetensors"
 DESCRIPTION = "generator.json"
 # What broken numbers and shapes raise on the way to a network.
-UNUSABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
-UNUSABLE = (*UNUSABLE, IndexError, MemoryError, SafetensorError)
+UNUSABLE = (
+    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError),
+    *(MemoryError, SafetensorError),
+)
 
 
 @dataclass(frozen=True)

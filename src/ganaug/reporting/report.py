@@ -113,7 +113,7 @@ def _curve(path: Path) -> pd.Series:
     if not path.is_file():
         raise DatasetError(f"{path}: no such curve; run the stage train")
     try:
-        table = pd.read_csv(path, sep="\t").apply(pd.to_numeric)
+        table: pd.DataFrame = pd.read_csv(path, sep="\t").apply(pd.to_numeric)
         return table.set_index("step")[path.stem]
     except (ValueError, KeyError) as error:
         raise DatasetError(f"{path}: no curve ({one_line(error)}); run the stage train") from None
