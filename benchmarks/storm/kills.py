@@ -22,8 +22,8 @@ from ganaug.config import change_params
 from ganaug.folds import code_first
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
-WEIGHTS = (6, 4, 3, 1, 6, 4)  # of the stages; evaluate takes longest
-KILLS_PER_END = 5  # then the command may go on to its end, and all outputs are compared
+WEIGHTS = (8, 3, 3, 1, 8, 4)  # of the stages; evaluate takes longest
+KILLS_PER_END = 10  # then the command may go on to its end, and all outputs are compared
 STEPS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}
 SPEED_UP = {"EVALUATION_SAMPLES": 32, "SAVE_SEC": 0.1}  # of `gan.trainer`
 
@@ -64,7 +64,7 @@ def kill_stage(
     killed = 0
     while killed < number:
         by_clock = rng.random() < 0.5
-        before = partial(kill_at_step, rng.randint(1, 40), signum) if not by_clock else int
+        before = partial(kill_at_step, rng.randint(1, 15), signum) if not by_clock else int
         child = world.start(world.stage(name), folder, before=before)
         if by_clock:
             time.sleep(rng.uniform(0, spent[name]))
