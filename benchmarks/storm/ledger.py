@@ -42,13 +42,30 @@ def run_part(part: Part, path: Path, *, end: float, share: float = 1.0) -> dict[
     counts: dict[str, Any] = read_json(path) if path.exists() else {}
     with part() as faults:
         for fault in faults:
-            own = counts.setdefault(fault.name, {"tried": 0, "seconds": 0.0, "lost": {}})
-            total = round(fault.total * share)
-            for start in [*map(int, own["lost"]), *range(own["tried"], total, fault.step)]:
-                if time.monotonic() < end:  # what was lost is tried again: perhaps it is mended
-                    _try(fault, own, start, min(fault.step, total - start))
-                    write_json(counts, path)
+            counts.setdefault(fault.name, {"tried": 0, "seconds": 0.0, "lost": {}})
+        for fault, start, number in _plan(faults, counts, share):
+            if time.monotonic() < end:
+                _try(fault, counts[fault.name], start, number)
+                write_json(counts, path)
     return counts
+
+
+def _plan(
+    faults: list[Fault], counts: dict[str, Any], share: float
+) -> list[tuple[Fault, int, int]]:
+    """Fault, first try and number of tries: what was lost again, perhaps it is mended; then all
+    faults by turns, so that each has its share of a short time.
+    """
+    found = []
+    for fault in faults:
+        own, total = counts[fault.name], round(fault.total * share)
+        new = [
+            (start, (start + fault.step) / total)
+            for start in range(own["tried"], total, fault.step)
+        ]
+        for start, when in [*((int(start), 0.0) for start in own["lost"]), *new]:
+            found.append((when, (fault, start, min(fault.step, total - start))))
+    return [task for _, task in sorted(found, key=lambda pair: pair[0])]
 
 
 def _try(fault: Fault, own: dict[str, Any], start: int, number: int) -> None:
