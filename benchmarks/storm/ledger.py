@@ -58,7 +58,8 @@ def _plan(
     """
     found = []
     for fault in faults:
-        own, total = counts[fault.name], round(fault.total * share)
+        own = counts[fault.name]
+        total = max(round(fault.total * share), own["tried"])
         new = [
             (start, (start + fault.step) / total)
             for start in range(own["tried"], total, fault.step)
