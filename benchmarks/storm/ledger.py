@@ -12,6 +12,7 @@ from typing import Any
 from ganaug.fileio import read_json, write_json, write_text
 
 SEED = 21
+LAST = 10**9  # the turn of a fault of a single try, which looks at what the others left
 PAGE = Path(__file__).parents[2] / "docs/reliability.md"
 MARKS = "<!-- storm -->", "<!-- end of storm -->"
 HEAD = "| fault | tried | survived | lost | seconds |\n| --- | --- | --- | --- | --- |\n"
@@ -60,11 +61,9 @@ def _plan(
     for fault in faults:
         own = counts[fault.name]
         total = max(round(fault.total * share), own["tried"])
-        new = [
-            (start, (start + fault.step) / total)
-            for start in range(own["tried"], total, fault.step)
-        ]
-        for start, when in [*((int(start), 0.0) for start in own["lost"]), *new]:
+        starts = range(own["tried"], total, fault.step)
+        new = [(start, turn if fault.total > 1 else LAST) for turn, start in enumerate(starts, 1)]
+        for start, when in [*((int(start), 0) for start in own["lost"]), *new]:
             found.append((when, (fault, start, min(fault.step, total - start))))
     return [task for _, task in sorted(found, key=lambda pair: pair[0])]
 
