@@ -159,10 +159,15 @@ def start(act: Callable[[], object], folder: Path, *, before: Callable[[], objec
 def finish(child: int, folder: Path, *, limit: float = PATIENCE) -> Outcome:
     """Wait for a child; one that takes too long is killed."""
     began = time.monotonic()
-    while not (found := os.wait4(child, os.WNOHANG))[0]:
-        if time.monotonic() - began > limit:
-            os.kill(child, signal.SIGKILL)
-        time.sleep(0.002)
+    try:
+        while not (found := os.wait4(child, os.WNOHANG))[0]:
+            if time.monotonic() - began > limit:
+                os.kill(child, signal.SIGKILL)
+            time.sleep(0.002)
+    except BaseException:  # the storm is stopped
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise
     _, status, usage = found
     errors = (folder / "tmp/says").read_text(errors="replace") if folder.exists() else ""
     seconds = time.monotonic() - began
