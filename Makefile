@@ -46,6 +46,9 @@ fast: $(VENV)/developed ## the quick tests only
 bench: $(VENV)/developed ## benchmarks against named rivals; prints ratios (BENCH=name for one of them)
 	$(BIN)/python -m benchmarks $(BENCH)
 
+storm: $(VENV)/developed ## kills, bad files, full disks, liars: docs/reliability.md (STORM=name for a part; resumes)
+	$(BIN)/python -m benchmarks.storm $(STORM)
+
 sweep: $(VENV)/installed ## train a grid as DVC experiments and rank them (GRID='train.lr=5e-4,1e-3 ...')
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.sweep $(GRID)
 
@@ -96,4 +99,4 @@ record: table ## push data, then dvc.lock, results and README's table: as a comm
 clean: ## remove caches, saved training states and build leftovers; data and results stay
 	rm -rf .ganaug .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist dvc_plots
 
-.PHONY: help install develop repro check test fast bench sweep grids studies arena table fresh compare release-check remote publish consume record clean
+.PHONY: help install develop repro check test fast bench storm sweep grids studies arena table fresh compare release-check remote publish consume record clean

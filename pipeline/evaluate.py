@@ -15,7 +15,7 @@ import typer
 from ganaug.budget import measured
 from ganaug.config import load_params
 from ganaug.errors import run
-from ganaug.fileio import atomic_file, write_json, write_text
+from ganaug.fileio import atomic_file, sha256_file, write_json, write_sealed, write_text
 from ganaug.preparing.prepared import read_prepared
 from ganaug.verdict.evaluate import evaluate
 
@@ -45,8 +45,9 @@ def main(
             cache=cache,
         )
         write_json(result.metrics, out / "metrics.json")
-        write_json(result.verdict, out / "verdict.json")
         write_json(result.pairs, out / "closest_pairs.json")
+        beside = {n: sha256_file(out / n) for n in ("metrics.json", "closest_pairs.json")}
+        write_sealed({**result.verdict, "beside": beside}, out / "verdict.json")
         table = result.runs.drop(columns="seconds")
         text = table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
         write_text(text, out / "runs.csv")

@@ -11,3 +11,10 @@ def refuses(error: type[Exception], match: str, call: Callable[..., Any], *given
     with pytest.raises(error, match=match) as caught:
         call(*given, **options)
     assert "\n" not in str(caught.value), match
+
+
+def changed(content: bytes, place: float = 0.5) -> bytes:
+    """The bytes with one bit turned, at a share of their length."""
+    turned = bytearray(content)
+    turned[int(place * len(turned))] ^= 1
+    return bytes(turned)

@@ -1,4 +1,6 @@
 import json
+import shutil
+from pathlib import Path
 
 import albumentations
 import numpy as np
@@ -23,6 +25,7 @@ from ganaug.fileio import read_json, sha256_file
 from ganaug.images import decode_png, pixel_id
 from ganaug.records import FIELDS
 from tests.publishing.small_run import CLASSES, CLASSICAL, make_old, merge, rewrite_synthetic
+from tests.refusal import changed
 from tests.versioned import AUGMENTED, forget_data, git, merge_again
 
 
@@ -308,3 +311,35 @@ def test_another_synthetic_set_adds_its_own_bytes_to_the_cache_of_dvc(versioned)
     listing = [size for path, size in added.items() if path.name.endswith(".dir")]
     assert sizes == sorted([shard, *beside, *listing])
     assert len(listing) == 1
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], changed, lambda _: b""])
+def test_what_the_remote_changed_is_refused_and_not_kept(versioned, tmp_path, damage):
+    whole = {path: path.read_bytes() for path in (versioned / ".dvc/cache").rglob("*")
+             if path.is_file() and path.suffix != ".dir"}  # fmt: skip
+    shutil.rmtree(versioned / AUGMENTED)
+    path = max(whole, key=lambda path: len(whole[path]))
+    path.chmod(0o644)
+    path.write_bytes(damage(whole[path]))
+    with pytest.raises(DatasetError) as caught:
+        fetch("main", repo=str(versioned), cache=tmp_path / "cache")
+    assert "\n" not in str(caught.value)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_lost_connection_and_a_missing_home_are_told_in_one_line(
+    versioned, tmp_path, monkeypatch
+):
+    class LostError(Exception):
+        """What a library raises that knows nothing of OSError."""
+
+    def lose(*_, **__):
+        raise LostError("payload is not\ncompleted")
+
+    with monkeypatch.context() as remote:
+        remote.setattr("dvc.api.DVCFileSystem.get", lose)
+        with pytest.raises(DatasetError, match="main: payload is not completed"):
+            fetch("main", repo=str(versioned), cache=tmp_path / "cache")
+    monkeypatch.setattr(Path, "expanduser", lambda _: (_ for _ in ()).throw(RuntimeError("who?")))
+    with pytest.raises(DatasetError, match="there is no home folder here; name a cache"):
+        fetch("main", repo=str(versioned))

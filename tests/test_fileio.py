@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import json
 import shutil
@@ -8,7 +9,18 @@ from pathlib import Path
 import pytest
 
 from ganaug.errors import DatasetError
-from ganaug.fileio import atomic_file, atomic_folder, read_json, sha256_file, write_json, write_text
+from ganaug.fileio import (
+    atomic_file,
+    atomic_folder,
+    is_sealed,
+    read_json,
+    scratch,
+    sha256_file,
+    sweep,
+    write_json,
+    write_sealed,
+    write_text,
+)
 from tests.refusal import refuses
 
 
@@ -149,3 +161,49 @@ def test_a_rename_that_fails_leaves_the_old_folder(tmp_path, monkeypatch):
             refuses(OSError, "no more inodes", write_folder, path, {"a": "new"})
         assert content(path) == {"a": "old"}
         assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_is_no_text_or_nested_without_end_is_refused(tmp_path):
+    path = tmp_path / "x.json"
+    for content in (b'{"a": "\xff"}', b"[" * 100_000, b""):
+        path.write_bytes(content)
+        refuses(DatasetError, r"x\.json: not valid JSON .*; run the stage", read_json, path)
+
+
+def test_a_seal_is_broken_by_any_changed_byte(tmp_path):
+    path, given = tmp_path / "x.json", {"b": [1, 2.5, None], "a": "Zürich"}
+    write_sealed(given, path)
+    whole = path.read_bytes()
+    assert read_json(path) == given
+    for place in range(len(whole)):
+        for bit in range(8):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            with contextlib.suppress(DatasetError):
+                found = read_json(path)  # only if the byte is of the seal's own name
+                assert {key: found[key] for key in given} == given
+                assert not is_sealed(path)
+
+
+LEFT = """
+import os, sys
+from pathlib import Path
+from ganaug.fileio import atomic_file, make_scratch
+
+folder = Path(sys.argv[1])
+(make_scratch(folder) / "large").write_text("scratch")
+with atomic_file(folder / "a.b.txt") as temporary:
+    temporary.write_text("half")
+    os._exit(9)
+"""
+
+
+def test_what_a_killed_process_left_goes_with_the_next_and_what_runs_stays(tmp_path):
+    with scratch(tmp_path) as own:
+        assert subprocess.run([sys.executable, "-c", LEFT, str(tmp_path)], check=False).returncode
+        left = set(tmp_path.iterdir()) - {own}
+        assert len(left) == 2
+        other = tmp_path / f".x.elsewhere-{2**22}.tmp"  # of another machine
+        other.write_text("half")
+        sweep.__globals__["_sweep"].cache_clear()  # as in another process
+        write_text("whole", tmp_path / "a.b.txt")
+        assert set(tmp_path.iterdir()) == {own, other, tmp_path / "a.b.txt"}

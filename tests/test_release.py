@@ -5,7 +5,7 @@ from dvc.repo import Repo
 
 from ganaug.data import AUGMENTED
 from ganaug.errors import DatasetError, GanaugError
-from ganaug.fileio import read_json, write_json
+from ganaug.fileio import read_json, write_json, write_sealed
 from ganaug.release import make_release, needed_bump
 from ganaug.shards import iter_rows, read_rows, write_shards
 from tests.publishing.small_run import declare_people, make_old, rewrite_synthetic, write_review
@@ -34,7 +34,7 @@ def release_fails(repo, match, bump="patch", error=GanaugError):
 def rename(folder):
     """Change the manifest and no row."""
     path = folder / AUGMENTED / "manifest.json"
-    write_json(read_json(path) | {"name": "renamed"}, path)
+    write_sealed(read_json(path) | {"name": "renamed"}, path)
 
 
 def test_the_tag_is_annotated_and_says_what_is_in_it(released):

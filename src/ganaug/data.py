@@ -9,10 +9,11 @@ batches = RecipeSampler(train, batch_size=32, num_steps=600)
 loader = DataLoader(train, batch_sampler=batches)
 """
 
+import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,7 @@ from ganaug.downstream.batches import Pool, draw_batches, one_hot, row_weights
 from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.downstream.recipes import Recipe
 from ganaug.errors import DatasetError, GanaugError, one_line
-from ganaug.fileio import read_json
+from ganaug.fileio import read_json, scratch, sweep
 from ganaug.images import decode_png
 from ganaug.publishing.card import HUB_SPLITS
 from ganaug.publishing.manifest import CLASSICAL, read_manifest, recipe_of, shards_of
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from dvc.api import DVCFileSystem
 
 AUGMENTED = "data/augmented"  # as dvc.yaml names it
-CACHE = Path.home() / ".cache" / "ganaug"
+CACHE = Path("~/.cache/ganaug")
 
 
 def fetch(rev: str, *, repo: str = ".", path: str = AUGMENTED, cache: Path | None = None) -> Path:
@@ -50,16 +51,44 @@ def fetch(rev: str, *, repo: str = ".", path: str = AUGMENTED, cache: Path | Non
         DatasetError: there is no such version, or its files can't be downloaded.
     """
     with dvc_version(rev, repo=repo) as files:
-        folder = (cache or CACHE) / str(files.info(path)["md5"]).removesuffix(".dir")
+        md5 = str(files.info(path)["md5"]).removesuffix(".dir")
+        folder = _expand(cache or CACHE) / md5
+        if folder.parent.is_dir():
+            sweep(folder.parent)
         if not folder.exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
             # A unique name: several processes may download the same version.
-            with TemporaryDirectory(dir=folder.parent) as scratch:
-                whole = Path(scratch) / "whole"
+            with scratch(folder.parent) as own:
+                whole = own / "whole"
                 files.get(f"{path}/", str(whole), recursive=True)
+                if (found := _folder_md5(whole)) != md5:
+                    raise DatasetError(
+                        f"{repo} at {rev}: the remote gave other bytes for {path} than Git names "
+                        f"(md5 {found}, not {md5}); try again, or push it again from a clone that "
+                        "has it"
+                    )
                 with suppress(OSError):  # another process was faster
                     whole.rename(folder)
     return folder
+
+
+def _expand(cache: Path) -> Path:
+    try:
+        return cache.expanduser()
+    except RuntimeError:
+        raise DatasetError(f"{cache}: there is no home folder here; name a cache") from None
+
+
+def _folder_md5(folder: Path) -> str:
+    """The hash by which DVC names a folder: of the list of its files and their hashes."""
+    listed = []
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                md5 = hashlib.file_digest(file, "md5").hexdigest()
+            listed.append({"md5": md5, "relpath": path.relative_to(folder).as_posix()})
+    text = json.dumps(sorted(listed, key=lambda entry: entry["relpath"]), sort_keys=True)
+    return hashlib.md5(text.encode()).hexdigest()
 
 
 @contextmanager
@@ -70,13 +99,12 @@ def dvc_version(rev: str, *, repo: str = ".") -> Iterator["DVCFileSystem"]:
         DatasetError: there is no such version, or a file can't be downloaded.
     """
     from dvc.api import DVCFileSystem
-    from dvc.exceptions import DvcException
-    from dvc_data.index import DataIndexDirError
-    from scmrepo.exceptions import SCMError
 
     try:
         yield DVCFileSystem(repo, rev=rev)
-    except (DvcException, DataIndexDirError, SCMError, OSError) as error:
+    except GanaugError:
+        raise
+    except Exception as error:  # each kind of remote raises its own of a lost connection
         raise DatasetError(
             f"{repo} at {rev}: {one_line(error)}; is it pushed, with git and dvc?"
         ) from None

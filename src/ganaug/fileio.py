@@ -1,23 +1,36 @@
-"""Write files whole or not at all: to a temporary name, flush, rename."""
+"""Write files whole or not at all: to a temporary name, flush, rename.
+
+A killed process leaves its temporary files and folders behind. Their names tell machine and
+process, and the next process removes them.
+"""
 
 import hashlib
 import json
 import os
+import platform
+import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ganaug.errors import DatasetError
+import psutil
+
+from ganaug.errors import DatasetError, one_line
+
+SEAL = "seal"  # last key of a sealed document: the hash of the rest
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success flush it and rename it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    sweep(path.parent)
+    temporary = path.with_name(f".{path.name}.{_owner()}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as written:
@@ -25,6 +38,42 @@ def atomic_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _owner() -> str:
+    return f"{platform.node()}-{os.getpid()}"
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes of this machine left in a folder, where that is allowed."""
+    _sweep(folder.absolute(), os.getpid())
+
+
+@cache  # once a process and folder, for the folder may hold many files
+def _sweep(folder: Path, _process: int) -> None:
+    left = re.compile(rf"(?:\..*\.|ganaug-){re.escape(platform.node())}-(\d+)(?:\.tmp|-\w+)", re.S)
+    for path in folder.iterdir():
+        if (found := left.fullmatch(path.name)) and not psutil.pid_exists(int(found[1])):
+            shutil.rmtree(path, ignore_errors=True)
+            with suppress(OSError):
+                path.unlink()
+
+
+def make_scratch(parent: Path | None = None) -> Path:
+    """A new folder, by default among the temporary ones; those of killed runs are removed."""
+    parent = parent or Path(tempfile.gettempdir())
+    sweep(parent)
+    return Path(tempfile.mkdtemp(prefix=f"ganaug-{_owner()}-", dir=parent))
+
+
+@contextmanager
+def scratch(parent: Path | None = None) -> Iterator[Path]:
+    """A folder of `make_scratch`, removed at the end."""
+    folder = make_scratch(parent)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -82,23 +131,78 @@ def write_text(text: str, path: Path) -> None:
 
 def write_json(content: Any, path: Path) -> None:
     """Write JSON with a fixed layout, so that equal content gives equal bytes."""
-    write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
+    write_text(_layout(content), path)
+
+
+def write_sealed(content: Mapping[str, Any], path: Path) -> None:
+    """Write a JSON object that `read_json` refuses once a byte of it has changed."""
+    write_json({**content, SEAL: _seal_of(content)}, path)
+
+
+def _layout(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _seal_of(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_layout(content).encode()).hexdigest()
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON.
+    """Read JSON; a seal is checked and left out.
 
     Raises:
-        DatasetError: the file is missing or is not JSON.
+        DatasetError: the file is missing, is not JSON, or its seal is broken.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes().decode()
+        content = json.loads(text)
+        if isinstance(content, dict) and SEAL in content:
+            seal = content.pop(SEAL)
+            if seal != _seal_of(content) or text != _layout({**content, SEAL: seal}):
+                raise ValueError("changed since it was written: its seal is broken")
     except FileNotFoundError:
         raise DatasetError(
             f"{path}: no such file; run the stage that writes it, or name another folder"
         ) from None
-    except json.JSONDecodeError as error:
-        raise DatasetError(f"{path}: not valid JSON ({error})") from None
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(
+            f"{path}: not valid JSON ({one_line(error)}); run the stage that writes it again"
+        ) from None
+    return content
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a JSON file that can be read has a seal."""
+    return f'  "{SEAL}": "'.encode() in path.read_bytes()
+
+
+def require_files(
+    folder: Path, files: Mapping[str, Mapping[str, Any]], *, listed_in: str, stage: str
+) -> None:
+    """Check that the files that a stage lists lie in its folder, with the bytes that it wrote.
+
+    Args:
+        folder: of the stage.
+        files: `bytes` and `sha256` by file name.
+        listed_in: name of the list, for errors.
+        stage: to run again, for errors.
+    Raises:
+        DatasetError: one is missing, has changed or is named by a path.
+    """
+    for name, facts in files.items():
+        path, remedy = folder / name, f"run {stage} again"
+        if Path(name).name != name:
+            raise DatasetError(f"{folder / listed_in}: {name!r} is no name of a file; {remedy}")
+        if not path.is_file():
+            raise DatasetError(f"{path}: listed in {listed_in} but missing; {remedy}")
+        if (size := path.stat().st_size) != facts["bytes"]:
+            stated = f"{listed_in} says {facts['bytes']}"
+            raise DatasetError(f"{path}: {size} bytes, {stated}; {remedy}")
+        if sha256_file(path) != facts["sha256"]:
+            raise DatasetError(
+                f"{path}: changed after the stage {stage} wrote it (its sha256 is not that in "
+                f"{listed_in}); {remedy}"
+            )
 
 
 def sha256_file(path: Path) -> str:

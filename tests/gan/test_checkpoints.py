@@ -1,11 +1,13 @@
 import multiprocessing
+from functools import partial
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from ganaug.errors import TrainingError
 from ganaug.gan.checkpoints import Checkpoints, fingerprint
-from tests.refusal import refuses
+from tests.refusal import changed, refuses
 
 
 @pytest.fixture
@@ -30,7 +32,9 @@ def test_newest_of_the_two_kept_comes_back_until_cleared(checkpoints):
 
 
 def test_torn_newest_falls_back_to_the_one_before(checkpoints):
-    for damage in (lambda whole: whole[: len(whole) // 2], lambda _: b"", lambda _: b"x" * 90):
+    cut, empty, junk = lambda whole: whole[: len(whole) // 2], lambda _: b"", lambda _: b"x" * 90
+    turned = [partial(changed, place=place) for place in (0.3, 0.9, 0.999)]
+    for damage in (cut, empty, junk, *turned):
         save(checkpoints, 64, 128)
         newest = checkpoints.folder / "000000000128.safetensors"
         newest.write_bytes(damage(newest.read_bytes()))
@@ -85,3 +89,15 @@ def test_second_process_is_refused_and_the_lock_dies_with_its_holder(tmp_path, c
 def test_fingerprint_follows_the_content_and_not_the_key_order():
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+
+
+def test_a_full_disk_is_told_and_the_last_checkpoint_stays(checkpoints, monkeypatch):
+    save(checkpoints, 64)
+
+    def full(*_, **__):
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr("ganaug.gan.checkpoints.save_file", full)
+    match = r"128\.safetensors: can't be written .No space left on device.; free some space"
+    refuses(TrainingError, match, save, checkpoints, 128)
+    assert checkpoints.load()[1] == {"seen": 64}

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ganaug.errors import SnapshotError
-from ganaug.fileio import sha256_file
+from ganaug.fileio import read_json, sha256_file, write_json
 from ganaug.gan.architecture import build_generator
 from ganaug.gan.sampling import sample
 from ganaug.gan.snapshot import load_snapshot, save_snapshot
@@ -71,13 +71,12 @@ def test_family_that_builds_on_nothing_has_no_parents(save, architecture):
 def test_snapshot_that_is_older_changed_or_torn_is_refused(save, architecture):
     folder = save(build_generator(architecture), architecture)
     path, weights = folder / "generator.json", folder / "generator.safetensors"
-    whole = path.read_text()
-    for old, new, reason in (
-        ('"format": 4', '"format": 3', "format 3 is not 4; train again"),
-        ('"family": "r3"', '"family": "r9"', "'r9' is not one of"),
+    whole, described = path.read_text(), read_json(path)
+    for change, reason in (
+        ({"format": 3}, "format 3 is not 4; train again"),
+        ({"architecture": described["architecture"] | {"family": "r9"}}, "'r9' is not one of"),
     ):
-        assert old in whole
-        path.write_text(whole.replace(old, new))
+        write_json(described | change, path)
         refuses(SnapshotError, reason, load_snapshot, folder)
     path.write_text(whole)
     *others, last = weights.read_bytes()
@@ -85,3 +84,27 @@ def test_snapshot_that_is_older_changed_or_torn_is_refused(save, architecture):
     refuses(SnapshotError, r"generator\.safetensors: does not match", load_snapshot, folder)
     weights.unlink()
     refuses(SnapshotError, "no such file; run the stage train", load_snapshot, folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"architecture": None}, "architecture not understood"),
+        ({"architecture": {"widths": [2**40, 2**40]}}, r"not all in 1\.\."),
+        ({"architecture": {"widths": [60_000] * 3}}, "does not describe"),  # terabytes
+        ({"architecture": {"resolution": 65_536}}, "does not describe"),
+        ({"architecture": {"z_dim": -1}}, r"not all in 1\.\."),
+        ({"architecture": {"family": ["r3"]}}, "is not one of"),
+        ({"classes": ["../../etc", "bright"]}, "are not 2 names"),
+        ({"classes": ["dark"]}, "are not 2 names"),
+        ({"parents": 3}, "does not describe"),
+        ({"weights_sha256": None}, "does not match"),
+    ],
+)
+def test_a_hostile_description_is_refused_in_one_line(save, architecture, change, reason):
+    folder = save(build_generator(architecture), architecture, image_ids=["a"])
+    described = read_json(folder / "generator.json")
+    if isinstance(change.get("architecture"), dict):
+        change = {"architecture": described["architecture"] | change["architecture"]}
+    write_json(described | change, folder / "generator.json")
+    refuses(SnapshotError, reason, load_snapshot, folder)

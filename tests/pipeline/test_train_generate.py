@@ -1,5 +1,6 @@
 """The stages train and generate on the toy dataset, as DVC calls them."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from ganaug.config import change_params, load_params
 from ganaug.curating.filter import ASKED
 from ganaug.curating.reviews import REJECT, RELABEL, REVIEWED, Review, as_text, set_id
 from ganaug.errors import DatasetError, SnapshotError, TrainingError
-from ganaug.fileio import read_json
+from ganaug.fileio import read_json, write_json
 from ganaug.gan.compute import choose_compute
 from ganaug.preparing.prepared import read_prepared
 from ganaug.shards import read_rows
@@ -287,6 +288,8 @@ def test_generate_may_accept_nothing(run_generate, tmp_path, monkeypatch):
 @pytest.mark.usefixtures("trained")
 def test_snapshot_of_other_classes_is_refused(run_generate, prepared_copy):
     document = prepared_copy / "prepared.json"
-    document.write_text(document.read_text().replace('"left"', '"west"'))
+    known = read_json(document)
+    text = json.dumps(known).replace('"left"', '"west"')
+    write_json(json.loads(text), document)
     match = "made for classes .*; run the stage train"
     refuses(SnapshotError, match, run_generate, prepared=prepared_copy)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganaug.preparing.decode import Form, decode_image
+from ganaug.preparing.decode import MOST_BYTES, Form, decode_image
 from ganaug.sources.base import UnusableImage
 from tests.preparing.made_up import encoded
 
@@ -169,3 +169,16 @@ def test_a_warning_of_pillow_stays_off_the_screen_and_others_do_not():
             decode(damaged)
         warnings.warn("another library", UserWarning, stacklevel=1)
     assert [str(warning.message) for warning in caught] == ["another library"]
+
+
+def test_a_file_that_would_fill_the_memory_is_rejected_unread(tmp_path):
+    path = tmp_path / "huge.png"
+    with path.open("wb") as file:
+        file.truncate(MOST_BYTES + 1)  # takes no room on the disk
+    assert reason_of(path) == "too_large"
+
+
+def test_a_signalling_nan_is_rejected_without_a_warning():
+    bits = np.full((8, 8), 0x7F800001, np.uint32)  # casting it warns
+    image = Image.frombytes("F", (8, 8), bits.tobytes())
+    assert reason_of(encoded(image, "TIFF")) == "value_range"

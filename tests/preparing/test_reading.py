@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,3 +100,20 @@ def test_a_source_that_fails_on_the_way_or_names_two_images_alike_ends_the_run(r
     images = list(toy_source().images)
     match = f"two images named '{images[0].name}'"
     refuses(SourceError, match, read, [*images, images[0]], num_workers=2)
+
+
+def test_a_name_that_no_path_can_have_is_rejected(read):
+    odd = replace(next(iter(toy_source().images)), content=Path("a\0b.png"))
+    _, (rejection,) = read([odd])
+    assert (rejection.reason, rejection.detail) == ("unreadable", "embedded null byte")
+
+
+def test_what_a_killed_run_left_is_read_again_if_a_byte_of_it_has_changed(read, tmp_path):
+    images = list(toy_source().images)
+    whole = [bytes(candidate.png) for candidate in read(images)[0]]
+    for name in ("000000.png", "000000.json"):
+        path = tmp_path / "scratch" / name
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        assert [bytes(candidate.png) for candidate in read(images)[0]] == whole

@@ -116,7 +116,7 @@ def test_folder_with_anything_else_is_refused(augmented, tmp_path):
     match = "not empty and holds no part of this export"
     export_fails(augmented, out, match, layout="imagefolder")
     manifest = augmented / "manifest.json"
-    manifest.write_text(manifest.read_text() + "\n")  # another version of the dataset
+    write_json(read_json(manifest) | {"name": "another-version"}, manifest)
     export_fails(augmented, out, match)
 
 

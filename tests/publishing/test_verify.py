@@ -1,9 +1,11 @@
 import io
 import shutil
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from PIL import Image
 
 from ganaug.errors import DatasetError
@@ -129,3 +131,18 @@ def test_rows_that_are_kept_apart_are_checked_like_the_others(small_run, tmp_pat
     edit_manifest(beside, lambda m: m["files"].update({SYNTHETIC: m["files"].pop(APART)}))
     match = f"{SYNTHETIC} is synthetic and lies outside synthetic"
     refuses(DatasetError, match, verify_dataset, beside)
+
+
+def test_every_changed_byte_is_found(augmented):
+    rng = np.random.default_rng(0)
+    for path in sorted(path for path in augmented.rglob("*") if path.is_file()):
+        whole = path.read_bytes()
+        for place in rng.integers(0, len(whole), 20):
+            turned = bytes([whole[place] ^ 1 << int(rng.integers(8))])
+            path.write_bytes(whole[:place] + turned + whole[place + 1 :])
+            with pytest.raises(DatasetError):
+                verify_dataset(augmented)
+        path.write_bytes(whole)
+    path = augmented / "manifest.json"
+    path.write_bytes(path.read_bytes().replace(b'"seal"', b'"seam"'))
+    refuses(DatasetError, "lost its seal", verify_dataset, augmented)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from ganaug.quality.features import FeatureCache, ImageNetFeatures
+from tests.refusal import changed
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,10 @@ def test_kept_features_are_the_computed_ones_and_the_folder_does_not_grow(tmp_pa
     again = FeatureCache(tmp_path)
     np.testing.assert_array_equal(again(Mean(), first), fresh)
     assert calls == [3, 4]
+    for path in tmp_path.iterdir():
+        path.write_bytes(changed(path.read_bytes(), 0.8))
+    np.testing.assert_array_equal(again(Mean(), first), fresh)  # computed again
+    assert calls == [3, 4, 3]
     again.drop_unused()
     assert len(list(tmp_path.iterdir())) == 1
     assert again(Mean(), first[:2]).shape == (2, 1)  # other images, other features

@@ -5,6 +5,7 @@ from ganaug.errors import DatasetError
 from ganaug.fileio import read_json
 from ganaug.quality.parts import read_parts, unfilled_classes
 from ganaug.shards import read_images
+from tests.refusal import changed
 from tests.toy_synthetic import new_images
 
 
@@ -29,9 +30,13 @@ def test_no_synthetic_image_is_an_empty_part(prepared, synthetic, tmp_path):
     assert (made.data.labels.dtype, len(made.data.labels)) == (np.int64, 0)
 
 
-def test_a_missing_shard_is_named(prepared, synthetic, tmp_path):
+def test_a_changed_or_missing_shard_is_named(prepared, synthetic, tmp_path):
     folder = synthetic(*new_images())
-    next(folder.glob("*.parquet")).unlink()
+    shard = next(folder.glob("*.parquet"))
+    shard.write_bytes(changed(shard.read_bytes()))
+    with pytest.raises(DatasetError, match=r"synthetic-00000.*changed after the stage generate"):
+        read_parts(prepared, folder, scratch=tmp_path)
+    shard.unlink()
     with pytest.raises(DatasetError, match=r"train-synthetic-00000\.parquet: listed .* missing"):
         read_parts(prepared, folder, scratch=tmp_path)
 

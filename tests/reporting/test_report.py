@@ -8,7 +8,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from ganaug.errors import DatasetError
-from ganaug.fileio import write_json
+from ganaug.fileio import sha256_file, write_json
 from ganaug.reporting.provenance import code_revision
 from ganaug.reporting.report import read_curves, write_report
 from ganaug.shards import read_rows
@@ -184,6 +184,26 @@ def test_a_missing_fact_or_curve_is_an_error_and_not_a_gap(small_run):
     (curves / "val" / "kid.tsv").unlink()
     match = r"val/kid\.tsv: no such curve; run the stage train"
     refuses(DatasetError, match, read_curves, small_run / "train")
+    for content in (b"", b"step\tkid\n1\tx\n", b"step\tkid\n\xff\t1\n", b"a\tb\n1\t2\n"):
+        (curves / "val" / "kid.tsv").write_bytes(content)
+        match = r"val/kid\.tsv: no curve .*; run the stage train"
+        refuses(DatasetError, match, read_curves, small_run / "train")
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_results_of_another_run_are_refused(small_run):
+    known = sha256_file(small_run / "evaluate" / "closest_pairs.json")
+    report(small_run, beside={"closest_pairs.json": known})
+    match = r"closest_pairs\.json: not what the stage evaluate wrote beside verdict\.json"
+    refuses(DatasetError, match, report, small_run, beside={"closest_pairs.json": "ab" * 32})
+    judged = {"generator_id": "cd" * 32, "files": {}}
+    refuses(
+        DatasetError,
+        "judged generator cdcd.*run the stage evaluate",
+        report,
+        small_run,
+        judged=judged,
+    )
 
 
 @pytest.mark.slow

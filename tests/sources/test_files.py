@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
@@ -257,3 +258,17 @@ def test_folder_exported_from_digits_prepares_to_the_same_images_and_labels(
         expected, given = (result.shards(split) for result in results)
         assert np.array_equal(read_images(expected), read_images(given))
         assert read_rows(expected)[0]["label"].equals(read_rows(given)[0]["label"])
+
+
+def test_arrow_whose_offsets_point_outside_is_refused_and_no_crash(tmp_path, load):
+    path = tmp_path / "x.arrow"
+    batch = pa.record_batch(
+        [pa.array([b"a", b"b"]), pa.array(["cat", "horse"])], ["image", "label"]
+    )
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, batch.schema) as stream:
+        stream.write_batch(batch)
+    whole, offsets = path.read_bytes(), np.array([0, 3, 8], np.int32).tobytes()
+    assert offsets in whole
+    for wrong in ([0, 3, 2**30], [0, 7, 3]):
+        path.write_bytes(whole.replace(offsets, np.array(wrong, np.int32).tobytes()))
+        refuses(SourceError, r"x\.arrow: not readable", lambda: list(load("parquet", path).images))

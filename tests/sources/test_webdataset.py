@@ -1,9 +1,15 @@
+import bz2
+import gzip
 import json
+import lzma
 import tarfile
+
+import pytest
 
 from ganaug.errors import SourceError
 from ganaug.sources.base import UnusableImage
-from tests.refusal import refuses
+from ganaug.sources.recognise import is_webdataset
+from tests.refusal import changed, refuses
 from tests.sources.test_archive import png, write_tar
 
 
@@ -61,3 +67,13 @@ def test_folders_in_the_tar_are_no_samples(tmp_path, load):
     with tarfile.open(tmp_path / "x.tar", "w") as tar:
         tar.add(tmp_path / "v1.0", "./v1.0")
     assert [image.class_name for image in load("webdataset", tmp_path / "x.tar").images] == ["cat"]
+
+
+@pytest.mark.parametrize("pack", [lzma.compress, gzip.compress, bz2.compress])
+def test_a_damaged_packed_tar_is_refused_in_one_line(tmp_path, load, pack):
+    path = write_tar(tmp_path / "x.tar", {"0.png": png(0), "0.cls": b"cat"})
+    whole = pack(path.read_bytes())
+    for place in (0.5, 0.7, 0.97):
+        path.write_bytes(changed(whole, place))
+        is_webdataset(path)  # may notice it, and must not raise
+        refuses(SourceError, "not a whole tar", lambda: list(load("webdataset", path).images))

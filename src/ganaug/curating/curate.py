@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ganaug.curating.filter import REASONS, REPEAT, UNWANTED, SyntheticFilter, reject_reasons
 from ganaug.curating.neighbours import Apart
-from ganaug.fileio import atomic_folder, write_json
+from ganaug.fileio import atomic_folder, write_sealed
 from ganaug.gan.sampling import LatentLaw, sample
 from ganaug.gan.snapshot import Snapshot
 from ganaug.images import Pixels, Rows, encode_png, pixel_id
@@ -198,4 +198,4 @@ def write_synthetic(
             stem="train-synthetic",
             class_names=class_names,
         )
-        write_json({**facts, "files": describe_files(paths)}, temporary / "synthetic.json")
+        write_sealed({**facts, "files": describe_files(paths)}, temporary / "synthetic.json")

@@ -1,7 +1,7 @@
 """Turn a family and a size into plain numbers, and build the networks."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from ganaug.errors import ParamsError, SnapshotError
@@ -9,6 +9,7 @@ from ganaug.gan import dcgan, mlp, r3, translator, vae
 from ganaug.gan.networks import Architecture, Companion, Generator
 
 RESOLUTIONS = (16, 32, 64, 128, 256)
+LARGEST, MOST_NUMBERS = 2**16, 32  # of what a description of networks may hold
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,14 @@ def read_architecture(content: dict[str, Any]) -> Architecture:
         architecture = Architecture(**content | {"widths": tuple(content["widths"])})
     except (KeyError, TypeError) as error:
         raise SnapshotError(f"architecture not understood: {error}") from None
-    if architecture.family not in FAMILIES:
+    if type(architecture.family) is not str or architecture.family not in FAMILIES:
         known = ", ".join(FAMILIES)
-        raise SnapshotError(f"network family '{architecture.family}' is not one of {known}")
+        raise SnapshotError(f"network family {architecture.family!r:.50} is not one of {known}")
+    numbers = (*astuple(architecture)[1:5], architecture.patch, *architecture.widths)
+    if len(numbers) > MOST_NUMBERS or not all(type(n) is int and 0 < n <= LARGEST for n in numbers):
+        raise SnapshotError(
+            f"architecture not understood: {numbers!s:.100}, not all in 1..{LARGEST}"
+        )
     return architecture
 
 

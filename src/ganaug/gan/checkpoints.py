@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -106,16 +107,35 @@ class Checkpoints:
 
 
 def _write(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(facts)
+    metadata = {"facts": text, "sha256": _digest(contiguous, text)}
     with atomic_file(path) as temporary:
-        save_file(contiguous, temporary, metadata={"facts": json.dumps(facts)})
+        try:
+            save_file(contiguous, temporary, metadata=metadata)
+        except SafetensorError as error:  # a full disk, say
+            raise TrainingError(
+                f"{path}: can't be written ({one_line(error)}); free some space and start again"
+            ) from None
+
+
+def _digest(tensors: dict[str, Tensor], facts: str) -> str:
+    """Hash of all that is saved; safetensors has none, and a turned bit would not be noticed."""
+    digest = hashlib.sha256(facts.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return tensors, json.loads(file.metadata()["facts"])
+            metadata = file.metadata()
+        if metadata["sha256"] != _digest(tensors, metadata["facts"]):
+            raise ValueError("its bytes have changed")
+        return tensors, json.loads(metadata["facts"])
     except OSError as error:
         raise TrainingError(
             f"{path}: can't be read ({one_line(error)}); nothing was removed. Mend the disk or the "

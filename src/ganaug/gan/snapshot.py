@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from ganaug.errors import SnapshotError
-from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json
+from ganaug.errors import SnapshotError, one_line
+from ganaug.fileio import atomic_folder, read_json, sha256_file, write_sealed
 from ganaug.gan.architecture import build_generator, read_architecture
 from ganaug.gan.networks import Architecture, Generator
 from ganaug.gan.sampling import AS_TRAINED, LatentLaw, parent_rows
@@ -21,6 +23,11 @@ from ganaug.gan.sampling import AS_TRAINED, LatentLaw, parent_rows
 FORMAT = 4
 WEIGHTS = "generator.safetensors"
 DESCRIPTION = "generator.json"
+# What broken numbers and shapes raise on the way to a network.
+UNUSABLE = (
+    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError),
+    *(MemoryError, SafetensorError),
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ def save_snapshot(
             "parents": parents,
             **({"sound": sound} if sound else {}),
         }
-        write_json(description, temporary / DESCRIPTION)
+        write_sealed(description, temporary / DESCRIPTION)
 
 
 def load_snapshot(folder: Path) -> Snapshot:
@@ -97,6 +104,8 @@ def load_snapshot(folder: Path) -> Snapshot:
         DatasetError: the description is missing or not JSON.
     """
     description = read_json(folder / DESCRIPTION)
+    if not isinstance(description, dict):
+        raise SnapshotError(f"{folder / DESCRIPTION}: no object of JSON; run the stage train")
     if description.get("format") != FORMAT:
         raise SnapshotError(
             f"{folder / DESCRIPTION}: format {description.get('format')} is not {FORMAT}; "
@@ -106,16 +115,48 @@ def load_snapshot(folder: Path) -> Snapshot:
     if not weights_path.exists():
         raise SnapshotError(f"{weights_path}: no such file; run the stage train")
     generator_id = sha256_file(weights_path)
-    if generator_id != description["weights_sha256"]:
+    if generator_id != description.get("weights_sha256"):
         raise SnapshotError(f"{weights_path}: does not match {DESCRIPTION}; run the stage train")
-    architecture = read_architecture(description["architecture"])
-    generator = build_generator(architecture)
-    generator.load_state_dict(load_file(weights_path))
-    generator.eval().requires_grad_(False)
-    image_ids = _read_ids(generator.sources(), description)
-    classes = tuple(description["classes"])
+    try:
+        architecture = read_architecture(description["architecture"])
+        classes = _read_classes(description["classes"], architecture.num_classes)
+        generator = _load_generator(architecture, weights_path)
+        image_ids = _read_ids(generator.sources(), description)
+    except UNUSABLE as error:
+        raise SnapshotError(
+            f"{folder / DESCRIPTION}: does not describe {WEIGHTS} ({one_line(error)}); "
+            "run the stage train"
+        ) from None
     sound = description.get("sound")
     return Snapshot(generator, architecture, classes, generator_id, image_ids, sound)
+
+
+def _load_generator(architecture: Architecture, weights: Path) -> Generator:
+    """Build the networks only once their shapes, made without memory, are those in the file.
+
+    A description can ask for terabytes.
+    """
+    with torch.device("meta"):
+        wanted = {k: list(v.shape) for k, v in build_generator(architecture).state_dict().items()}
+    with safe_open(weights, framework="pt") as file:
+        found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    if wanted != found:
+        name = next(n for n in sorted(wanted | found) if wanted.get(n) != found.get(n))
+        raise ValueError(f"{name} is {found.get(name)}, not {wanted.get(name)}")
+    generator = build_generator(architecture)
+    generator.load_state_dict(load_file(weights))
+    return generator.eval().requires_grad_(False)
+
+
+def _read_classes(names: Any, number: int) -> tuple[str, ...]:
+    """The names of the classes, which become names of files and folders."""
+    good = isinstance(names, list) and all(
+        isinstance(name, str) and name not in ("", ".", "..") and not set("/\\\0") & set(name)
+        for name in names
+    )
+    if not good or len(names) != number:
+        raise ValueError(f"classes {names!r:.200} are not {number} names")
+    return tuple(names)
 
 
 def _read_ids(sources: Tensor | None, description: dict[str, Any]) -> dict[int, str]:

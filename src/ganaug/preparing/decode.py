@@ -29,6 +29,7 @@ ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # phones' MPO holds o
 REDUCING_GAP = 2.0  # the box filter leaves this many times the size, as for Pillow's thumbnails
 MOST_ELONGATED = 8  # longer to shorter side; a strip squeezed into a square shows nothing
 LARGEST_16_BIT = 65535
+MOST_BYTES = 2**29  # of a file, read before anything is known of it
 WIDE_MODES = ("I", "F")  # and I;16 in its byte orders: more than 8 bits a pixel
 GREY_MODES = ("1", "L")
 GREY_SPREAD = 2  # between the channels of a pixel: what JPEG makes of a grey picture
@@ -106,11 +107,14 @@ def read_file(content: bytes | Path) -> bytes:
     """The bytes of a file, given them or its path.
 
     Raises:
-        UnusableImage: it is no regular file, is empty, or is marked as synthetic.
+        UnusableImage: it is no regular file, is empty, would fill the memory, or is marked as
+            synthetic.
     """
     if isinstance(content, Path):
         if content.exists() and not content.is_file():  # reading a pipe would block
             raise UnusableImage("unreadable", "not a regular file")
+        if (size := content.stat().st_size) > MOST_BYTES:
+            raise UnusableImage("too_large", f"a file of {size} bytes; at most {MOST_BYTES}")
         content = content.read_bytes()
     if not content:
         raise UnusableImage("unreadable", "the file is empty")
@@ -143,7 +147,8 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     """Scale 16-bit integers and floats in 0..1 to 0..255; any other scale would be a guess."""
     if image.mode not in WIDE_MODES and not image.mode.startswith("I;"):
         return image
-    values = np.asarray(image).astype(np.float64)
+    with np.errstate(invalid="ignore"):  # of NaN, which is refused below
+        values = np.asarray(image).astype(np.float64)
     top = 1.0 if image.mode == "F" else float(LARGEST_16_BIT)
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= top):  # NaN fails too

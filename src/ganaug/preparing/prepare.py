@@ -14,7 +14,7 @@ import pandas as pd
 
 from ganaug.config import PrepareParams
 from ganaug.errors import DatasetError
-from ganaug.fileio import atomic_folder, write_json
+from ganaug.fileio import atomic_folder, write_sealed
 from ganaug.preparing.checks import Candidate, Rejection, reject_repeats
 from ganaug.preparing.decode import Form
 from ganaug.preparing.near_duplicates import join_near_duplicates
@@ -97,7 +97,7 @@ def prepare(
                 "notes": notes,
                 "files": describe_files(_write_splits(rows, images, folder, classes)),
             }
-            write_json(document, folder / DOCUMENT)
+            write_sealed(document, folder / DOCUMENT)
             table = pd.DataFrame(rejections, columns=[field.name for field in fields(Rejection)])
             table.astype("str").to_parquet(folder / REJECTED, index=False)
     return read_prepared(out), {name: document[name] for name in METRICS}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ganaug.errors import DatasetError
-from ganaug.fileio import read_json
+from ganaug.fileio import read_json, require_files
 from ganaug.records import SPLITS
 
 DOCUMENT = "prepared.json"
@@ -60,10 +60,10 @@ class Prepared:
 
 
 def read_prepared(folder: Path) -> Prepared:
-    """Read prepared.json; check that every listed shard exists and has its length.
+    """Read prepared.json; check that every listed shard exists and is unchanged.
 
     Raises:
-        DatasetError: the folder, a key or a shard is missing, or a shard has another length.
+        DatasetError: the folder, a key or a shard is missing, or a shard has changed.
     """
     read = read_json(folder / DOCUMENT)
     try:
@@ -72,11 +72,5 @@ def read_prepared(folder: Path) -> Prepared:
         prepared = Prepared(folder, **{f.name: document[f.name] for f in fields(Prepared)[1:]})
     except (KeyError, TypeError) as error:
         raise DatasetError(f"{folder / DOCUMENT}: lacks {error}; run prepare again") from None
-    for name, facts in prepared.files.items():
-        shard = folder / name
-        if not shard.is_file():
-            raise DatasetError(f"{shard}: listed in {DOCUMENT} but missing; run prepare again")
-        if (size := shard.stat().st_size) != facts["bytes"]:
-            stated = f"{DOCUMENT} says {facts['bytes']}"
-            raise DatasetError(f"{shard}: {size} bytes, {stated}; run prepare again")
+    require_files(folder, prepared.files, listed_in=DOCUMENT, stage="prepare")
     return prepared

@@ -19,7 +19,7 @@ import PIL
 
 from ganaug import spectrogram
 from ganaug.errors import DatasetError, GanaugError, SourceError
-from ganaug.fileio import Span, atomic_file, read_json, sha256_file, write_json
+from ganaug.fileio import Span, atomic_file, read_json, sha256_file, write_sealed
 from ganaug.images import Pixels, encode_png, pixel_id
 from ganaug.parallel import Backend, map_unordered
 from ganaug.preparing import decode, sound
@@ -109,16 +109,16 @@ def _cut(images: Iterable[SourceImage], scratch: Path, form: Form) -> Iterator[_
 
 def _read_batch(batch: _Batch) -> tuple[int, list[Candidate | Rejection]]:
     key, facts = _key(batch), batch.path.with_suffix(".json")
-    with suppress(DatasetError):
+    with suppress(DatasetError, OSError):
         known = read_json(facts)
-        if known["key"] == key:
+        if known["key"] == key and known["sha256"] == sha256_file(batch.path):
             return batch.number, list(_outcomes(batch, known["images"]))
     facts.unlink(missing_ok=True)
     with atomic_file(batch.path) as temporary, temporary.open("wb") as file:
         found = [_read_one(image, batch.form) for image in batch.images]
         file.writelines(png for _, _, png in found)
     rows = [(first, second, len(png)) for first, second, png in found]
-    write_json({"key": key, "images": rows}, facts)
+    write_sealed({"key": key, "images": rows, "sha256": sha256_file(batch.path)}, facts)
     return batch.number, list(_outcomes(batch, rows))
 
 
@@ -135,8 +135,10 @@ def _key(batch: _Batch) -> str:
         if image.version is not None and isinstance(content, Path):
             content = image.version
         elif isinstance(content, Path):
-            with suppress(OSError):  # missing or not readable: rejected later
-                content = (str(content), content.stat().st_size, content.stat().st_mtime_ns)
+            facts = None
+            with suppress(OSError, ValueError):  # missing or no path at all: rejected later
+                facts = (content.stat().st_size, content.stat().st_mtime_ns)
+            content = [str(content), facts]
         elif isinstance(content, bytes):
             content = hashlib.sha256(content).hexdigest()
         named = [image.name, image.class_name, image.group, image.split]

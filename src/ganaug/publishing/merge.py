@@ -21,7 +21,14 @@ import pyarrow.parquet as pq
 from ganaug.config import ClassicalParams, MergeParams
 from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.errors import DatasetError, GanaugError, explained
-from ganaug.fileio import atomic_folder, read_json, sha256_file, write_json, write_text
+from ganaug.fileio import (
+    atomic_folder,
+    read_json,
+    sha256_file,
+    write_json,
+    write_sealed,
+    write_text,
+)
 from ganaug.images import is_marked_synthetic
 from ganaug.preparing.prepared import REJECTED, Prepared, read_prepared
 from ganaug.publishing.card import render_card
@@ -33,7 +40,7 @@ from ganaug.records import SOURCES, SPLITS, arrow_schema, check_rows, class_name
 from ganaug.shards import iter_images, iter_rows, read_rows
 from ganaug.templates import render
 
-SCHEMA_VERSION = 3  # of the manifest and of the columns in the shards
+SCHEMA_VERSION = 4  # of the manifest and of the columns in the shards
 # Where the synthetic images are.
 SHIPPED, KEPT_APART, LEFT_OUT = "shipped", "kept apart", "left out"
 REFUSED, NONE = "refused: copies", "none"
@@ -174,7 +181,7 @@ def _write_documents(
     write_json(policy.to_dict(), folder / CLASSICAL)
     documents = (CARD, CROISSANT, CLASSICAL)
     manifest["documents"] = {file: sha256_file(folder / file) for file in documents}
-    write_json(manifest, folder / MANIFEST)
+    write_sealed(manifest, folder / MANIFEST)
 
 
 def _place(verdict: Mapping[str, Any], offered: Files, on_reject: str) -> str:

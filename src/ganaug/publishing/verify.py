@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ganaug.errors import DatasetError
-from ganaug.fileio import sha256_file
+from ganaug.fileio import is_sealed, sha256_file
 from ganaug.images import decode_png, is_marked_synthetic, pixel_id
 from ganaug.publishing.manifest import APART, MANIFEST, configs_of, read_manifest
 from ganaug.records import PROVENANCE
@@ -15,6 +15,7 @@ from ganaug.shards import iter_rows
 Facts = dict[str, Any]
 Counts = Counter[tuple[str, str, str]]  # images by split, class and source
 
+SEALED_SINCE = 4  # schema version of the manifest
 SHOWN = 5  # problems in the error; the rest are counted
 
 
@@ -46,6 +47,8 @@ def verify_dataset(folder: Path) -> Facts:
         problems += _row_problems(folder, name, manifest, counts)
     if not problems:
         problems += _count_problems(manifest, counts)
+    if manifest.get("schema_version", 0) >= SEALED_SINCE and not is_sealed(folder / MANIFEST):
+        problems.append(f"{MANIFEST} has lost its seal")
     if problems:
         more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise DatasetError(f"{folder}: {'; '.join(problems[:SHOWN])}{more}")

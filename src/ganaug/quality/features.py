@@ -5,6 +5,7 @@ an extractor carries its name and the hash of its weights.
 """
 
 import hashlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ganaug.images import Pixels
 
 RESOLUTION = 96  # px, what images are resized to; a multiple of 32 keeps the padding as trained
 BATCH_SIZE = 64
+DIGEST_BYTES = 32  # at the end of a file of `CachedFeatures`
 
 Features = NDArray[np.float32]
 Extractor = Callable[[Pixels], Features]  # of [N, H, W, C] images: [N, D]
@@ -94,15 +96,27 @@ class FeatureCache:
         digest.update(np.ascontiguousarray(images).data)
         path = self._folder / f"{digest.hexdigest()}.npy"
         self._used.add(path)
-        if path.is_file():
-            features: Features = np.load(path)
-            return features
+        if (known := _read_features(path)) is not None:
+            return known
         features = extractor(images)
-        with atomic_file(path) as temporary, temporary.open("wb") as file:
-            np.save(file, features)
+        buffer = io.BytesIO()
+        np.save(buffer, features)
+        content = buffer.getvalue()
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(content + hashlib.sha256(content).digest())
         return features
 
     def drop_unused(self) -> None:
         """Delete what was not asked for since the start, so that the folder does not grow."""
         for path in set(self._folder.glob("*.npy")) - self._used:
             path.unlink(missing_ok=True)
+
+
+def _read_features(path: Path) -> Features | None:
+    """What a file of `CachedFeatures` holds, or None if there is none or a byte has changed."""
+    content = path.read_bytes() if path.is_file() else b""
+    array, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+    if hashlib.sha256(array).digest() != digest:
+        return None
+    features: Features = np.load(io.BytesIO(array))
+    return features

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ganaug.errors import DatasetError
-from ganaug.fileio import read_json
+from ganaug.fileio import read_json, require_files
 from ganaug.images import Labels, Rows
 from ganaug.preparing.prepared import Prepared
 from ganaug.records import METADATA_COLUMNS, SPLITS
@@ -67,11 +67,9 @@ def unfilled_classes(made: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _synthetic_shards(folder: Path) -> list[Path]:
     """The shards that synthetic.json lists."""
-    paths = [folder / name for name in sorted(read_json(folder / "synthetic.json")["files"])]
-    for path in paths:
-        if not path.is_file():
-            raise DatasetError(f"{path}: listed in synthetic.json but missing; run generate again")
-    return paths
+    files = read_json(folder / "synthetic.json")["files"]
+    require_files(folder, files, listed_in="synthetic.json", stage="generate")
+    return [folder / name for name in sorted(files)]
 
 
 def _read(paths: Sequence[Path], prepared: Prepared, file: Path) -> Part:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from ganaug.errors import DatasetError
-from ganaug.fileio import atomic_folder, read_json, write_text
+from ganaug.errors import DatasetError, one_line
+from ganaug.fileio import atomic_folder, read_json, require_files, sha256_file, write_text
 from ganaug.preparing.prepared import read_prepared
+from ganaug.publishing.judged import require_judged
 from ganaug.publishing.wording import HEADLINES, answers, study_rows
 from ganaug.reporting.illustrations import draw_charts, draw_examples, draw_origins, draw_pairs
 from ganaug.reporting.provenance import PROVENANCE, versions
@@ -45,9 +46,12 @@ def write_report(
         DatasetError: a file of an earlier stage is missing.
     """
     dataset, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
+    require_files(synthetic, made["files"], listed_in="synthetic.json", stage="generate")
     metrics, verdict, closest = (
         read_json(evaluated / f"{name}.json") for name in ("metrics", "verdict", "closest_pairs")
     )
+    _require_beside(verdict, evaluated)
+    require_judged(verdict, generator_id=made["generator_id"], files=dataset.files | made["files"])
     shards = sorted(synthetic / name for name in made["files"])
     losses, kid = read_curves(train)
     drawn = pd.DataFrame(made["rejected"]).T.fillna(0).astype(int)  # a column each reason
@@ -87,6 +91,15 @@ def _rows_of(file: Path) -> list[dict[str, str]]:
     return study_rows(file.stem, study["folds"], study["networks"], study["decision"])
 
 
+def _require_beside(verdict: Mapping[str, Any], folder: Path) -> None:
+    """Check that the files beside the verdict are those that its run wrote."""
+    for name, sha256 in verdict.get("beside", {}).items():
+        if sha256_file(folder / name) != sha256:
+            raise DatasetError(
+                f"{folder / name}: not what the stage evaluate wrote beside verdict.json; run it"
+            )
+
+
 def read_curves(train: Path) -> tuple[pd.DataFrame, pd.Series]:
     """Losses, a column each that the family has, and KID on val, both by real images seen.
 
@@ -104,4 +117,8 @@ def _curve(path: Path) -> pd.Series:
     """A file of DVCLive: the columns step and, named like the file, the value."""
     if not path.is_file():
         raise DatasetError(f"{path}: no such curve; run the stage train")
-    return pd.read_csv(path, sep="\t").set_index("step")[path.stem]
+    try:
+        table: pd.DataFrame = pd.read_csv(path, sep="\t").apply(pd.to_numeric)
+        return table.set_index("step")[path.stem]
+    except (ValueError, KeyError) as error:
+        raise DatasetError(f"{path}: no curve ({one_line(error)}); run the stage train") from None

@@ -4,11 +4,9 @@ It is unpacked to a temporary folder. Links, devices and members with a path tha
 are rejected by name.
 """
 
-import lzma
 import shutil
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -18,7 +16,7 @@ from typing import IO
 from ganaug.config import PrepareParams
 from ganaug.errors import SourceError, explained
 from ganaug.sources.base import Source, SourceImage, UnusableImage
-from ganaug.sources.files import fetch, iter_tar, temporary_folder
+from ganaug.sources.files import BROKEN, fetch, iter_tar, temporary_folder
 from ganaug.sources.folder import load_folder
 from ganaug.sources.parquet import load_parquet
 from ganaug.sources.recognise import find_layout, is_webdataset
@@ -34,10 +32,6 @@ LAYOUTS: dict[str, Callable[[PrepareParams], Source]] = {
 }
 LINK, FILE_TYPE = 0o120000, 0o170000  # in the upper half of a zip member's attributes
 LEFT_OUT = ("__MACOSX", "._")  # what macOS adds
-BROKEN = (
-    *(OSError, EOFError, RuntimeError),
-    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
-)
 
 
 Opener = Callable[[], IO[bytes] | None]  # of a member; None for a folder

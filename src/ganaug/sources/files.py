@@ -4,10 +4,12 @@ Files at a URL, say s3://bucket/photos, are copied to a temporary folder, remove
 """
 
 import atexit
+import lzma
 import re
 import shutil
 import tarfile
-import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -16,7 +18,7 @@ from PIL import Image
 
 from ganaug.config import FilesParams, TableParams
 from ganaug.errors import SourceError, explained
-from ganaug.fileio import sha256_file
+from ganaug.fileio import make_scratch, sha256_file
 from ganaug.sources.base import SourceFacts, SourceImage, UnusableImage
 
 FOREIGN_SUFFIXES = {".heic", ".heif", ".avif"}  # of images that Pillow may be unable to read
@@ -29,6 +31,11 @@ NO_GRADIENT = (
     "a GAN learns from gradients through what it makes, and a word, a category or a one-hot vector "
     "has none; for rows of a table use SMOTENC (imbalanced-learn) or CTGAN, for text a language "
     "model"
+)
+# What the readers of zips and tars raise of a damaged one.
+BROKEN = (
+    *(OSError, EOFError, RuntimeError, ValueError),
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
 # Names of splits that datasets use, and ours.
 SPLIT_NAMES = {
@@ -59,7 +66,7 @@ def fetch(path: str, *, what: str, sha256: str | None = None) -> Path:
 
 def temporary_folder() -> Path:
     """A new folder that is removed when the program ends."""
-    folder = Path(tempfile.mkdtemp(prefix="ganaug-"))
+    folder = make_scratch()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
@@ -95,6 +102,8 @@ def iter_tar(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     tar.fileobj.seek(tar.offset)
     if tar.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
         raise tarfile.ReadError(f"cut short or damaged at byte {tar.offset}")
+    while tar.fileobj.read(2**20):  # to the checksum of a packed one
+        pass
 
 
 def describe(params: FilesParams, classes: Iterable[str]) -> SourceFacts:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from ganaug.config import TableParams
 from ganaug.errors import SourceError
 from ganaug.sources.audio import SOUND_SUFFIXES
-from ganaug.sources.files import NO_GRADIENT, TEXT_SUFFIXES, image_suffixes
+from ganaug.sources.files import BROKEN, NO_GRADIENT, TEXT_SUFFIXES, image_suffixes
 from ganaug.sources.parquet import find_tables, read_schema
 from ganaug.sources.webdataset import LABELS, halves
 
@@ -62,7 +62,7 @@ def is_webdataset(path: Path) -> bool:
     try:
         with tarfile.open(path) as tar:
             first = [member.name for _, member in zip(range(NUM_LOOKED_AT), tar, strict=False)]
-    except (tarfile.TarError, OSError, EOFError):
+    except BROKEN:
         return False
     suffixes = defaultdict[str, set[str]](set)
     for name in first:

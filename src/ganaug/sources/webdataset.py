@@ -16,6 +16,7 @@ from ganaug.config import PrepareParams, TableParams
 from ganaug.errors import SourceError, explained
 from ganaug.sources.base import Source, SourceImage, UnusableImage
 from ganaug.sources.files import (
+    BROKEN,
     describe,
     fetch,
     image_suffixes,
@@ -45,7 +46,7 @@ def load_webdataset(params: PrepareParams) -> Source:
 
 def _samples(path: Path, *, images: bool = False) -> Iterator[tuple[str, Content]]:
     """Name of each sample, and suffix and content of its files."""
-    broken = explained(SourceError, f"{path}: not a whole tar", tarfile.TarError, OSError, EOFError)
+    broken = explained(SourceError, f"{path}: not a whole tar", *BROKEN)
     with broken, tarfile.open(path) as tar:
         files = (member for member in iter_tar(tar) if not member.isdir())
         for key, members in groupby(files, key=lambda member: halves(member.name)[0]):

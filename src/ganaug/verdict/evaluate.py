@@ -1,6 +1,5 @@
 """The stage `evaluate`: everything that is measured about the synthetic images, and the verdict."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,7 @@ from ganaug.downstream.classifier import Classifier, TrainedFeatures
 from ganaug.downstream.linear import FEATURE_RESOLUTION, view_sets
 from ganaug.downstream.recipes import TEACHER
 from ganaug.downstream.runs import Run, Sets, Setting, fit_network, one_thread
-from ganaug.fileio import read_json
+from ganaug.fileio import read_json, scratch
 from ganaug.preparing.prepared import Prepared
 from ganaug.quality.features import FeatureCache, Features, ImageNetFeatures
 from ganaug.quality.leaks import check_no_leak, check_no_near_duplicates
@@ -68,8 +67,8 @@ def evaluate(
     """
     classes, made = prepared.classes, read_json(synthetic / "synthetic.json")
     setting = _setting(prepared, params, seed=seed)
-    with tempfile.TemporaryDirectory(prefix="ganaug-") as scratch:
-        parts = read_parts(prepared, synthetic, scratch=Path(scratch))
+    with scratch() as folder:
+        parts = read_parts(prepared, synthetic, scratch=folder)
         small = _check(parts, prepared.symmetries, near_duplicate_distance)
         imagenet, kept = ImageNetFeatures(), FeatureCache(cache)
         spaces = {"thumbnails": small, "imagenet": extract(partial(kept, imagenet), parts)}
