@@ -21,7 +21,7 @@ BENCHMARKS = {
     "prepare": prepare.main,
     "publishing": publishing.main,
     "quality": quality.main,  # half an hour: it trains
-    "families": families.main,  # an hour: it trains and judges eight GANs
+    "families": families.main,  # over an hour: it trains and judges ten generators
     "plateau": plateau.main,  # minutes: it trains classifiers
     "verdict": verdict.main,  # minutes: it simulates
 }

@@ -11,6 +11,7 @@ day; delete the files to run them again. `python -m benchmarks.arena CELL ...` r
 `table` only writes docs/arena.md.
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -114,24 +115,24 @@ def main(cells: Sequence[str], folds: Sequence[int]) -> None:
 def run_fold(cell: str, fold: int) -> None:
     """Prepare, train and draw each pool, score, and leave the results; a stopped one goes on."""
     data, _, regime = cell.partition("-")
-    folder, began = SCRATCH / f"{cell}-{fold}", time.monotonic()
-    changes = ALL | DATA[data] | REGIMES[data][regime]
-    changes |= {
+    folder, began = SCRATCH / _version() / f"{cell}-{fold}", time.monotonic()
+    params = ALL | DATA[data] | REGIMES[data][regime]
+    params |= {
         "prepare.source": "parquet",
         "prepare.files.path": str(unsealed(data)),
         "prepare.table.group": "group_id",
         "prepare.fold": fold,
     }
     prepared, metrics = folder / "prepared", folder / "prepare.json"
-    _stage("prepare", folder, changes, prepared, out=prepared, metrics=metrics)
+    _stage("prepare", folder, params, prepared, out=prepared, metrics=metrics)
     for pool, family in POOLS.items():
         own, snapshot = folder / pool, folder / pool / "generator"
-        changes |= {"train.family": family}
+        params |= {"train.family": family}
         places = {"prepared": prepared, "out": snapshot, "results": own}
-        _stage("train", own, changes, snapshot, **places, checkpoints=own / "states")
+        _stage("train", own, params, snapshot, **places, checkpoints=own / "states")
         made = own / "synthetic"
         places |= {"snapshot": snapshot, "out": made, "review": ROOT / "data" / "review.csv"}
-        _stage("generate", own, changes, made, **places)
+        _stage("generate", own, params, made, **places)
     predictions, facts = score(read_prepared(prepared), folder)
     RESULTS.mkdir(parents=True, exist_ok=True)
     with atomic_file(RESULTS / f"{cell}-{fold}.parquet") as temporary:
@@ -141,12 +142,20 @@ def run_fold(cell: str, fold: int) -> None:
     shutil.rmtree(folder)
 
 
+def _version() -> str:
+    """A folder of what other code or params made is not gone on with."""
+    digest = hashlib.sha256((ROOT / "params.yaml").read_bytes())
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def unsealed(data: str) -> Path:
     """Folder with the images of the default run's train and val splits, as one Parquet file."""
-    folder = SCRATCH / f"{data}-unsealed"
+    folder = SCRATCH / _version() / f"{data}-unsealed"
     if not (folder / "images.parquet").is_file():
         resolution = DATA[data]["prepare.resolution"]
-        prepared = prepare_source(data, resolution, SCRATCH / f"{data}-whole")
+        prepared = prepare_source(data, resolution, folder.with_name(f"{data}-whole"))
         shards = [path for split in ("train", "val") for path in prepared.shards(split)]
         table = pa.concat_tables(pq.read_table(path) for path in shards)
         folder.mkdir(parents=True, exist_ok=True)
@@ -252,6 +261,8 @@ def _oversampled(views: Sets) -> Sets:
     """
     x, y = views["train"].images[:, 0], views["train"].labels
     neighbours = min(5, int(np.bincount(y).min()) - 1)
+    if neighbours == 0:
+        return {**views, "synthetic": LabelledImages(x[:0, None], y[:0])}
     every, labels = SMOTE(k_neighbors=neighbours, random_state=0).fit_resample(x, y)
     return {**views, "synthetic": LabelledImages(every[len(x) :, None], labels[len(y) :])}
 

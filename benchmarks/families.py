@@ -21,9 +21,10 @@ from ganaug.templates import interval, points
 RESULTS = ROOT / "results" / "families"
 SCRATCH = ROOT / ".ganaug" / "families"
 DATA: dict[str, dict[str, Any]] = {"elpv": ELPV, "digits": DIGITS}
-# What their papers train with; more of our recipe would make them no rivals.
+# The last three: what their papers train with; more of our recipe would make them no rivals.
 FAMILIES: dict[str, dict[str, Any]] = {
     "r3": {},
+    "translator": {"train.family": "translator"},
     "dcgan": DCGAN,
     "mlp": {**DCGAN, "train.family": "mlp"},
     "vae": {**DCGAN, "train.family": "vae", "train.lr": 1e-3},

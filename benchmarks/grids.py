@@ -27,8 +27,10 @@ PENALTIES = {
 UNPENALISED = {"train.r1_gamma": 0.0, "train.r2_gamma": 0.0}
 FAMILY = {
     "r3": {},
+    "translator": {},
     "dcgan": UNPENALISED | {"train.lr": 2e-4, "train.generator_lr_ratio": 1.0},
     "mlp": {"train.lr": 2e-4, "train.generator_lr_ratio": 1.0},
+    "vae": UNPENALISED | {"train.lr": 1e-3, "train.generator_lr_ratio": 1.0},
 }
 
 

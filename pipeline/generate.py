@@ -14,6 +14,7 @@ from ganaug.budget import measured
 from ganaug.config import Params, load_params
 from ganaug.curating.curate import Rules, curate, tally_dict, write_synthetic
 from ganaug.curating.filter import SyntheticFilter, fit_thresholds, repeat_distances
+from ganaug.curating.neighbours import RealImages
 from ganaug.curating.reviews import describe_review, read_reviews, rejected_ids
 from ganaug.curating.targets import synthetic_targets
 from ganaug.errors import SnapshotError, run
@@ -48,11 +49,11 @@ def main(
         )
     reviews = read_reviews(review, dataset.classes)
     with measured("generate", results / "budget.json"):
-        judge, real_ids, rules = _learn(dataset, p)
+        judge, real, rules = _learn(dataset, p)
         curated = curate(
             model,
             judge,
-            real_ids,
+            real,
             wanted=synthetic_targets(
                 dataset.counts["train"], strategy=p.generate.strategy, amount=p.generate.amount
             ),
@@ -76,9 +77,9 @@ def main(
     typer.echo(f"generate: {accepted} of {drawn} drawn images accepted -> {out}")
 
 
-def _learn(dataset: Prepared, p: Params) -> tuple[SyntheticFilter, list[str], Rules]:
-    """What tells good images from bad: from train a judge, which knows real images by their ids in
-    this order, and how near they come to each other; from val the scores to ask for.
+def _learn(dataset: Prepared, p: Params) -> tuple[SyntheticFilter, RealImages, Rules]:
+    """What tells good images from bad: from train a judge, the images in the order that it knows,
+    and how near they come to each other; from val the scores to ask for.
     """
     rows, images, labels = read_labelled(dataset.shards("train"))
     groups = rows["group_id"].tolist()
@@ -95,6 +96,7 @@ def _learn(dataset: Prepared, p: Params) -> tuple[SyntheticFilter, list[str], Ru
         seed=p.seed,
         num_steps=p.generate.filter_steps,
     )
+    real = RealImages(rows["image_id"].tolist(), labels, images)
     _, images, labels = read_labelled(dataset.shards("val"))
     thresholds = fit_thresholds(
         judge.score(images, labels),
@@ -107,7 +109,7 @@ def _learn(dataset: Prepared, p: Params) -> tuple[SyntheticFilter, list[str], Ru
         least=dict(zip(dataset.classes, thresholds, strict=True)),
         min_distance=dict(zip(dataset.classes, distances, strict=True)),
     )
-    return judge, rows["image_id"].tolist(), rules
+    return judge, real, rules
 
 
 if __name__ == "__main__":

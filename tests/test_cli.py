@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from ganaug.cli import app
 from ganaug.errors import GanaugError
-from ganaug.fileio import read_json, write_json
+from ganaug.fileio import read_json, write_json, write_sealed
 from ganaug.gan.architecture import build_generator
 from ganaug.gan.networks import Architecture
 from ganaug.gan.snapshot import save_snapshot
@@ -25,6 +25,8 @@ def save(folder, family):
     )
     torch.manual_seed(0)
     weights = build_generator(architecture).state_dict()
+    if family == "translator":
+        weights["to_mask.weight"] *= 30  # some patches on, some off
     facts = {"architecture": architecture, "classes": ("good", "bad"), "training": {}}
     ids = ["0" * 32]  # untrained, it starts from its empty first background
     save_snapshot(weights, folder=folder / "generator", image_ids=ids, **facts)
@@ -119,6 +121,7 @@ def test_translate_shows_the_photo_its_translations_and_what_is_new(photo, tmp_p
     assert (pixels[:16, :16] == 200).all()
     images, masks = pixels[:16, 16:].astype(int), pixels[16:, 16:]
     assert (images != 200).any()
+    assert 0 < (masks == 0).mean() < 1
     assert (images[masks == 0] == 200).all()
     translate(snapshot, photo, tmp_path / "one.png", "--num", "1", "--seed", "6")
     with Image.open(tmp_path / "one.png") as grid:
@@ -132,6 +135,9 @@ def test_translate_refuses_in_one_line_what_it_cannot_do(snapshot, photo, tmp_pa
     other = save(tmp_path, "translator")
     refuses(GanaugError, "--to ugly: not one of good, bad", translate, other, photo, out, to="ugly")
     refuses(GanaugError, "notes.png: not an image file", translate, other, text, out)
+    facts = read_json(other / "generator.json") | {"sound": {"scale": {}}}
+    write_sealed(facts, other / "generator.json")
+    refuses(GanaugError, "makes sound, and a photo is none", translate, other, photo, out)
     assert not out.exists()
 
 

@@ -139,11 +139,11 @@ def translate(
     photo: Annotated[Path, typer.Argument(dir_okay=False, help="A real image.")],
     to: Annotated[str, typer.Option(help="Class to make of it.")],
     out: Annotated[Path, typer.Option(dir_okay=False, help="PNG to write.")],
-    num: Annotated[int, typer.Option(min=1, help="Images to make.")] = 8,
+    num: Annotated[int, typer.Option(min=1, max=32, help="Images to make.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first; the next follow.")] = 0,
     snapshot: Annotated[Path, typer.Option(help="Generator folder.")] = Path("models/generator"),
 ) -> None:
-    """Make images of a class from one real image: it stands first, below each what is new."""
+    """Make images of a class from a photo: above it and they, below in white what is new."""
     import numpy as np
 
     from ganaug.gan.snapshot import load_snapshot
@@ -157,6 +157,10 @@ def translate(
         raise GanaugError(
             f"{snapshot}: family {model.architecture.family} starts from noise, not from an image; "
             "set train.family to translator and run the stage train"
+        )
+    if model.sound is not None:
+        raise GanaugError(
+            f"{snapshot} makes sound, and a photo is none; draw some by ganaug sample"
         )
     if to not in model.classes:
         raise GanaugError(f"--to {to}: not one of {', '.join(model.classes)}")

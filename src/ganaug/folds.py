@@ -31,6 +31,7 @@ from ganaug.verdict.rule import Evidence, Margins, decide
 STAGES = ("prepare", "train", "generate", "evaluate")
 INPUTS = ("data/raw", "constraints.txt")  # of the stages, besides the code
 REVIEWS = "data/review.csv"  # of the repository's own generator, whose images no fold has
+FOUND = ("decision", "reasons", "refusals", "networks", "num_with_parent", "num_translated")
 MEASURES = ("kid", "precision", "recall", "density", "coverage")
 ROLES = ("plain", "without", "with")  # recipes that are compared, whichever each fold chose
 
@@ -132,7 +133,7 @@ def findings(results: Path) -> dict[str, Any]:
     return {
         "num_real": read_json(results / "prepare" / "metrics.json")["counts"],
         "num_synthetic": read_json(results / "generate" / "metrics.json")["accepted"],
-        **{key: verdict[key] for key in ("decision", "reasons", "refusals", "networks")},
+        **{key: verdict[key] for key in FOUND if key in verdict},
         "class_mean": {
             part: {name: metrics["distances"][part]["class_mean"][name] for name in MEASURES}
             for part in ("synthetic", "floor")
@@ -187,8 +188,8 @@ def decide_together(
         precision={},
         empty=(),
         num_synthetic=sum(sum(fold["num_synthetic"].values()) for fold in folds),
-        num_with_parent=0,
-        num_translated=0,
+        num_with_parent=sum(fold.get("num_with_parent", 0) for fold in folds),
+        num_translated=sum(fold.get("num_translated", 0) for fold in folds),
     )
     e = params.evaluate
     verdict = decide(evidence, Margins(e.harm_margin_pp, e.recall_margin_pp, e.confidence))

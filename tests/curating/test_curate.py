@@ -7,7 +7,8 @@ import torch
 
 from ganaug.curating import curate as stage
 from ganaug.curating.curate import Rules, curate, tally_dict
-from ganaug.curating.filter import ASKED
+from ganaug.curating.filter import ASKED, UNCHANGED
+from ganaug.curating.neighbours import RealImages
 from ganaug.gan.architecture import build_generator
 from ganaug.gan.networks import Architecture
 from ganaug.gan.sampling import LatentLaw, sample
@@ -50,7 +51,9 @@ class Judge:
 
 def run(snapshot, judge, wanted, real_ids=REAL_IDS, **changes):
     options = {"rules": RULES, "first_seed": 1000, "max_draws_per_image": 4} | changes
-    return curate(snapshot, judge, real_ids, wanted=wanted, **options)
+    nothing = np.zeros((len(real_ids), 16, 16, 1), np.uint8)
+    real = RealImages(real_ids, np.zeros(len(real_ids), np.int64), nothing)
+    return curate(snapshot, judge, real, wanted=wanted, **options)
 
 
 def test_rows_carry_everything_and_name_their_image(snapshot):
@@ -115,3 +118,18 @@ def test_near_duplicates_of_accepted_images_are_rejected_and_counted(snapshot, m
     assert found[0].images == found[1].images
     assert tally_dict(found[0].tallies) == tally_dict(found[1].tallies)
     assert run(snapshot, Judge(), {"good": 21, "bad": 0}).tallies["good"].accepted == 21
+
+
+def test_an_image_that_is_still_its_origin_is_refused(snapshot, monkeypatch):
+    """Every second one is declared to start from a mirrored copy of itself, of another class."""
+    rules = replace(RULES, min_distance={"good": 0.05, "bad": 0.0})
+    drawn = sample(snapshot.generator, [0] * 40, list(range(1000, 1040)))
+    ids = [f"{i:032x}" for i in range(40)]
+    parents = [f"{own} {ids[0]}" if i % 2 else None for i, own in enumerate(ids)]
+    monkeypatch.setattr(Snapshot, "parent_ids", lambda *_, **__: parents)
+    for label, refused in ((1, 20), (0, 0)):  # of the same class it gave a detail only
+        mirrored = np.ascontiguousarray(drawn[:, :, ::-1])
+        real = RealImages(ids, np.full(40, label), mirrored)
+        options = {"first_seed": 1000, "max_draws_per_image": 1, "rules": rules}
+        curated = curate(snapshot, Judge(), real, wanted={"good": 40, "bad": 0}, **options)
+        assert curated.tallies["good"].rejected[UNCHANGED] == refused

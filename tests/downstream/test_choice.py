@@ -108,6 +108,14 @@ def test_images_by_need_are_tried_where_classes_differ_in_size(choose):
         assert found.networks["cnn"].recommended.by_need is tried, rare
 
 
+def test_by_need_counts_as_lean_as_its_classes_make_it(choose):
+    """Both do equally well; by need, half of the classes get up to three quarters of the share."""
+    equal = lambda _, recipe: 0.01 * (recipe.share > 0 and recipe.schedule == "mix")  # noqa: E731
+    for rare, by_need in ((2, True), (None, False)):
+        own = choose(equal, rare=rare, shares=(0.2,))[0].networks["cnn"]
+        assert own.recommended.by_need is by_need, rare
+
+
 def noisy(share, differences):
     return lambda _, recipe: np.array(differences) if recipe.share == share else np.zeros(4)
 
@@ -125,7 +133,7 @@ def test_none_wins_within_one_standard_error_and_not_beyond(choose):
 def test_of_equals_the_one_that_leans_least_on_synthetic_images_is_taken(choose):
     own = choose(lambda _, recipe: 0.01 * bool(recipe.share))[0].networks["cnn"]
     reached = own.val[own.val["repetitions"] == len(ALL)]["recipe"]
-    assert own.recommended.amount == pytest.approx(0.2 * 0.7)
+    assert own.recommended.amount() == pytest.approx(0.2 * 0.7)
     assert own.recommended.name in set(reached)
     assert not own.at_edge
 

@@ -57,9 +57,10 @@ def test_the_amount_grows_with_share_steps_and_weight():
         Recipe(share=0.2, weight=LOWER_WEIGHT),
         Recipe(share=0.5),
     )
-    amounts = [recipe.amount for recipe in (TEACHER, lowered, first, mix, more, ARMS["E"])]
+    amounts = [recipe.amount() for recipe in (TEACHER, lowered, first, mix, more, ARMS["E"])]
     assert amounts == sorted(set(amounts))
     assert (amounts[0], amounts[-1]) == (0, 1)
+    assert more.amount(need=0.1) < lowered.amount()
 
 
 def test_candidates_without_synthetic_images_have_none():

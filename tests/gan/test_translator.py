@@ -70,6 +70,16 @@ def test_backgrounds_are_training_images_of_other_classes_in_allowed_flips(fitte
         assert set(parents[label == c].tolist()) == set(torch.nonzero(labels != c)[:, 0].tolist())
 
 
+def test_images_of_an_earlier_training_are_forgotten(fitted):
+    backgrounds, _ = fitted(9, 9, 9)
+    patches = WhitenedPatches(channels=1, patch=2)
+    backgrounds.fit(reals((3, 3)), patches)  # the last class is missing
+    assert (backgrounds.rows >= 0).sum() == 6
+    assert not backgrounds.images[6:].any()
+    assert set(backgrounds.sources().flatten().tolist()) <= {-1, *range(6)}
+    assert backgrounds.num_chosen.tolist() == [3, 3, 1]
+
+
 def test_the_nearest_images_come_first(fitted):
     backgrounds, _ = fitted(4, 4, 4)
     labels = backgrounds.labels[backgrounds.chosen[0, :8]]

@@ -100,7 +100,7 @@ def test_what_an_image_is_declared_to_start_from_does_not_count_as_copied(parts)
     images[:, :2, :2] = 0
     names = train.rows["image_id"].to_numpy()
     declared = made.rows.assign(parent_id=[f"{names[row]} {names[5]}" for row in rows])
-    same_class = made.rows.assign(parent_id=names[np.arange(28) % 30 + 0])
+    same_class = made.rows.assign(parent_id=names[np.arange(28)])
     assert origins({**parts, "synthetic": Part(declared, made.data)}).tolist() == rows.tolist()
     of_own = origins({**parts, "synthetic": Part(same_class.iloc[:25], part((25, 0), 9).data)})
     assert (of_own == -1).all()
@@ -108,6 +108,10 @@ def test_what_an_image_is_declared_to_start_from_does_not_count_as_copied(parts)
         own = {**parts, "synthetic": Part(told, LabelledImages(images, made.data.labels))}
         found = measure_copying({"thumbnails": extract(thumbnails, own)}, own, seed=0)
         assert all(facts["passed"] is passes for facts in found.values()), (passes, found)
+        assert found["thumbnails"]["near_copies_with_origins"] == 1
+        small = {name: thumbnails(own[name].data.images) for name in ("train", "synthetic")}
+        nearest = describe_pairs(small, train.rows, told, declared=origins(own))
+        assert (nearest[0]["distance"] < 2) is not passes  # what is declared makes no pair
 
 
 def test_pairs_are_named_by_image_id(parts):

@@ -10,8 +10,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganaug.curating.filter import REASONS, REPEAT, UNWANTED, SyntheticFilter, reject_reasons
-from ganaug.curating.neighbours import Apart
+from ganaug.curating.filter import (
+    REASONS,
+    REPEAT,
+    UNCHANGED,
+    UNWANTED,
+    SyntheticFilter,
+    reject_reasons,
+)
+from ganaug.curating.neighbours import Apart, RealImages
 from ganaug.fileio import atomic_folder, write_sealed
 from ganaug.gan.sampling import LatentLaw, sample
 from ganaug.gan.snapshot import Snapshot
@@ -61,7 +68,7 @@ class Rules:
 def curate(
     snapshot: Snapshot,
     judge: SyntheticFilter,
-    real_ids: Sequence[str],
+    real: RealImages,
     *,
     wanted: Mapping[str, int],
     first_seed: int,
@@ -74,7 +81,7 @@ def curate(
     Args:
         snapshot: the generator.
         judge: scores its images.
-        real_ids: image_id of the real training images, in the order that `judge` knows them.
+        real: the real training images, in the order that `judge` knows them.
         wanted: images per class, keyed as in the snapshot's classes.
         first_seed: seeds count up from here, in each class.
         rules: how images are drawn and judged.
@@ -82,7 +89,7 @@ def curate(
         unwanted: image_ids that people rejected. They are judged like all others before they are
             left out, so the other images stay as they were, and no near-duplicate takes the place.
     """
-    taken = set(real_ids)
+    taken = set(real.ids)
     tallies = {name: ClassTally(count) for name, count in wanted.items()}
     parts: list[pd.DataFrame] = [pd.DataFrame(columns=METADATA_COLUMNS)]
     encoding: list[Future[list[bytes]]] = []
@@ -95,7 +102,10 @@ def curate(
         for name, tally in tallies.items():
             apart = Apart(rules.min_distance[name])
             for seeds in _rounds(tally, first_seed, max_draws_per_image):
-                rows, pixels, reasons = _draw(snapshot, judge, real_ids, name, seeds, rules, taken)
+                rows, pixels, reasons = _draw(snapshot, judge, real, name, seeds, rules, taken)
+                least = rules.min_distance[name]
+                is_same = real.are_unchanged(pixels, rows["label"], rows["parent_id"], least=least)
+                reasons[(reasons == "") & is_same] = UNCHANGED
                 passed = np.flatnonzero(reasons == "")
                 reasons[passed[~apart.admit(pixels[passed])]] = REPEAT
                 reasons[(reasons == "") & rows["image_id"].isin(unwanted).to_numpy()] = UNWANTED
@@ -119,7 +129,7 @@ def encode_pngs(images: Pixels) -> list[bytes]:
 def _draw(
     snapshot: Snapshot,
     judge: SyntheticFilter,
-    real_ids: Sequence[str],
+    real: RealImages,
     class_name: str,
     seeds: list[int],
     rules: Rules,
@@ -145,7 +155,7 @@ def _draw(
         "parent_id": snapshot.parent_ids([label] * len(seeds), seeds, law=rules.law),
         "label_confidence": scores["label_confidence"],
         "realism": scores["realism"],
-        "nearest_id": [real_ids[i] for i in scores["nearest"]],
+        "nearest_id": [real.ids[i] for i in scores["nearest"]],
         "nearest_distance": scores["nearest_distance"],
         "weight": 1.0,
     }

@@ -30,8 +30,9 @@ MIN_IMAGES = 2 * (K + 1)  # of a class: both halves need neighbours
 # Reasons to reject, in order of precedence.
 OF_ITS_OWN = ("duplicate", "near_copy", "wrong_class", "unrealistic")
 ASKED = ["label_confidence", "realism"]  # scores with a threshold, for the last two of these
+UNCHANGED = "unchanged"  # still the real image that it was made from
 REPEAT = "repeat"  # of an image accepted earlier
-REASONS = (*OF_ITS_OWN, REPEAT)
+REASONS = (*OF_ITS_OWN, UNCHANGED, REPEAT)
 UNWANTED = "reviewed"  # rejected by a person; counted only where there are any
 
 

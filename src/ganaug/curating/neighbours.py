@@ -1,12 +1,15 @@
 """Compare a synthetic image with the real ones of its class and those accepted before."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganaug.images import Pixels
+from ganaug.images import Labels, Pixels
+from ganaug.quality.lineage import origin_rows
 from ganaug.quality.neighbours import TINY, copy_ratios, distances_between, nearest_others
-from ganaug.thumbnails import thumbnails
+from ganaug.thumbnails import AXES, combine, flip, thumbnails
 
 K = 3  # a real image's ball reaches to its K-th neighbour, as in the paper of the realism score
 COPY_PERCENTILE = 1.0  # per cent of real images that would count as copies of each other
@@ -57,6 +60,46 @@ class RealNeighbours:
                 "is_copy": ratio < self._copy_below,
             }
         )
+
+
+class RealImages:
+    """What is known of the real training images, in their order.
+
+    Args:
+        ids: image_id of each.
+        labels: [N].
+        images: [N, H, W, C] uint8.
+    """
+
+    def __init__(self, ids: Sequence[str], labels: Labels, images: Pixels) -> None:
+        self.ids, self._labels = list(ids), labels
+        self._small = thumbnails(images)
+
+    def are_unchanged(
+        self,
+        images: Pixels,
+        labels: "pd.Series[int]",
+        parents: "pd.Series[str]",
+        *,
+        least: float,
+    ) -> NDArray[np.bool_]:
+        """Whether each image is still, flipped or not, the one of another class it starts from.
+
+        Args:
+            images: [M, H, W, C].
+            labels: [M], that were asked for.
+            parents: [M] parent_id.
+            least: distance of thumbnails below which two are the same picture.
+        """
+        rows = origin_rows(parents, labels.to_numpy().astype(np.int64), self.ids, self._labels)
+        (made,) = np.nonzero(rows >= 0)
+        if len(made) == 0:
+            return np.zeros(len(images), bool)
+        small, starts = thumbnails(images[made]), self._small[rows[made]]
+        ways = [np.linalg.norm(flip(small, way) - starts, axis=1) for way in combine(AXES)]
+        same = np.zeros(len(images), bool)
+        same[made] = np.min(ways, axis=0) < least
+        return same
 
 
 class Apart:

@@ -132,7 +132,7 @@ def draw_batches(
 
 
 def _num_synthetic(recipe: Recipe, batch_size: int, progress: float) -> int:
-    """How many images of a batch are synthetic; a mix holds both, however small the share."""
+    """How many images of a batch may be synthetic: in a mix one at least, and not all."""
     if recipe.share in (0, 1):
         return round(batch_size * recipe.share)
     if recipe.schedule == "first" and progress >= SYNTHETIC_UNTIL:

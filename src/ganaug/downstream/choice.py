@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ganaug.downstream.batches import class_need
 from ganaug.downstream.recipes import (
     TEACHER,
     Recipe,
@@ -105,7 +106,7 @@ def choose_recipes(
     mixed: dict[str, list[Recipe]] = {net: [] for net in networks}
     own = sets[networks[0]]
     if len(own["synthetic"].labels):
-        lopsided = are_lopsided(np.bincount(own["train"].labels).tolist())
+        lopsided = are_lopsided(search.num_real.tolist())
         for net, recipe in without.items():
             how = {"in_steps": NETWORKS[net].in_steps, "soft_labels": bool(soft)}
             mixed[net] = with_synthetic(recipe, shares, lopsided=lopsided, **how)
@@ -123,6 +124,8 @@ class _Search:
         self._score = partial(score_runs, sets=sets, setting=setting, num_workers=num_workers)
         self.soft: Mapping[str, Probabilities] = {}
         self.runs = pd.DataFrame()
+        labels = next(iter(sets.values()))["train"].labels
+        self.num_real = np.bincount(labels, minlength=len(setting.class_names))  # by class
 
     def run(self, candidates: Mapping[str, Sequence[Recipe]], repetitions: Sequence[int]) -> None:
         """Train what has not been trained yet."""
@@ -179,7 +182,7 @@ class _Search:
             own = self.scores(net, recipe.name)
             return bool(best.mean() - own.mean() <= _paired_error(best, own))
 
-        leanest = min((r for r in [without, *mixed] if is_close(r)), key=lambda r: r.amount)
+        leanest = min((r for r in [without, *mixed] if is_close(r)), key=self._amount)
         best_with = leanest if leanest.share else (self.best(net, mixed) if mixed else None)
         tried = self.runs.loc[self.runs["network"] == net, "recipe"].unique()
         val = pd.DataFrame([self._describe(net, name, best) for name in tried])
@@ -190,6 +193,10 @@ class _Search:
             val=val.sort_values("mean", ascending=False, ignore_index=True),
             at_edge=leanest.share == max(shares),
         )
+
+    def _amount(self, recipe: Recipe) -> float:
+        law = self.num_real > 0 if recipe.balanced else self.num_real
+        return recipe.amount(float(np.average(class_need(self.num_real, recipe), weights=law)))
 
     def _describe(self, net: str, name: str, best: "pd.Series[float]") -> dict[str, Any]:
         own = self.scores(net, name)

@@ -18,7 +18,6 @@ WORDS = {  # of the fields of `Recipe`, in sentences
     "soft_labels": "soft labels",
 }
 LOPSIDED = 0.5  # smallest class over the largest: below it classes may get images by their need
-USUAL_NEED = 0.5  # of the classes together, of a dataset whose classes are far from equal
 LOWER_WEIGHT = 0.3  # in the loss, of a synthetic image, where a candidate lowers it
 
 
@@ -56,10 +55,13 @@ class Recipe:
     schedule: Schedule = "mix"
     weight: float = 1.0
 
-    @property
-    def amount(self) -> float:
-        """How much synthetic images count in it, 0..1: fewer are taken where two do as well."""
-        return self.mean_share * self.weight * (USUAL_NEED if self.by_need else 1.0)
+    def amount(self, need: float = 1.0) -> float:
+        """How much synthetic images count in it, 0..1: fewer are taken where two do as well.
+
+        Args:
+            need: part of the share that the classes get together, 0..1: 1 unless by need.
+        """
+        return self.mean_share * self.weight * need
 
     @property
     def mean_share(self) -> float:

@@ -1,8 +1,9 @@
 """Backgrounds: real training images of other classes, from which images of a class are made.
 
 A rare class lacks what a frequent one has: pose, light, grain. So an image of it may start from a
-real image of another class, of those that look most like the class. One number of the latent
-chooses which. The backgrounds are part of G's weights, each with the row of its training image.
+real image of another class: the 256 that look most like it, or all of fewer. As many are kept of
+each class. One number of the latent chooses which, each as often. The backgrounds are part of G's
+weights, each with the row of its training image.
 
 After DAGAN (Antoniou et al. 2017, arXiv:1711.04340) and M2m (Kim et al. 2020, arXiv:2004.00431),
 where images of frequent classes become such of rare ones.
@@ -46,6 +47,12 @@ class Backgrounds(nn.Module):
     @torch.no_grad()
     def fit(self, reals: Reals, patches: WhitenedPatches) -> None:
         """Keep training images, and choose for each class the nearest ones of other classes."""
+        for buffer, empty in (
+            *((b, 0) for b in (self.images, self.labels, self.chosen)),
+            (self.rows, NO_ROW),
+            (self.num_chosen, 1),
+        ):
+            buffer.fill_(empty)  # an earlier training may have left others
         per_class = self._num_images // len(self.chosen)
         images, label = map(torch.cat, zip(*reals.look(per_class), strict=True))
         self.flips.copy_(torch.tensor([name in reals.flips for name in FLIPPED_AXIS]))
@@ -54,11 +61,10 @@ class Backgrounds(nn.Module):
         self.labels[:count] = label
         self.rows[:count] = torch.from_numpy(reals.looked_at(per_class)).to(label.device)
         described = _describe(images, patches)
-        distances = torch.cdist(described, described)
         for c in sorted(set(label.tolist())):
             others = torch.nonzero(label != c)[:, 0]
-            nearest = distances[others][:, label == c].min(dim=1).values.argsort()
-            own = others[nearest][:PER_CLASS]
+            distances = torch.cdist(described[others], described[label == c])
+            own = others[distances.min(dim=1).values.argsort()][:PER_CLASS]
             self.chosen[c, : len(own)] = own
             self.num_chosen[c] = len(own)
 

@@ -79,6 +79,7 @@ class Step:
             host wait. A step without penalty or without G leaves its part out:
             - loss/generator, loss/discriminator, loss/total: L_G, L_D, L = L_G + L_D
             - loss/reconstruction: of the anchored images, unweighted
+            - loss/mask: of translated images, the share that is new
             - probability/real, probability/synthetic: D's, that such an image is real
             - gradient_norm/generator, gradient_norm/discriminator
             - penalty/r1, penalty/r2: squared gradient norm, unweighted

@@ -1,7 +1,7 @@
 """An update of family "translator": images are made from real ones of other classes.
 
-The code that D is shown with such an image is that of the real image it is made from, so D minds
-that its coarse layout stays.
+With such an image D is shown the code of the real image it is made from: how that one's coarse
+layout differs from the mean of its class. So D minds that this difference stays.
 """
 
 from torch import Tensor

@@ -3,7 +3,8 @@
 G sees a real image x and a mark of the wanted class (`marks.py`) at each stage, and returns a
 change and a mask: x + mask * (change + mark). Where the mask is 0 the image stays real, pixel by
 pixel. D, that of "r3", judges the result like any other image of the class. Without the marks the
-mask fell to 0 everywhere: 20 images of a class did not teach G what the class adds.
+mask fell to 0 everywhere: 20 images of a class did not teach G what the class adds. KID on val,
+which chooses the snapshot, does not mind images that are left as they are; the filter refuses them.
 
 After the attention mask of GANimation (Pumarola et al. 2018, arXiv:1807.09251), and the defect
 layer over a real background of Defect-GAN (Zhang et al. 2021, arXiv:2103.15158).
@@ -34,7 +35,7 @@ from ganaug.gan.r3 import (
     noise_sizes,
     transition,
 )
-from ganaug.gan.sampling import latents, to_pixels
+from ganaug.gan.sampling import BLOCK, latents, to_pixels
 from ganaug.images import Pixels
 
 CHANGE_GAIN = 0.3  # of the first weights of the change: G starts near the real image
@@ -149,14 +150,15 @@ def translate_image(
         generator: in evaluation mode, on the CPU.
         real: [H, W, C] uint8, of the generator's resolution and channels.
         label: the class to make.
-        seeds: of the images, at least one.
+        seeds: of the images, 1 to `BLOCK`.
     Returns:
         Images [N, H, W, C], and masks of the same shape, white where the image is new.
     """
-    labels = [label] * len(seeds)
-    z = latents(labels, seeds, latent_dim=generator.latent_dim)
+    num = len(seeds)
+    padded = [*seeds, *[seeds[0]] * (BLOCK - num)]  # always one size, as in `sample`
+    labels = [label] * BLOCK
+    z = latents(labels, padded, latent_dim=generator.latent_dim)
     start = torch.from_numpy(real.copy()).permute(2, 0, 1).float().div(127.5).sub(1)
-    images, mask = generator.translate(
-        start.expand(len(seeds), -1, -1, -1), z, torch.tensor(labels)
-    )
-    return to_pixels(images), to_pixels(mask.expand_as(images) * 2 - 1)
+    starts = start.expand(BLOCK, -1, -1, -1).contiguous()
+    images, mask = generator.translate(starts, z, torch.tensor(labels))
+    return to_pixels(images[:num]), to_pixels(mask.expand_as(images)[:num] * 2 - 1)

@@ -111,17 +111,23 @@ def flipped_ways(small: FloatArray) -> list[FloatArray]:
 
 
 def describe_pairs(
-    small: Mapping[str, Features], train: pd.DataFrame, made: pd.DataFrame
+    small: Mapping[str, Features],
+    train: pd.DataFrame,
+    made: pd.DataFrame,
+    *,
+    declared: Rows | None = None,
 ) -> list[dict[str, Any]]:
     """The synthetic images nearest to a training image in any flip, by image_id, nearest first.
 
     Args:
         small: `thumbnails` of "train" and "synthetic".
         train, made: their rows.
+        declared: [M] the training image that a synthetic one is declared to start from, -1: none;
+            it makes no pair.
     Returns:
         synthetic_id, train_id, distance and flip ("", "hflip", "vflip" or "hflip+vflip") of each.
     """
-    found = [nearest(flip(small["synthetic"], way), small["train"]) for way in FLIPS]
+    found = [nearest(flip(small["synthetic"], way), small["train"], but=declared) for way in FLIPS]
     distances, rows = (np.stack(side) for side in zip(*found, strict=True))  # [ways, M]
     best = distances.argmin(axis=0)
     least = distances.min(axis=0)

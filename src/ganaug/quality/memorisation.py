@@ -62,6 +62,7 @@ def measure_memorisation(
         near_copies: share with a copy ratio below `NEAR_COPY_RATIO`; authentic: share above 1
         (Alaa et al. 2022, arXiv:2102.08921); each with its _low and _high, and as _real for the
         real training images against those of other groups. nearest_ratio: median copy ratio.
+        near_copies_with_origins: near_copies if declared origins counted too; it decides nothing.
         copying_z and copying_z_real: `copying_z` against the hold-out. passed: near_copies_high
         reaches near_copies_allowed at most, authentic_low authentic_demanded at least; see
         `allowed_high`. too_few: fewer than `FEWEST_JUDGED` images, which can't pass.
@@ -69,6 +70,9 @@ def measure_memorisation(
     if groups is None or len(np.unique(groups)) < 2:
         groups = np.arange(len(train))
     made, nearest_train = nearest(synthetic, train, variants=variants, but=origins)
+    every, nearest_every = made, nearest_train
+    if origins is not None and (origins >= 0).any():
+        every, nearest_every = nearest(synthetic, train, variants=variants)
     other, _ = nearest(holdout, train, variants=variants)
     own = nearest_others(train, k=1, variants=variants)[0][:, 0]
     across, neighbours = nearest_others(train, k=1, groups=groups, variants=variants)
@@ -86,7 +90,10 @@ def measure_memorisation(
     return {
         **found,
         "nearest_ratio": float(np.median(ratios)),
-        "copying_z": copying_z(made, other),
+        "near_copies_with_origins": _shares(every / np.maximum(own[nearest_every], TINY))[
+            "near_copies"
+        ],
+        "copying_z": copying_z(every, other),
         "copying_z_real": copying_z(across[np.isfinite(across[:, 0]), 0], other),
         "num_synthetic": n,
         "num_train": len(train),

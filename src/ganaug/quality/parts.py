@@ -13,6 +13,7 @@ from ganaug.errors import DatasetError
 from ganaug.fileio import read_json, require_files
 from ganaug.images import Labels, Rows
 from ganaug.preparing.prepared import Prepared
+from ganaug.quality.lineage import origin_rows
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import read_images, read_rows
 
@@ -48,16 +49,10 @@ def read_parts(prepared: Prepared, synthetic: Path, *, scratch: Path) -> dict[st
 
 
 def origins(parts: Parts) -> Rows:
-    """[M] the row of train that each synthetic image starts from, -1 none.
-
-    That is the first of its parents, if it is of another class; a parent of the same class gave a
-    detail only.
-    """
+    """[M] the row of train that each synthetic image starts from, -1: none; see `origin_rows`."""
     train, made = parts["train"], parts["synthetic"]
-    first = made.rows["parent_id"].astype("string").str.split().str[0]
-    rows = pd.Index(train.rows["image_id"]).get_indexer(first)
-    is_other = train.data.labels[rows] != made.data.labels
-    return np.where((rows >= 0) & is_other, rows, -1)
+    ids = train.rows["image_id"]
+    return origin_rows(made.rows["parent_id"], made.data.labels, ids, train.data.labels)
 
 
 def unfilled_classes(made: Mapping[str, Any]) -> tuple[str, ...]:

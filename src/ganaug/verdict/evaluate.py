@@ -83,7 +83,12 @@ def evaluate(
             num_workers=num_workers or joblib.cpu_count(),
         )
         memorisation = measure_copying(spaces, parts, seed=seed)
-        pairs = describe_pairs(spaces["thumbnails"], parts["train"].rows, parts["synthetic"].rows)
+        pairs = describe_pairs(
+            spaces["thumbnails"],
+            parts["train"].rows,
+            parts["synthetic"].rows,
+            declared=origins(parts),
+        )
         distances = _measure_spaces(imagenet, spaces["imagenet"], parts, setting, seed=seed)
     networks = network_facts(trained, classes, confidence=params.confidence, seed=seed)
     rows = parts["synthetic"].rows
@@ -112,7 +117,13 @@ def _verdict(evidence: Evidence, params: EvaluateParams) -> dict[str, Any]:
     """verdict.json, but for what was judged."""
     margins = Margins(params.harm_margin_pp, params.recall_margin_pp, params.confidence)
     decided = decide(evidence, margins)
-    return {**decided, "networks": evidence.networks, "num_repetitions": params.num_repetitions}
+    return {
+        **decided,
+        "networks": evidence.networks,
+        "num_repetitions": params.num_repetitions,
+        "num_with_parent": evidence.num_with_parent,
+        "num_translated": evidence.num_translated,
+    }
 
 
 def _setting(prepared: Prepared, params: EvaluateParams, *, seed: int) -> Setting:

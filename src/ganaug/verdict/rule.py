@@ -32,7 +32,8 @@ class Margins:
                 f"rises on average, its lower bound lies above -{self.harm_pp:g} pp and no class "
                 f"is shown to lose more than {self.recall_pp:g} pp of recall; when every class "
                 "that was asked for has synthetic images; when they lie where real images do; and "
-                "when no copying of training images shows. The answer is no when an upper bound "
+                "when no copying of training images shows, beyond the one that an image is "
+                "declared to start from. The answer is no when an upper bound "
                 f"lies below +{self.harm_pp:g} pp or one of the other conditions fails. Else it is "
                 "undecided, and the real images go out. An uplift is called one only when its "
                 "lower bound lies above zero."
@@ -223,9 +224,16 @@ def _assurances(evidence: Evidence) -> list[str]:
             for facts in evidence.used.values()
         ),
         "No class is shown to lose recall beyond the margin.",
-        "No copying of training images shows.",
+        _no_copies(evidence),
         *([f"Too few test images or groups to tell of: {too_small}."] if too_small else []),
     ]
+
+
+def _no_copies(evidence: Evidence) -> str:
+    beyond = (
+        ", beyond those that images are declared to start from" if evidence.num_translated else ""
+    )
+    return f"No copying of training images shows{beyond}."
 
 
 def _remarks(evidence: Evidence) -> list[str]:
@@ -240,7 +248,8 @@ def _remarks(evidence: Evidence) -> list[str]:
         remarks.append(
             f"{evidence.num_translated:,} of the synthetic images were made from a training image "
             "of another class each, the first that parent_id names; parts of it are meant to stay, "
-            "so being like that image does not count as copying."
+            "so being like that image does not count as copying. Most also hold a detail of a "
+            "training image of their class, the second one named."
         )
     elif evidence.num_with_parent:
         remarks.append(
