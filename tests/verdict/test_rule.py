@@ -70,6 +70,13 @@ def test_a_classifier_without_synthetic_images_is_no_obstacle_and_all_of_them_ar
     assert "On val, no classifier did better" in found["reasons"][0]
 
 
+def test_where_no_number_of_groups_would_do_more_repetitions_are_asked_for():
+    noisy = delta(0.5, -2.6, 3.6, spread_groups_pp=0.1, spread_repetitions_pp=1.5)
+    found = verdict(cnn=noisy)
+    assert found["decision"] == "undecided"
+    assert "more repetitions would tell more" in " ".join(found["reasons"])
+
+
 def test_a_wide_interval_is_undecided_and_says_what_it_would_take():
     found = verdict(linear=UNSURE)
     assert found["decision"] == "undecided"

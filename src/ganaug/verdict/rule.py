@@ -152,8 +152,9 @@ def _open(evidence: Evidence, margins: Margins) -> list[str]:
         if answer(delta, margin_pp=margins.harm_pp) != UNDECIDED:
             continue
         needed = groups_needed(delta, half_width_pp=max(abs(delta["mean_pp"]), margins.harm_pp))
-        groups = f"about {needed:,} test groups would tell"
-        told = groups if needed else "more repetitions would tell more"
+        told = "more repetitions would tell more"
+        if needed:
+            told = f"about {needed:,} test groups would tell"
         reasons.append(
             f"With {facts['words']} the change of macro-F1 may be as low as "
             f"{delta['low_pp']:+.1f} pp and as high as {delta['high_pp']:+.1f} pp; above "
