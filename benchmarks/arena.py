@@ -193,11 +193,11 @@ def score(prepared: Prepared, folder: Path) -> tuple[pd.DataFrame, dict[str, Any
     for net in NETWORKS:
         trial = partial(_try, net, setting=setting)
         bases = WITHOUT if net == "cnn" else WITHOUT[:1]
-        runs, best = trial(_sets(net, parts[BOTH], setting), bases)
-        asked = [(BEST, best, runs), *zip(WITHOUT_NAMES, bases, [runs] * len(bases), strict=False)]
         pools: dict[str, Sets] = {pool: _sets(net, own, setting) for pool, own in parts.items()}
         if net == "linear":
             pools[SMOTE_NAME] = _oversampled(pools[BOTH])
+        runs, best = trial(pools[BOTH], bases)
+        asked = [(BEST, best, runs), *zip(WITHOUT_NAMES, bases, [runs] * len(bases), strict=False)]
         mixed = [replace(best, share=share, by_need=need) for share, need in SHARES]
         for pool, sets in pools.items():
             runs, chosen = trial(sets, mixed)
@@ -315,7 +315,7 @@ def _rows(cell: str) -> Iterator[tuple[str, ...]]:
 
 
 def _macro_f1(said: pd.DataFrame) -> float:
-    """Mean over folds and repetitions alike: of all held-out images together, by repetition."""
+    """Of the held-out images of all folds together, the mean over repetitions."""
     own = [
         f1_score(part["label"], part["predicted"], average="macro", zero_division=0)
         for _, part in said.groupby("repetition")
