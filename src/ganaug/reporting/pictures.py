@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ganaug.images import Pixels, decode_png
+from ganaug.quality.lineage import origin_rows
 from ganaug.shards import pngs_of, read_rows
 from ganaug.thumbnails import AXES
 
@@ -55,9 +56,9 @@ def read_origins(
     if not synthetic:
         return [[] for _ in range(num_classes)]
     made, train = read_rows(synthetic)[0], read_rows(real)[0]
-    parents = made["parent_id"].astype("string").str.split().str[0]
-    labels = parents.map(train.set_index("image_id")["label"])
-    other = made.assign(parent=parents)[labels.ne(made["label"]) & parents.notna()]
+    real_ids, real_labels = (train[column].to_numpy() for column in ("image_id", "label"))
+    rows = origin_rows(made["parent_id"], made["label"].to_numpy(), real_ids, real_labels)
+    other = made[rows >= 0].assign(parent=real_ids[rows[rows >= 0]])
     chosen = [_evenly(other[other["label"] == label], number) for label in range(num_classes)]
     pngs = pngs_of(synthetic, {i for own in chosen for i in own["image_id"]})
     begun = pngs_of(real, {i for own in chosen for i in own["parent"]})
