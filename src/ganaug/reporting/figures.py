@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
-from ganaug.images import Pixels
+from ganaug.images import Pixels, encode_png
 
 STYLE = Path(__file__).with_name("figures.mplstyle")
 INK, MUTED, PAPER = "#1d232a", "#57606a", "#ffffff"
@@ -44,9 +45,7 @@ def mosaic(blocks: Mapping[str, Sequence[Pixels]], *, columns: int, title: str) 
         for place, tile in enumerate(own):
             row, column = divmod(place, columns)
             picture.paste(tile, (left + column * across, HEAD + row * down))
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
-    return buffer.getvalue()
+    return encode_png(np.asarray(picture))
 
 
 def _magnified(image: Pixels) -> Image.Image:
@@ -59,6 +58,7 @@ def _magnified(image: Pixels) -> Image.Image:
     return picture.resize(size, Image.Resampling.NEAREST)
 
 
+@mpl.rc_context(fname=STYLE)
 def training_curves(losses: pd.DataFrame, kid: pd.Series) -> bytes:
     """Losses and, below, KID on val, over real images shown to the discriminator.
 
@@ -66,19 +66,19 @@ def training_curves(losses: pd.DataFrame, kid: pd.Series) -> bytes:
         losses: a column each, indexed by images seen.
         kid: the same for KID; lower is better, 0 is perfect.
     """
-    with mpl.rc_context(fname=STYLE):
-        figure = Figure((4.6, 4.8))
-        above, below = figure.subplots(2, 1, sharex=True)
-        above.plot(losses.index / 1000, losses, label=losses.columns, linewidth=1.2)
-        above.set_title("Loss")
-        above.legend(ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
-        below.plot(kid.index / 1000, kid, marker="o")
-        below.axhline(0, color=MUTED, linewidth=0.8)
-        below.set_title("KID on val, lower is better")
-        below.set_xlabel("thousands of real images seen")
-        return _png(figure)
+    figure = Figure((4.6, 4.8))
+    above, below = figure.subplots(2, 1, sharex=True)
+    above.plot(losses.index / 1000, losses, label=losses.columns, linewidth=1.2)
+    above.set_title("Loss")
+    above.legend(ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
+    below.plot(kid.index / 1000, kid, marker="o")
+    below.axhline(0, color=MUTED, linewidth=0.8)
+    below.set_title("KID on val, lower is better")
+    below.set_xlabel("thousands of real images seen")
+    return _png(figure)
 
 
+@mpl.rc_context(fname=STYLE)
 def uplift_chart(deltas: Mapping[str, Mapping[str, float]], *, margin_pp: float) -> bytes:
     """Paired differences of macro-F1 with their intervals, the zero line and the harm margin.
 
@@ -89,23 +89,23 @@ def uplift_chart(deltas: Mapping[str, Mapping[str, float]], *, margin_pp: float)
     ends = ("mean_pp", "low_pp", "high_pp")
     means, lows, highs = ([delta[end] for delta in deltas.values()] for end in ends)
     rows = range(len(deltas))
-    with mpl.rc_context(fname=STYLE):
-        figure = Figure((4.6, 0.8 + 0.4 * len(deltas)))
-        axes = figure.subplots()
-        axes.axvline(0, color=INK, linewidth=1)
-        axes.axvline(-margin_pp, color="C1", linewidth=1, linestyle=(0, (4, 3)))
-        axes.hlines(rows, lows, highs, color="C0", linewidth=3, alpha=0.55)
-        axes.plot(means, rows, "o", color="C0", markersize=8)
-        for row, mean in enumerate(means):  # beside the axes, where no line can cross it
-            place = axes.get_yaxis_transform()
-            axes.text(1.02, row, f"{mean:+.1f}", transform=place, fontsize=9, va="center")
-        axes.set_yticks(rows, list(deltas))
-        axes.set_ylim(len(deltas) - 0.5, -0.5)
-        axes.grid(visible=False, axis="y")
-        axes.set_xlabel("points of macro-F1; dashed: margin of harm")
-        return _png(figure)
+    figure = Figure((4.6, 0.8 + 0.4 * len(deltas)))
+    axes = figure.subplots()
+    axes.axvline(0, color=INK, linewidth=1)
+    axes.axvline(-margin_pp, color="C1", linewidth=1, linestyle=(0, (4, 3)))
+    axes.hlines(rows, lows, highs, color="C0", linewidth=3, alpha=0.55)
+    axes.plot(means, rows, "o", color="C0", markersize=8)
+    for row, mean in enumerate(means):  # beside the axes, where no line can cross it
+        place = axes.get_yaxis_transform()
+        axes.text(1.02, row, f"{mean:+.1f}", transform=place, fontsize=9, va="center")
+    axes.set_yticks(rows, list(deltas))
+    axes.set_ylim(len(deltas) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("points of macro-F1; dashed: margin of harm")
+    return _png(figure)
 
 
+@mpl.rc_context(fname=STYLE)
 def reject_chart(drawn: pd.DataFrame) -> bytes:
     """Bars of the drawn images per class: kept, and dropped by reason.
 
@@ -113,16 +113,15 @@ def reject_chart(drawn: pd.DataFrame) -> bytes:
         drawn: images, a row a class, a column "kept" and one for each reason.
     """
     lefts = drawn.cumsum(axis=1) - drawn
-    with mpl.rc_context(fname=STYLE):
-        figure = Figure((4.6, 1.1 + 0.42 * len(drawn)))
-        axes = figure.subplots()
-        for reason in drawn.columns:
-            axes.barh(drawn.index, drawn[reason], left=lefts[reason], label=reason, height=0.62)
-        axes.invert_yaxis()
-        axes.grid(visible=False, axis="y")
-        axes.set_xlabel("images drawn")
-        axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
-        return _png(figure)
+    figure = Figure((4.6, 1.1 + 0.42 * len(drawn)))
+    axes = figure.subplots()
+    for reason in drawn.columns:
+        axes.barh(drawn.index, drawn[reason], left=lefts[reason], label=reason, height=0.62)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("images drawn")
+    axes.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
+    return _png(figure)
 
 
 def _png(figure: Figure) -> bytes:
