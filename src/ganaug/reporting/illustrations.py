@@ -92,9 +92,9 @@ def draw_examples(folder: Path, dataset: Prepared, synthetic: Sequence[Path]) ->
     """One figure a class: real images beside synthetic ones."""
     names = dataset.classes[:MOST_CLASSES]
     real = examples_by_class(dataset.shards("train"), len(names), number=EXAMPLES)
-    made = examples_by_class(synthetic, len(names), number=EXAMPLES)
+    drawn = examples_by_class(synthetic, len(names), number=EXAMPLES)
     pictures = []
-    for label, (name, left, right) in enumerate(zip(names, real, made, strict=True)):
+    for label, (name, left, right) in enumerate(zip(names, real, drawn, strict=True)):
         blocks = {"real": left, "synthetic" if right else "synthetic: none kept": right}
         words = f"{len(right)} synthetic right" if right else "no synthetic one was kept"
         png = mosaic(blocks, columns=COLUMNS, title=name)
@@ -111,9 +111,9 @@ def draw_origins(folder: Path, dataset: Prepared, synthetic: Sequence[Path]) -> 
     for label, (name, pairs) in enumerate(zip(names, origins, strict=True)):
         if not pairs:
             continue
-        changes = [np.abs(made.astype(int) - real).astype(np.uint8) for real, made in pairs]
-        begun, made = (list(side) for side in zip(*pairs, strict=True))
-        blocks = {"real, of another class": begun, "synthetic": made, "difference": changes}
+        real, became = (list(side) for side in zip(*pairs, strict=True))
+        changes = [np.abs(new.astype(int) - old).astype(np.uint8) for old, new in pairs]
+        blocks = {"real, of another class": real, "synthetic": became, "difference": changes}
         png = mosaic(blocks, columns=ORIGINS // 2, title=name)
         alt = f"{name}: {len(pairs)} real images of other classes, what was made of them, and the "
         pictures.append(draw_picture(folder, f"origins-{label:02d}", png, alt=f"{alt}difference"))

@@ -4,7 +4,7 @@ Images are chosen by rule, never by hand: evenly spaced over the rows of a class
 pairs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +23,21 @@ def examples_by_class(
     """Up to `number` images [H, W, C] of each class, evenly spaced over its rows."""
     if not paths:
         return [[] for _ in range(num_classes)]
-    rows, _ = read_rows(paths)
-    own = (_evenly(rows[rows["label"] == label], number) for label in range(num_classes))
-    chosen = [some["image_id"].tolist() for some in own]
-    pngs = pngs_of(paths, set().union(*chosen))
-    return [[decode_png(pngs[image_id]) for image_id in own] for own in chosen]
+    chosen = _choose(read_rows(paths)[0], num_classes, number)
+    images = _read_images(paths, pd.concat(chosen)["image_id"])
+    return [[images[image_id] for image_id in own["image_id"]] for own in chosen]
 
 
 def read_pairs(
     pairs: Sequence[Mapping[str, Any]], synthetic: Sequence[Path], real: Sequence[Path]
 ) -> list[tuple[Pixels, Pixels]]:
     """Synthetic and real images of closest_pairs.json, these in the flip that comes nearest."""
-    made = pngs_of(synthetic, {pair["synthetic_id"] for pair in pairs})
-    originals = pngs_of(real, {pair["train_id"] for pair in pairs})
+    synthetic_images = _read_images(synthetic, (pair["synthetic_id"] for pair in pairs))
+    real_images = _read_images(real, (pair["train_id"] for pair in pairs))
     return [
         (
-            decode_png(made[pair["synthetic_id"]]),
-            _flipped(decode_png(originals[pair["train_id"]]), pair["flip"]),
+            synthetic_images[pair["synthetic_id"]],
+            _flipped(real_images[pair["train_id"]], pair["flip"]),
         )
         for pair in pairs
     ]
@@ -55,19 +53,20 @@ def read_origins(
     """
     if not synthetic:
         return [[] for _ in range(num_classes)]
-    made, train = read_rows(synthetic)[0], read_rows(real)[0]
-    real_ids, real_labels = (train[column].to_numpy() for column in ("image_id", "label"))
-    rows = origin_rows(made["parent_id"], made["label"].to_numpy(), real_ids, real_labels)
-    other = made[rows >= 0].assign(parent=real_ids[rows[rows >= 0]])
-    chosen = [_evenly(other[other["label"] == label], number) for label in range(num_classes)]
-    pngs = pngs_of(synthetic, {i for own in chosen for i in own["image_id"]})
-    begun = pngs_of(real, {i for own in chosen for i in own["parent"]})
-    found = []
-    for own in chosen:
-        ids = zip(own["parent"], own["image_id"], strict=True)
-        pairs = ((decode_png(begun[one]), decode_png(pngs[other_id])) for one, other_id in ids)
-        found.append([(_nearest_flip(image, became), became) for image, became in pairs])
-    return found
+    rows, real_rows = read_rows(synthetic)[0], read_rows(real)[0]
+    real_ids, real_labels = (real_rows[column].to_numpy() for column in ("image_id", "label"))
+    origins = origin_rows(rows["parent_id"], rows["label"].to_numpy(), real_ids, real_labels)
+    translated = rows[origins >= 0].assign(origin_id=real_ids[origins[origins >= 0]])
+    chosen = _choose(translated, num_classes, number)
+    shown = pd.concat(chosen)
+    real_images = _read_images(real, shown["origin_id"])
+    synthetic_images = _read_images(synthetic, shown["image_id"])
+
+    def pair(origin_id: str, image_id: str) -> tuple[Pixels, Pixels]:
+        image = synthetic_images[image_id]
+        return _nearest_flip(real_images[origin_id], image), image
+
+    return [list(map(pair, own["origin_id"], own["image_id"])) for own in chosen]
 
 
 def _nearest_flip(image: Pixels, other: Pixels) -> Pixels:
@@ -82,6 +81,15 @@ def _flipped(image: Pixels, flips: str) -> Pixels:
     return flipped
 
 
-def _evenly(rows: pd.DataFrame, number: int) -> pd.DataFrame:
-    """So many of the rows, evenly spaced."""
-    return rows.iloc[np.linspace(0, len(rows) - 1, min(number, len(rows))).round().astype(int)]
+def _choose(rows: pd.DataFrame, num_classes: int, number: int) -> list[pd.DataFrame]:
+    """Up to `number` rows of each class, evenly spaced."""
+    chosen = []
+    for label in range(num_classes):
+        own = rows[rows["label"] == label]
+        places = np.linspace(0, len(own) - 1, min(number, len(own)))
+        chosen.append(own.iloc[places.round().astype(int)])
+    return chosen
+
+
+def _read_images(paths: Sequence[Path], image_ids: Iterable[str]) -> dict[str, Pixels]:
+    return {i: decode_png(png) for i, png in pngs_of(paths, set(image_ids)).items()}
