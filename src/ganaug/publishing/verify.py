@@ -101,13 +101,11 @@ def _problems_of(row: Facts, png: bytes, manifest: Facts, shard: Facts) -> list[
 
 
 def _count_problems(manifest: Facts, counts: Counts) -> Iterator[str]:
-    stated = {
-        (split, name, source): number
-        for split, classes in manifest["counts"].items()
-        for name, by_source in classes.items()
-        for source, number in by_source.items()
-    }
+    stated = Counts()
+    for split, classes in manifest["counts"].items():
+        for name, by_source in classes.items():
+            stated |= {(split, name, source): number for source, number in by_source.items()}
     for split, name, source in sorted(stated.keys() | counts.keys()):
-        found, expected = (by.get((split, name, source), 0) for by in (counts, stated))
+        found, expected = (by[split, name, source] for by in (counts, stated))
         if found != expected:
             yield f"{split} has {found} {source} images of {name}, not {expected}"
