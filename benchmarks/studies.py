@@ -86,13 +86,13 @@ def table(results: Path) -> str:
     params = load_params(PARAMS)
     source = params.prepare.source
     title = f"{TITLES.get(source, source)}, the run in `results/`"
-    rows = study_rows(title, [own], own["networks"], own["decision"])
+    rows = study_rows(title, {**own, "folds": [own]})
     for name, title in TITLES.items():
         path = results / "studies" / f"{name}.json"
         if path.is_file():
             study = read_json(path)
             decided = decide_together(study["folds"], study["networks"], params)
-            rows += study_rows(title, study["folds"], study["networks"], decided["decision"])
+            rows += study_rows(title, study | decided)
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(row.values() for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

@@ -1,8 +1,9 @@
 """Stage merge: real and synthetic shards -> the dataset that is published, as the verdict says.
 
-Params: merge, evaluate.classical. Writes: the shards, manifest.json and README.md (the dataset
-card) in one folder, and metrics.json: images per class and source, and the decision; beside it
-budget.json: time and memory.
+Params: merge, evaluate.classical. Writes, in one folder: the shards, manifest.json, README.md (the
+dataset card), croissant.json and classical.json (the policy of classical augmentation); and
+metrics.json: the decision, images by source, and by class of train. Beside it budget.json: time and
+memory.
 """
 
 from pathlib import Path
@@ -31,18 +32,18 @@ def main(
 ) -> None:
     """Build the dataset; what the verdict recommends is what loads by default."""
     p = load_params(params)
-    judged = read_json(verdict)
+    decided = read_json(verdict)
     with measured("merge", metrics.with_name("budget.json")):
         manifest = merge_dataset(
             prepared=prepared,
             synthetic=synthetic,
-            verdict=judged,
+            verdict=decided,
             out=out,
             params=p.merge,
             classical=p.evaluate.classical,
         )
         write_json(merge_metrics(manifest), metrics)
-    typer.echo(merge_summary(manifest, judged))
+    typer.echo(merge_summary(manifest, decided))
     typer.echo(f"merge: dataset in {out}")
 
 

@@ -30,6 +30,11 @@ class Prepared:
     sound: dict[str, Any] | None = None  # of spectrograms: their scale, and what a round trip loses
 
     @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+        return self.resolution, self.resolution, self.channels
+
+    @property
     def spectrogram_side(self) -> int | None:
         """Pixels per side if the images are spectrograms, else None."""
         return self.resolution if self.sound else None

@@ -42,7 +42,7 @@ def size_category(num_rows: int) -> str:
 
 
 def render_card(
-    manifest: Mapping[str, Any], *, verdict: Mapping[str, Any], made: Mapping[str, Any]
+    manifest: Mapping[str, Any], *, verdict: Mapping[str, Any], generation: Mapping[str, Any]
 ) -> str:
     """The text of README.md, from the contents of manifest, verdict and synthetic.json."""
     source = manifest["real_images"]
@@ -54,7 +54,7 @@ def render_card(
         Path(__file__).with_name("card.md.jinja"),
         manifest=manifest,
         verdict=verdict,
-        made=made,
+        generation=generation,
         source=source,
         licence=hub_licence(source["license"]),
         size=size_category(sum(sum(by_source.values()) for by_source in counts.values())),

@@ -91,8 +91,8 @@ def _rows(shards: Iterable[Path], classes: list[str]) -> Iterator[tuple[Row, byt
 def _sounds(rows: ImageRows, scale: Scale) -> Iterator[tuple[Row, bytes]]:
     """The rows with a WAV, marked like its image, in the place of the PNG."""
     for row, png in rows:
-        sound, made = to_sound(decode_png(png), scale), row["source"] == "synthetic"
-        yield row, encode_wav(sound, scale.sample_rate, synthetic=made)
+        sound, is_synthetic = to_sound(decode_png(png), scale), row["source"] == "synthetic"
+        yield row, encode_wav(sound, scale.sample_rate, synthetic=is_synthetic)
 
 
 def _write_files(rows: ImageRows, out: Path, place: str, table: str) -> int:

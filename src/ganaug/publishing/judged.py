@@ -31,18 +31,18 @@ def require_judged(
             f"verdict.json: judged generator {judged['generator_id']}, and these images are of "
             f"{generator_id}; run the stage evaluate"
         )
-    known = {
+    judged_hashes = {
         name: sha256
         for name, sha256 in judged["files"].items()
         if generator_id is not None or not name.startswith(SYNTHETIC_STEM)
     }
     # What is kept apart has another name in the merged dataset, see `name_apart`.
-    found = {name.replace(f"{APART}/", "train-"): f["sha256"] for name, f in files.items()}
-    for name in sorted(known.keys() | found.keys()):
-        if known.get(name) != found.get(name):
+    hashes = {name.replace(f"{APART}/", "train-"): f["sha256"] for name, f in files.items()}
+    for name in sorted(judged_hashes.keys() | hashes.keys()):
+        if judged_hashes.get(name) != hashes.get(name):
             raise DatasetError(
-                f"verdict.json: judged {_short(known.get(name))} as {name}, and here is "
-                f"{_short(found.get(name))}; run the stage evaluate"
+                f"verdict.json: judged {_short(judged_hashes.get(name))} as {name}, and here is "
+                f"{_short(hashes.get(name))}; run the stage evaluate"
             )
 
 

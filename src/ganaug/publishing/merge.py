@@ -77,84 +77,79 @@ def merge_dataset(
         DatasetError: the verdict judged other images, or a shard is missing, changed or breaks a
             rule.
     """
-    real, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
-    files, offered = _list_shards(real, made)
-    require_judged(verdict, generator_id=made["generator_id"], files=files | offered)
-    place = _place(verdict, offered, params.on_reject)
-    named = {}  # copies of synthetic shards
+    real, generation = read_prepared(prepared), read_json(synthetic / "synthetic.json")
+    generator_id = generation["generator_id"]
+    real_shards, synthetic_shards = _list_shards(real, generation)
+    require_judged(verdict, generator_id=generator_id, files=real_shards | synthetic_shards)
+    place = _place(verdict, synthetic_shards, params.on_reject)
+    copies = {}  # names of the synthetic shards in the dataset
     if place in TRAVELS:
-        named = {name: name_apart(name) if place == KEPT_APART else name for name in offered}
+        rename = name_apart if place == KEPT_APART else str
+        copies = {name: rename(name) for name in synthetic_shards}
     with atomic_folder(out) as folder:
-        targets = {name: folder / name for name in files}
-        _copy_shards(prepared, files, targets, real=real, stage="prepare")
-        num_made = Counter[str]()
-        if named:
-            targets = {name: folder / copy for name, copy in named.items()}
-            _copy_shards(synthetic, offered, targets, real=real, stage="generate")
-            for name, copy in targets.items():
-                num_made += _count_synthetic(
-                    copy, made["generator_id"], real.classes, where=str(synthetic / name)
-                )
+        targets = {name: folder / name for name in real_shards}
+        _copy_shards(prepared, real_shards, targets, real=real, stage="prepare")
+        targets = {name: folder / copy for name, copy in copies.items()}
+        if targets:
+            _copy_shards(synthetic, synthetic_shards, targets, real=real, stage="generate")
+        num_synthetic = Counter[str]()
+        for name, target in targets.items():
+            where = str(synthetic / name)
+            num_synthetic += _count_synthetic(target, generator_id, real.classes, where=where)
         manifest = {
             "name": params.name,
             "published": params.published,
             "schema_version": SCHEMA_VERSION,
-            **_describe_real(real),
-            **_describe_synthetic(verdict, made, place),
-            "counts": _count(real, num_made),
-            "files": files | {copy: offered[name] for name, copy in named.items()},
+            **_describe_images(real, generation, verdict, place),
+            "counts": _count(real, num_synthetic),
+            "files": real_shards | {copy: synthetic_shards[name] for name, copy in copies.items()},
         }
         side = real.spectrogram_side
         policy = ClassicalAugmentation(real.symmetries, classical, seed=0, spectrogram_side=side)
-        _write_documents(folder, manifest, verdict=verdict, made=made, policy=policy)
+        _write_documents(folder, manifest, verdict, generation, policy)
     return manifest
 
 
-def _list_shards(real: Prepared, made: Mapping[str, Any]) -> tuple[Files, Files]:
-    """What the manifest says of the real shards, and of the synthetic ones that are offered."""
-    files = {
+def _list_shards(real: Prepared, generation: Mapping[str, Any]) -> tuple[Files, Files]:
+    """What the manifest says of the real shards, and would say of the synthetic ones."""
+    real_shards = {
         path.name: {**real.files[path.name], "split": split, "source": "real"}
         for split in SPLITS
         for path in real.shards(split)
     }
-    offered = {
+    synthetic_shards = {
         name: {**facts, "split": "train", "source": "synthetic"}
-        for name, facts in sorted(made["files"].items())
+        for name, facts in sorted(generation["files"].items())
     }
-    return files, offered
+    return real_shards, synthetic_shards
 
 
-def _count(real: Prepared, num_made: Mapping[str, int]) -> dict[str, dict[str, dict[str, int]]]:
+def _count(real: Prepared, num_synthetic: Mapping[str, int]) -> dict[str, Any]:
     """Images by split, class and source."""
     return {
         split: {
-            name: {"real": number, "synthetic": num_made[name] if split == "train" else 0}
+            name: {"real": number, "synthetic": num_synthetic[name] if split == "train" else 0}
             for name, number in real.counts[split].items()
         }
         for split in SPLITS
     }
 
 
-def _describe_real(real: Prepared) -> dict[str, Any]:
-    """What the manifest says of the real images."""
+def _describe_images(
+    real: Prepared, generation: Mapping[str, Any], verdict: Mapping[str, Any], place: str
+) -> dict[str, Any]:
+    """What the manifest says of the real images, and of the synthetic ones: each of these is
+    f(generator, latent, class, seed).
+    """
+    travels = place in TRAVELS
+    latent = {"std": generation["latent_std"], "truncation": generation["truncation"]}
     return {
         "classes": list(real.classes),
-        "image_shape": [real.resolution, real.resolution, real.channels],
+        "image_shape": list(real.image_shape),
         "real_images": real.source,
         **({"sound": real.sound} if real.sound else {}),
-    }
-
-
-def _describe_synthetic(
-    verdict: Mapping[str, Any], made: Mapping[str, Any], place: str
-) -> dict[str, Any]:
-    """What the manifest says of the synthetic images: each is f(generator, latent, class, seed)."""
-    travels = place in TRAVELS
-    return {
-        "generator_id": made["generator_id"] if travels else None,
-        "latent": {"std": made["latent_std"], "truncation": made["truncation"]}
-        if travels
-        else None,
+        "generator_id": generation["generator_id"] if travels else None,
+        "latent": latent if travels else None,
         "decision": verdict["decision"],
         "synthetic": place,
         "configs": {
@@ -163,20 +158,19 @@ def _describe_synthetic(
             **({"augmented": list(SOURCES)} if travels else {}),
         },
         "recipes": _recipes(verdict, place),
-        **({"review": made["review"]} if travels and "review" in made else {}),
+        **({"review": generation["review"]} if travels and "review" in generation else {}),
     }
 
 
 def _write_documents(
     folder: Path,
     manifest: dict[str, Any],
-    *,
     verdict: Mapping[str, Any],
-    made: Mapping[str, Any],
+    generation: Mapping[str, Any],
     policy: ClassicalAugmentation,
 ) -> None:
     """Write the files beside the shards; the manifest last, with the hashes of the others."""
-    write_text(render_card(manifest, verdict=verdict, made=made), folder / CARD)
+    write_text(render_card(manifest, verdict=verdict, generation=generation), folder / CARD)
     write_json(describe_dataset(manifest), folder / CROISSANT)
     write_json(policy.to_dict(), folder / CLASSICAL)
     documents = (CARD, CROISSANT, CLASSICAL)
@@ -184,7 +178,7 @@ def _write_documents(
     write_sealed(manifest, folder / MANIFEST)
 
 
-def _place(verdict: Mapping[str, Any], offered: Files, on_reject: str) -> str:
+def _place(verdict: Mapping[str, Any], synthetic_shards: Files, on_reject: str) -> str:
     """Where the synthetic images go.
 
     Raises:
@@ -202,7 +196,7 @@ def _place(verdict: Mapping[str, Any], offered: Files, on_reject: str) -> str:
             f"the verdict does not ship: {verdict['sentence']} Nothing was written. Set "
             "merge.on_reject to keep_apart to ship the real images, the synthetic ones beside them"
         )
-    if not offered:
+    if not synthetic_shards:
         return NONE
     if verdict["memorisation"].get("passed") is not True:
         return REFUSED
@@ -271,8 +265,10 @@ def _check_columns(path: Path, *, where: Path, real: Prepared) -> None:
         raise DatasetError(f"{where}: class names {names}, those of prepare {real.classes}")
     if not schema.equals(arrow_schema(real.classes)):
         raise DatasetError(f"{where}: columns differ from this version's; rerun its stage")
-    if found != (expected := (real.resolution, real.resolution, real.channels)):
-        raise DatasetError(f"{where}: images are {found}, those of prepare {expected} (H, W, C)")
+    if found != real.image_shape:
+        raise DatasetError(
+            f"{where}: images are {found}, those of prepare {real.image_shape} (H, W, C)"
+        )
 
 
 def _count_synthetic(

@@ -3,7 +3,7 @@
 It imports none of them, so a change of the card does not run the report again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ganaug.templates import interval, points
@@ -15,20 +15,15 @@ HEADLINES = {
 }
 
 
-def study_rows(
-    title: str,
-    folds: Sequence[Mapping[str, Any]],
-    networks: Mapping[str, Mapping[str, Any]],
-    decision: str,
-) -> list[dict[str, str]]:
+def study_rows(title: str, study: Mapping[str, Any]) -> list[dict[str, str]]:
     """A row for each classifier, its cells by their heads.
 
     Args:
         title: what the data are.
-        folds: `folds.findings` of each.
-        networks: what they say together, as in verdict.json.
-        decision: ship | ship_real_only | undecided.
+        study: folds, the `folds.findings` of each; networks, what they say together, as in
+            verdict.json; decision: ship | ship_real_only | undecided.
     """
+    folds = study["folds"]
     numbers = [sum(fold["num_real"]["train"].values()) for fold in folds]
     few, many = (f"{number:,}" for number in (min(numbers), max(numbers)))
     return [
@@ -39,9 +34,9 @@ def study_rows(
             "classifier": without_article(facts["words"]),
             "best without synthetic images, over plain training": _cell(facts["plain_gain"]),
             "best with them, over best without": _cell(facts["uplift"]),
-            "verdict": HEADLINES[decision],
+            "verdict": HEADLINES[study["decision"]],
         }
-        for facts in networks.values()
+        for facts in study["networks"].values()
     ]
 
 

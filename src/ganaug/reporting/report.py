@@ -45,18 +45,20 @@ def write_report(
     Raises:
         DatasetError: a file of an earlier stage is missing.
     """
-    dataset, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
-    require_files(synthetic, made["files"], listed_in="synthetic.json", stage="generate")
+    dataset, generation = read_prepared(prepared), read_json(synthetic / "synthetic.json")
+    files = generation["files"]
+    require_files(synthetic, files, listed_in="synthetic.json", stage="generate")
     metrics, verdict, closest = (
         read_json(evaluated / f"{name}.json") for name in ("metrics", "verdict", "closest_pairs")
     )
     _require_beside(verdict, evaluated)
-    require_judged(verdict, generator_id=made["generator_id"], files=dataset.files | made["files"])
-    shards = sorted(synthetic / name for name in made["files"])
+    generator_id = generation["generator_id"]
+    require_judged(verdict, generator_id=generator_id, files=dataset.files | files)
+    shards = sorted(synthetic / name for name in files)
     losses, kid = read_curves(train)
-    drawn = pd.DataFrame(made["rejected"]).T.fillna(0).astype(int)  # a column each reason
+    drawn = pd.DataFrame(generation["rejected"]).T.fillna(0).astype(int)  # a column each reason
     drawn = drawn.rename(columns=lambda reason: reason.replace("_", " "))
-    drawn.insert(0, "kept", pd.Series(made["accepted"]))
+    drawn.insert(0, "kept", pd.Series(generation["accepted"]))
     with atomic_folder(out / "figures") as folder:
         charts = draw_charts(folder, verdict=verdict, losses=losses, kid=kid, drawn=drawn)
         figures = charts | {
@@ -67,11 +69,15 @@ def write_report(
     text = render(
         Path(__file__).with_name("report.html.jinja"),
         dataset=dataset,
-        made=made,
+        generation=generation,
         metrics=metrics,
         verdict=verdict,
         headlines=HEADLINES,
-        studies=[row for file in sorted(studies.glob("*.json")) for row in _rows_of(file)],
+        studies=[
+            row
+            for file in sorted(studies.glob("*.json"))
+            for row in study_rows(file.stem, read_json(file))
+        ],
         answers=answers(verdict),
         recall_heads=[f"Recall change, {net}, pp" for net in verdict["networks"]],
         losses=losses,
@@ -83,12 +89,6 @@ def write_report(
         figures=figures,
     )
     write_text(text.strip() + "\n", out / "report.html")
-
-
-def _rows_of(file: Path) -> list[dict[str, str]]:
-    """The rows of a study."""
-    study = read_json(file)
-    return study_rows(file.stem, study["folds"], study["networks"], study["decision"])
 
 
 def _require_beside(verdict: Mapping[str, Any], folder: Path) -> None:

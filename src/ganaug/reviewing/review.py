@@ -44,22 +44,22 @@ def read_gallery(prepared: Path, synthetic: Path) -> Gallery:
     Raises:
         DatasetError: a shard or a nearest image is missing.
     """
-    real, made = read_prepared(prepared), read_json(synthetic / "synthetic.json")
+    real, generation = read_prepared(prepared), read_json(synthetic / "synthetic.json")
     items = [
-        {**row, "made": png, "trust": trust(row, made["least"][real.classes[row["label"]]])}
-        for name in sorted(made["files"])
+        {**row, "png": png, "trust": trust(row, generation["least"][real.classes[row["label"]]])}
+        for name in sorted(generation["files"])
         for row, png in iter_rows(synthetic / name)
     ]
     wanted = {item["nearest_id"] for item in items}
-    near = pngs_of(real.shards("train"), wanted)
-    if lost := sorted(wanted - near.keys()):
+    nearest = pngs_of(real.shards("train"), wanted)
+    if lost := sorted(wanted - nearest.keys()):
         raise DatasetError(f"{prepared}: lacks the real image {lost[0]}; rerun the stage generate")
-    items = [item | {"near": near[item["nearest_id"]]} for item in items]
+    items = [item | {"nearest_png": nearest[item["nearest_id"]]} for item in items]
     items.sort(key=lambda item: (item["trust"], item["image_id"]))
     return Gallery(
         name=real.source["name"],
         people=real.source.get("people", False),
-        generator_id=made["generator_id"],
+        generator_id=generation["generator_id"],
         classes=real.classes,
         by_class={
             name: [item for item in items if item["label"] == label]
