@@ -13,6 +13,7 @@ from ganaug.shards import (
     count_rows,
     describe_files,
     iter_images,
+    pngs_of,
     read_images,
     read_rows,
     write_shards,
@@ -128,6 +129,16 @@ def test_shards_that_are_torn_foreign_or_disagree_are_refused(rows, images, tmp_
     pq.write_table(pa.table({"a": [1]}), path)
     with pytest.raises(DatasetError, match=match):  # in the many lines of pyarrow
         read_rows([path])
+
+
+def test_images_are_found_by_their_ids_and_others_passed_over(rows, images, tmp_path):
+    ids = rows["image_id"].tolist()
+    paths = write(rows[:6], images[:6], tmp_path) + write(rows[6:], images[6:], tmp_path, "other")
+    found = pngs_of(paths, {ids[3], ids[8], "f" * 32})
+    assert found == {ids[i]: encode_png(images[i]) for i in (3, 8)}
+    assert pngs_of(paths, []) == pngs_of([], ids) == {}
+    paths[1].write_bytes(b"broken")
+    refuses(DatasetError, r"other-00000\.parquet: not a readable shard", pngs_of, paths, ids)
 
 
 def test_files_are_described_by_what_lies_on_disk_and_counts_name_every_class(
