@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from ganaug.publishing.manifest import APART, files_of
-from ganaug.publishing.wording import HEADLINES, answers
+from ganaug.publishing.wording import HEADLINES, without_article
 from ganaug.records import FIELDS
 from ganaug.templates import render
 
@@ -59,9 +59,8 @@ def render_card(
         licence=hub_licence(source["license"]),
         size=size_category(sum(sum(by_source.values()) for by_source in counts.values())),
         headline=HEADLINES[verdict["decision"]],
-        answers=answers(verdict),
+        without_article=without_article,
         apart=APART,
-        hub_splits=HUB_SPLITS,
         counts=counts,
         configs={name: _splits_of(manifest, name) for name in manifest["configs"]},
         value_columns={name: str(kind) for name, kind in FIELDS.items() if name not in TYPED},
@@ -72,12 +71,10 @@ def _splits_of(manifest: Mapping[str, Any], config: str) -> dict[str, dict[str, 
     """{split as the hub names it: patterns of its shards, rows, bytes} of a config."""
     splits = {}
     for split, hub in HUB_SPLITS.items():
-        shards = files_of(manifest, split, config)
-        if not shards:
-            continue
-        splits[hub] = {
-            "patterns": list(dict.fromkeys(_PART.sub("-*.parquet", name) for name in shards)),
-            "rows": sum(facts["rows"] for facts in shards.values()),
-            "bytes": sum(facts["bytes"] for facts in shards.values()),
-        }
+        if shards := files_of(manifest, split, config):
+            splits[hub] = {
+                "patterns": list(dict.fromkeys(_PART.sub("-*.parquet", name) for name in shards)),
+                "rows": sum(facts["rows"] for facts in shards.values()),
+                "bytes": sum(facts["bytes"] for facts in shards.values()),
+            }
     return splits

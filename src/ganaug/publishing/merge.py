@@ -35,7 +35,7 @@ from ganaug.publishing.card import render_card
 from ganaug.publishing.croissant import CROISSANT, describe_dataset
 from ganaug.publishing.judged import name_apart, require_judged
 from ganaug.publishing.manifest import APART, CARD, CLASSICAL, MANIFEST
-from ganaug.publishing.wording import HEADLINES, answers
+from ganaug.publishing.wording import HEADLINES, without_article
 from ganaug.records import SOURCES, SPLITS, arrow_schema, check_rows, class_names_of
 from ganaug.shards import iter_images, iter_rows, read_rows
 from ganaug.templates import render
@@ -310,7 +310,7 @@ def merge_summary(manifest: Mapping[str, Any], verdict: Mapping[str, Any]) -> st
         counts=pd.DataFrame(manifest["counts"]["train"]).T.to_string(),
         synthetic=manifest["synthetic"],
         apart=APART,
-        answers=answers(verdict),
+        without_article=without_article,
         headline=HEADLINES[verdict["decision"]],
         verdict=verdict,
     ).rstrip()

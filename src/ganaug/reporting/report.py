@@ -14,7 +14,7 @@ from ganaug.errors import DatasetError, one_line
 from ganaug.fileio import atomic_folder, read_json, require_files, sha256_file, write_text
 from ganaug.preparing.prepared import read_prepared
 from ganaug.publishing.judged import require_judged
-from ganaug.publishing.wording import HEADLINES, answers, study_rows
+from ganaug.publishing.wording import HEADLINES, study_rows, without_article
 from ganaug.reporting.illustrations import draw_charts, draw_examples, draw_origins, draw_pairs
 from ganaug.reporting.provenance import PROVENANCE, versions
 from ganaug.templates import render
@@ -56,9 +56,7 @@ def write_report(
     require_judged(verdict, generator_id=generator_id, files=dataset.files | files)
     shards = sorted(synthetic / name for name in files)
     losses, kid = read_curves(train)
-    drawn = pd.DataFrame(generation["rejected"]).T.fillna(0).astype(int)  # a column each reason
-    drawn = drawn.rename(columns=lambda reason: reason.replace("_", " "))
-    drawn.insert(0, "kept", pd.Series(generation["accepted"]))
+    drawn = _drawn(generation)
     with atomic_folder(out / "figures") as folder:
         charts = draw_charts(folder, verdict=verdict, losses=losses, kid=kid, drawn=drawn)
         figures = charts | {
@@ -78,7 +76,7 @@ def write_report(
             for file in sorted(studies.glob("*.json"))
             for row in study_rows(file.stem, read_json(file))
         ],
-        answers=answers(verdict),
+        without_article=without_article,
         recall_heads=[f"Recall change, {net}, pp" for net in verdict["networks"]],
         losses=losses,
         kid=kid,
@@ -89,6 +87,14 @@ def write_report(
         figures=figures,
     )
     write_text(text.strip() + "\n", out / "report.html")
+
+
+def _drawn(generation: Mapping[str, Any]) -> pd.DataFrame:
+    """Images drawn, a row a class: a column "kept", and one for each reason to drop them."""
+    drawn = pd.DataFrame(generation["rejected"]).T.fillna(0).astype(int)
+    drawn = drawn.rename(columns=lambda reason: reason.replace("_", " "))
+    drawn.insert(0, "kept", pd.Series(generation["accepted"]))
+    return drawn
 
 
 def _require_beside(verdict: Mapping[str, Any], folder: Path) -> None:
