@@ -1,6 +1,7 @@
 """The figures of the report, with alternative text."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from PIL import Image
 
 from ganaug.preparing.prepared import Prepared
 from ganaug.reporting.figures import mosaic, reject_chart, training_curves, uplift_chart
-from ganaug.reporting.pictures import examples_by_class, read_origins, read_pairs
+from ganaug.reporting.pictures import Shards, examples_by_class, read_origins, read_pairs
 
 EXAMPLES = 12  # a class and source
 MOST_CLASSES = 16  # whose examples are shown
@@ -38,13 +39,11 @@ def draw_charts(
     drawn: pd.DataFrame,
 ) -> dict[str, Picture]:
     """Both answers of each network, the training, and the fates of the drawn images."""
+    answers = {"synthetic images": "uplift", "best without, over plain": "plain_gain"}
     deltas = {
         f"{words}, {net}": facts[key]
         for net, facts in verdict["networks"].items()
-        for words, key in (
-            ("synthetic images", "uplift"),
-            ("best without, over plain", "plain_gain"),
-        )
+        for words, key in answers.items()
         if facts[key] is not None
     }
     changes = "; ".join(
@@ -52,27 +51,24 @@ def draw_charts(
         for name, delta in deltas.items()
     )
     ends = ", ".join(f"{name} {value:.2f}" for name, value in losses.iloc[-1].items())
-    margin = verdict["rule"]["harm_margin_pp"]
-    charts = {
-        "uplift": (uplift_chart(deltas, margin_pp=margin), f"Change of macro-F1. {changes}."),
-        "training": (
-            training_curves(losses, kid),
-            f"Losses over real images seen, ending at {ends}; KID on val from {kid.iloc[0]:.4f} "
-            f"to {kid.iloc[-1]:.4f}.",
-        ),
-        "rejects": (
-            reject_chart(drawn),
-            "Bars of the images drawn per class: kept, and dropped by reason, as in the table.",
-        ),
+    uplift = uplift_chart(deltas, margin_pp=verdict["rule"]["harm_margin_pp"])
+    training_alt = (
+        f"Losses over real images seen, ending at {ends}; KID on val from {kid.iloc[0]:.4f} to "
+        f"{kid.iloc[-1]:.4f}."
+    )
+    rejects_alt = (
+        "Bars of the images drawn per class: kept, and dropped by reason, as in the table."
+    )
+    draw = partial(draw_picture, folder)
+    return {
+        "uplift": draw("uplift", uplift, alt=f"Change of macro-F1. {changes}."),
+        "training": draw("training", training_curves(losses, kid), alt=training_alt),
+        "rejects": draw("rejects", reject_chart(drawn), alt=rejects_alt),
     }
-    return {name: draw_picture(folder, name, png, alt=alt) for name, (png, alt) in charts.items()}
 
 
 def draw_pairs(
-    folder: Path,
-    pairs: Sequence[Mapping[str, Any]],
-    synthetic: Sequence[Path],
-    real: Sequence[Path],
+    folder: Path, pairs: Sequence[Mapping[str, Any]], synthetic: Shards, real: Shards
 ) -> Picture | None:
     """The synthetic images nearest to a real one, beside it; None when there is no synthetic."""
     if not pairs:
@@ -88,7 +84,7 @@ def draw_pairs(
     )
 
 
-def draw_examples(folder: Path, dataset: Prepared, synthetic: Sequence[Path]) -> list[Picture]:
+def draw_examples(folder: Path, dataset: Prepared, synthetic: Shards) -> list[Picture]:
     """One figure a class: real images beside synthetic ones."""
     names = dataset.classes[:MOST_CLASSES]
     real = examples_by_class(dataset.shards("train"), len(names), number=EXAMPLES)
@@ -103,7 +99,7 @@ def draw_examples(folder: Path, dataset: Prepared, synthetic: Sequence[Path]) ->
     return pictures
 
 
-def draw_origins(folder: Path, dataset: Prepared, synthetic: Sequence[Path]) -> list[Picture]:
+def draw_origins(folder: Path, dataset: Prepared, synthetic: Shards) -> list[Picture]:
     """One figure a class that has images made from real ones of other classes."""
     names, shards = dataset.classes[:MOST_CLASSES], dataset.shards("train")
     origins = read_origins(synthetic, shards, len(names), number=ORIGINS)

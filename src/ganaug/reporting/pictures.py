@@ -16,10 +16,10 @@ from ganaug.quality.lineage import origin_rows
 from ganaug.shards import pngs_of, read_rows
 from ganaug.thumbnails import AXES
 
+Shards = Sequence[Path]
 
-def examples_by_class(
-    paths: Sequence[Path], num_classes: int, *, number: int
-) -> list[list[Pixels]]:
+
+def examples_by_class(paths: Shards, num_classes: int, *, number: int) -> list[list[Pixels]]:
     """Up to `number` images [H, W, C] of each class, evenly spaced over its rows."""
     if not paths:
         return [[] for _ in range(num_classes)]
@@ -29,7 +29,7 @@ def examples_by_class(
 
 
 def read_pairs(
-    pairs: Sequence[Mapping[str, Any]], synthetic: Sequence[Path], real: Sequence[Path]
+    pairs: Sequence[Mapping[str, Any]], synthetic: Shards, real: Shards
 ) -> list[tuple[Pixels, Pixels]]:
     """Synthetic and real images of closest_pairs.json, these in the flip that comes nearest."""
     synthetic_images = _read_images(synthetic, (pair["synthetic_id"] for pair in pairs))
@@ -44,7 +44,7 @@ def read_pairs(
 
 
 def read_origins(
-    synthetic: Sequence[Path], real: Sequence[Path], num_classes: int, *, number: int
+    synthetic: Shards, real: Shards, num_classes: int, *, number: int
 ) -> list[list[tuple[Pixels, Pixels]]]:
     """Up to `number` pairs for each class: the real image of another class, and what became of it.
 
@@ -91,5 +91,5 @@ def _choose(rows: pd.DataFrame, num_classes: int, number: int) -> list[pd.DataFr
     return chosen
 
 
-def _read_images(paths: Sequence[Path], image_ids: Iterable[str]) -> dict[str, Pixels]:
-    return {i: decode_png(png) for i, png in pngs_of(paths, set(image_ids)).items()}
+def _read_images(paths: Shards, image_ids: Iterable[str]) -> dict[str, Pixels]:
+    return {i: decode_png(png) for i, png in pngs_of(paths, image_ids).items()}
