@@ -26,8 +26,7 @@ Item = dict[str, Any]  # a synthetic row, its trust, and both pictures as PNG
 class Gallery:
     """Everything that the page shows."""
 
-    name: str  # of the real images
-    people: bool  # whether they show people
+    source: dict[str, Any]  # of the real images: name and so on; people: True if declared
     generator_id: str
     classes: tuple[str, ...]
     by_class: dict[str, list[Item]]  # the least trusted first
@@ -57,8 +56,7 @@ def read_gallery(prepared: Path, synthetic: Path) -> Gallery:
     items = [item | {"nearest_png": nearest[item["nearest_id"]]} for item in items]
     items.sort(key=lambda item: (item["trust"], item["image_id"]))
     return Gallery(
-        name=real.source["name"],
-        people=real.source.get("people", False),
+        source=real.source,
         generator_id=generation["generator_id"],
         classes=real.classes,
         by_class={
@@ -91,8 +89,7 @@ def render_page(gallery: Gallery, reviews: Sequence[Review], *, serve: bool = Fa
         "version": version_of(reviews),
         "serve": serve,
     }
-    template = Path(__file__).with_name("review.html.jinja")
-    number = len(gallery.image_ids())
+    template, number = Path(__file__).with_name("review.html.jinja"), len(gallery.image_ids())
     return render(template, gallery=gallery, number=number, facts=facts)
 
 
