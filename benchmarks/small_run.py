@@ -89,7 +89,7 @@ def merge(
     out: Path | None = None,
     on_reject: str = "keep_apart",
     published: str | None = None,
-    judged: dict[str, Any] | None = None,
+    decided: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Merge what lies in a run, by default to augmented/ in it and with a verdict about it.
 
@@ -100,7 +100,7 @@ def merge(
     return merge_dataset(
         prepared=run / "prepared",
         synthetic=run / "synthetic",
-        verdict=judged or verdict(decision, run),
+        verdict=decided or verdict(decision, run),
         out=out or run / "augmented",
         params=MergeParams.model_validate(params),
         classical=CLASSICAL,

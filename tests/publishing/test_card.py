@@ -99,17 +99,17 @@ def test_the_card_opens_with_the_recommendation_and_both_answers(small_run):
 
 def test_the_card_without_synthetic_images_claims_none_and_says_why(small_run):
     copies = verdict("ship_real_only", small_run, passed=False)
-    for judged, reason in (
+    for decided, reason in (
         (verdict("ship_real_only", small_run), "left out, as `merge.on_reject` says."),
         (copies, "refused: some copy training images."),
     ):
-        card = card_of(small_run, judged=judged, on_reject="real_only")
+        card = card_of(small_run, decided=decided, on_reject="real_only")
         assert reason in card
         assert "synthetic" not in front_matter(card)["tags"]
         assert [c["config_name"] for c in front_matter(card)["configs"]] == ["default", "real"]
         assert "No synthetic image is in this version." in card
     rewrite_synthetic(small_run, number=0)
-    card = card_of(small_run, judged=verdict("ship_real_only", small_run, made=False))
+    card = card_of(small_run, decided=verdict("ship_real_only", small_run, made=False))
     assert "There are no synthetic ones." in card
     assert "+7.5 [+6.0, +8.9] | none | none |" in card
 

@@ -89,9 +89,9 @@ def test_real_only_and_copies_leave_no_synthetic_image(small_run):
     copies = verdict("ship_real_only", small_run, passed=False)
     for place, options in (
         ("left out", {"decision": "ship_real_only", "on_reject": "real_only"}),
-        ("refused: copies", {"judged": copies}),
-        ("refused: copies", {"judged": copies | {"decision": "ship"}}),
-        ("refused: copies", {"judged": copies, "on_reject": "real_only"}),
+        ("refused: copies", {"decided": copies}),
+        ("refused: copies", {"decided": copies | {"decision": "ship"}}),
+        ("refused: copies", {"decided": copies, "on_reject": "real_only"}),
     ):
         manifest = merge(small_run, **options)
         rows, _ = read_rows(sorted((small_run / "augmented").rglob("*.parquet")))
@@ -104,10 +104,10 @@ def test_real_only_and_copies_leave_no_synthetic_image(small_run):
 
 
 def test_what_was_chosen_travels(small_run):
-    judged = verdict("ship", small_run)
-    judged["networks"]["linear"]["chosen_share"] = 0  # val prefers none
-    shipped = merge(small_run, judged=judged)["recipes"]
-    cnn = judged["networks"]["cnn"]
+    decided = verdict("ship", small_run)
+    decided["networks"]["linear"]["chosen_share"] = 0  # val prefers none
+    shipped = merge(small_run, decided=decided)["recipes"]
+    cnn = decided["networks"]["cnn"]
     assert shipped["cnn"]["real"] == cnn["without"]
     assert shipped["cnn"]["augmented"] == shipped["cnn"]["default"] == cnn["with"]
     assert shipped["linear"]["default"] == shipped["linear"]["real"]
@@ -123,7 +123,7 @@ def test_an_image_without_its_mark_never_travels(small_run):
 
 
 def test_a_verdict_about_other_images_is_refused(small_run):
-    def judged(**changes):
+    def about(**changes):
         own = verdict("ship", small_run)
         files = own["judged"]["files"] | changes.pop("files", {})
         files = {name: sha256 for name, sha256 in files.items() if sha256}
@@ -131,15 +131,15 @@ def test_a_verdict_about_other_images_is_refused(small_run):
 
     for name in ("train-real-00000.parquet", "test-00000.parquet", SYNTHETIC):
         match = rf"judged sha256 000000000000 as {name}, .*; run the stage evaluate"
-        merge_fails(small_run, match, judged=judged(files={name: "0" * 64}))
-        merge_fails(small_run, f"judged nothing as {name}", judged=judged(files={name: None}))
-    more = judged(files={"val-00001.parquet": "0" * 64})
-    merge_fails(small_run, r"as val-00001\.parquet, and here is nothing", judged=more)
+        merge_fails(small_run, match, decided=about(files={name: "0" * 64}))
+        merge_fails(small_run, f"judged nothing as {name}", decided=about(files={name: None}))
+    more = about(files={"val-00001.parquet": "0" * 64})
+    merge_fails(small_run, r"as val-00001\.parquet, and here is nothing", decided=more)
     match = "judged generator cdcd.*, and these images are of abab"
-    merge_fails(small_run, match, judged=judged(generator_id="cd" * 32))
+    merge_fails(small_run, match, decided=about(generator_id="cd" * 32))
     nothing = verdict("ship", small_run)
     del nothing["judged"]
-    merge_fails(small_run, "lacks judged; run the stage evaluate", judged=nothing)
+    merge_fails(small_run, "lacks judged; run the stage evaluate", decided=nothing)
     merge_fails(small_run, "decision is 'perhaps'", "perhaps")
 
 
@@ -213,9 +213,9 @@ def test_the_summary_says_counts_both_answers_and_the_verdict(small_run):
         assert part in lines[4]
     assert lines[-1] == "Ship. Synthetic images raise macro-F1 by 1.2 pp."
     rewrite_synthetic(small_run, number=0)
-    judged = verdict("ship_real_only", small_run, made=False)
-    manifest = merge(small_run, judged=judged)
-    lines = merge_summary(manifest, judged).splitlines()
+    decided = verdict("ship_real_only", small_run, made=False)
+    manifest = merge(small_run, decided=decided)
+    lines = merge_summary(manifest, decided).splitlines()
     assert merge_metrics(manifest)["num_synthetic"] == 0
     assert lines[3] == "synthetic images: none was made"
     assert lines[4].endswith("there are no synthetic images")
