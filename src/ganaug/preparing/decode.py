@@ -17,7 +17,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError, _imaging
 
 from ganaug.errors import one_line
@@ -155,8 +154,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
         raise UnusableImage(
             "value_range", f"pixels {low:g}..{high:g} in mode {image.mode}; expected 0..{top:g}"
         )
-    scaled: NDArray[np.uint8] = np.rint(values * (255 / top)).astype(np.uint8)
-    return Image.fromarray(scaled)
+    return Image.fromarray(np.rint(values * (255 / top)).astype(np.uint8))
 
 
 def _flatten_alpha(image: Image.Image) -> Image.Image:

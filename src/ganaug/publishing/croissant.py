@@ -22,9 +22,8 @@ TYPES = {"int64": "sc:Integer", "float": "cr:Float32", "string": "sc:Text"}  # o
 def describe_dataset(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """croissant.json from manifest.json: all shards with sha256 and origin, columns by split."""
     files = manifest["files"]
-    beside = [facts["split"] for name, facts in files.items() if not name.startswith(f"{APART}/")]
-    parts = [split for split in SPLITS if split in beside]
-    parts += [APART] if len(beside) < len(files) else []
+    where = {APART if n.startswith(f"{APART}/") else facts["split"] for n, facts in files.items()}
+    parts = [part for part in (*SPLITS, APART) if part in where]
     description = (
         f"Images of {manifest['real_images']['name']} in {len(manifest['classes'])} classes"
     )
@@ -43,5 +42,4 @@ def describe_dataset(manifest: Mapping[str, Any]) -> dict[str, Any]:
         version=f"0.0.0+{hashlib.sha256(hashes.encode()).hexdigest()[:12]}",
         types={n: "sc:ImageObject" if n == "image" else TYPES[str(k)] for n, k in FIELDS.items()},
     )
-    document: dict[str, Any] = json.loads(text)
-    return document
+    return dict(json.loads(text))

@@ -35,8 +35,7 @@ def configs_of(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
     configs; the whole folder was recommended.
     """
     if "configs" in manifest:
-        named: dict[str, list[str]] = manifest["configs"]
-        return named
+        return dict(manifest["configs"])
     sources = sorted({facts["source"] for facts in manifest["files"].values()})
     both = {"augmented": sources} if "synthetic" in sources else {}
     return {"default": sources, "real": ["real"], **both}
@@ -76,8 +75,7 @@ def recipe_of(manifest: Mapping[str, Any], config: str, *, network: str) -> dict
     if "recipes" not in manifest:  # before schema version 3
         ratio = (manifest.get("ratio") or 0) if "synthetic" in sources else 0
         return {"balanced": False, "classical": True, "share": ratio / (1 + ratio)}
-    recipe: dict[str, Any] = _known(manifest["recipes"], network, "network")[config]["recipe"]
-    return recipe
+    return dict(_known(manifest["recipes"], network, "network")[config]["recipe"])
 
 
 def _known(named: Mapping[str, Any], name: str, what: str) -> Any:
