@@ -1,10 +1,10 @@
-from ganaug.preparing.checks import reject_repeats
+from ganaug.preparing.checks import reject_duplicates
 from tests.preparing.made_up import candidate
 
 
 def test_every_candidate_is_accepted_or_rejected_once_with_the_reason():
     pixels = {"a": "x", "b": "x", "c": "x", "d": "y", "e": "y", "f": "z"}
-    accepted, rejected = reject_repeats(
+    accepted, rejected = reject_duplicates(
         [candidate(name, own, "dog" if name in "bf" else "cat") for name, own in pixels.items()]
     )
     assert [c.name for c in accepted] == ["d", "f"]  # of equal pixels in a class the first stays

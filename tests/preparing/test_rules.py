@@ -41,13 +41,13 @@ def test_a_class_that_the_source_does_not_list_is_refused():
 
 def test_rejections_up_to_the_limit_pass_and_beyond_it_name_the_first_reasons():
     rejections = [Rejection(f"f{i}.png", "unreadable", f"because {i}") for i in range(5)]
-    require_few_rejected(rejections, num_read=100, most=0.05)
+    require_few_rejected(rejections, candidates(left=95), most=0.05)
     match = (
         r"5 of 99 images are unusable.*prepare\.max_reject_fraction = 0\.05"
         "(?!.*f3.png).*f0.png: because 0; f1.png: because 1; f2.png: because 2"
     )
-    refuses(DatasetError, match, require_few_rejected, rejections, num_read=99, most=0.05)
-    refuses(DatasetError, "no images", require_few_rejected, [], num_read=0, most=1)
+    refuses(DatasetError, match, require_few_rejected, rejections, candidates(left=94), most=0.05)
+    refuses(DatasetError, "no images", require_few_rejected, [], [], most=1)
 
 
 def test_each_class_needs_two_halves_to_train_on():

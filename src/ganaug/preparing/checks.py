@@ -29,26 +29,26 @@ class Rejection:
     detail: str  # for people
 
 
-def reject_repeats(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Rejection]]:
+def reject_duplicates(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Rejection]]:
     """The candidates with pixels of their own, and the rejected rest.
 
     Of equal pixels in one class the first in the source's order stays. In two classes all are
     rejected: nobody knows which label is right.
     """
-    twins: dict[str, list[Candidate]] = defaultdict(list)
+    by_pixels: dict[str, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
-        twins[candidate.image_id].append(candidate)
-    conflicts, repeats = list[Rejection](), list[Rejection]()
-    for first, *later in twins.values():
+        by_pixels[candidate.image_id].append(candidate)
+    conflicts, duplicates = list[Rejection](), list[Rejection]()
+    for first, *later in by_pixels.values():
         others = [twin for twin in later if twin.class_name != first.class_name]
         if not others:
             detail = f"same pixels as {first.name}"
-            repeats += [Rejection(twin.name, "duplicate", detail) for twin in later]
+            duplicates += [Rejection(twin.name, "duplicate", detail) for twin in later]
             continue
         for twin in (first, *later):
             other = others[0] if twin.class_name == first.class_name else first
             detail = f"same pixels as {other.name} of class {other.class_name}"
             conflicts.append(Rejection(twin.name, "label_conflict", detail))
-    rejected = {rejection.file for rejection in conflicts + repeats}
+    rejected = {rejection.file for rejection in conflicts + duplicates}
     kept = [candidate for candidate in candidates if candidate.name not in rejected]
-    return kept, conflicts + repeats
+    return kept, conflicts + duplicates

@@ -5,7 +5,7 @@ out of train on purpose.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pandas as pd
 from ganaug.config import PrepareParams
 from ganaug.errors import DatasetError
 from ganaug.fileio import atomic_folder, write_sealed
-from ganaug.preparing.checks import Candidate, Rejection, reject_repeats
+from ganaug.preparing.checks import Candidate, Rejection, reject_duplicates
 from ganaug.preparing.decode import Form
 from ganaug.preparing.near_duplicates import join_near_duplicates
 from ganaug.preparing.prepared import DOCUMENT, REJECTED, STEMS, Prepared, read_prepared
@@ -64,43 +64,49 @@ def prepare(
     """
     source = source or load_source(params)
     scale = scale_of(params)
-    form = Form(params.resolution, params.channels, params.max_pixels, scale)
     if scale is not None:  # files, some of which are read again
         source = replace(source, images=list(source.images))
-    classes = source.facts.classes
+    facts, classes = source.facts, source.facts.classes
     with scratch_folder(out.with_name(f".{out.name}.read")) as scratch:
-        candidates, rejections = read_candidates(
-            source.images, form, scratch=scratch, num_workers=num_workers, backend=params.backend
+        candidates, rejections = _read(source, params, scale, scratch, num_workers)
+        notes = require_enough(candidates, facts)
+        sound, length_notes = _listen(source.images, rejections, scale)
+        images, salts, split_notes = split_candidates(
+            candidates, params, seed=seed, symmetries=facts.symmetries
         )
-        require_known_classes(candidates, source.facts)
-        candidates, found = reject_repeats(candidates)
-        rejections += found
-        require_few_rejected(
-            rejections, num_read=len(candidates) + len(rejections), most=params.max_reject_fraction
-        )
-        notes = require_enough(candidates, source.facts)
-        sound, of_sound = _listen(source.images, rejections, scale)
-        images, kept, salts, of_split = split_candidates(
-            candidates, params, seed=seed, symmetries=source.facts.symmetries
-        )
-        left_out = dict(sorted(Counter(images.loc[~kept, "class_name"].tolist()).items()))
-        notes += [*of_sound, *of_split, *_note_left_out(left_out)]
-        images = images[kept].sort_values("image_id", ignore_index=True)
-        rows = _rows_of(images, classes)
+        left_out = Counter(sorted(images.loc[~images["kept"], "class_name"]))
+        notes += [*length_notes, *split_notes, *_note_left_out(left_out)]
+        kept = images[images["kept"]].sort_values("image_id", ignore_index=True)
+        rows = _rows_of(kept, classes)
         with atomic_folder(out) as folder:
             document = {
-                **_describe(rows, source.facts, params),
+                **_describe(rows, facts, params),
                 **sound,
                 "split_salt": {name: salts[name] for name in classes},
                 **({"fold": params.fold} if params.fold else {}),
                 **_count_fates(rows, rejections, left_out),
                 "notes": notes,
-                "files": describe_files(_write_splits(rows, images, folder, classes)),
+                "files": describe_files(_write_splits(rows, folder, classes)),
             }
             write_sealed(document, folder / DOCUMENT)
             table = pd.DataFrame(rejections, columns=[field.name for field in fields(Rejection)])
             table.astype("str").to_parquet(folder / REJECTED, index=False)
     return read_prepared(out), {name: document[name] for name in METRICS}
+
+
+def _read(
+    source: Source, params: PrepareParams, scale: Scale | None, scratch: Path, num_workers: int
+) -> tuple[list[Candidate], list[Rejection]]:
+    """Decode every image; refuse unknown classes, and too many images that can't be used."""
+    form = Form(params.resolution, params.channels, params.max_pixels, scale)
+    candidates, rejections = read_candidates(
+        source.images, form, scratch=scratch, num_workers=num_workers, backend=params.backend
+    )
+    require_known_classes(candidates, source.facts)
+    candidates, duplicates = reject_duplicates(candidates)
+    rejections += duplicates
+    require_few_rejected(rejections, candidates, most=params.max_reject_fraction)
+    return candidates, rejections
 
 
 def _listen(
@@ -114,40 +120,33 @@ def _listen(
     return {"sound": describe_sound(clips, scale)}, note_lengths(clips, scale)
 
 
-def _note_left_out(left_out: Mapping[str, int]) -> list[str]:
+def _note_left_out(left_out: Counter[str]) -> list[str]:
     """A sentence on the training images that are left out, by class, if there are any."""
     if not left_out:
         return []
     counts = ", ".join(f"{name} {number}" for name, number in left_out.items())
     return [
-        f"prepare.train_fraction and keep_train leave {sum(left_out.values())} training images "
+        f"prepare.train_fraction and keep_train leave {left_out.total()} training images "
         f"out, drawn by a hash: {counts}"
     ]
 
 
-def _write_splits(
-    rows: pd.DataFrame, images: pd.DataFrame, folder: Path, classes: Sequence[str]
-) -> list[Path]:
+def _write_splits(rows: pd.DataFrame, folder: Path, classes: Sequence[str]) -> list[Path]:
     """Write the shards of all splits."""
     paths = list[Path]()
     for split, stem in STEMS.items():
         part = rows[rows["split"] == split]
-        pngs = images.loc[part.index, "png"].tolist()
-        paths += write_shards(part, pngs, folder=folder, stem=stem, class_names=classes)
+        metadata, pngs = part[METADATA_COLUMNS], part["png"].tolist()
+        paths += write_shards(metadata, pngs, folder=folder, stem=stem, class_names=classes)
     return paths
 
 
 def _rows_of(images: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
-    """The metadata columns of `records`; those of synthetic rows are null."""
-    given = {
-        "label": images["class_name"].map({name: label for label, name in enumerate(classes)}),
-        "image_id": images["image_id"],
-        "source": "real",
-        "split": images["split"],
-        "group_id": images["group"],
-        "weight": 1.0,
-    }
-    return pd.DataFrame(given, index=images.index).reindex(columns=METADATA_COLUMNS)
+    """The metadata columns of `records`, those of synthetic rows null, and `png`."""
+    labels = images["class_name"].map({name: label for label, name in enumerate(classes)})
+    rows = images.rename(columns={"group": "group_id"})
+    rows = rows.assign(label=labels, source="real", weight=1.0)
+    return rows.reindex(columns=[*METADATA_COLUMNS, "png"])
 
 
 def split_candidates(
@@ -155,14 +154,14 @@ def split_candidates(
     params: PrepareParams,
     *,
     seed: int,
-    symmetries: Sequence[str] = (),
-) -> tuple[pd.DataFrame, "pd.Series[bool]", dict[str, int], list[str]]:
+    symmetries: Sequence[str],
+) -> tuple[pd.DataFrame, dict[str, int], list[str]]:
     """Keep the splits of an earlier version, join near-duplicates, split the rest, thin train.
 
     Returns:
         One row per image, in the order given: `class_name`, `group`, `split`, `image_id`, `png` (a
-        span of a file); which rows to keep; the salt of every class; notes about near-duplicates
-        and splits.
+        span of a file), `kept` (False: left out of train); the salt of every class; notes about
+        near-duplicates and splits.
     Raises:
         DatasetError: no such split exists, or it leaves a class too few training images.
     """
@@ -171,23 +170,19 @@ def split_candidates(
     groups, notes = join_near_duplicates(
         candidates, distance=params.near_duplicate_distance, symmetries=symmetries
     )
-    images = pd.DataFrame(
-        {
-            "class_name": [c.class_name for c in candidates],
-            "group": groups,
-            "split": pd.Series([c.split for c in candidates], dtype="object"),
-            "image_id": [c.image_id for c in candidates],
-            "png": [c.png for c in candidates],
-        }
-    )
+    columns = ("class_name", "split", "image_id", "png")
+    facts = {name: [getattr(c, name) for c in candidates] for name in columns}
+    images = pd.DataFrame(facts, dtype="object").assign(group=groups)
     how: Any = {"val_fraction": params.val_fraction, "test_fraction": params.test_fraction}
-    images["split"], more = complete_given_splits(images, **how, seed=seed)
-    if params.fold:  # what a source gives holds in fold 0 alone
-        more = []
+    images["split"], given_notes = complete_given_splits(images, **how, seed=seed)
+    if params.fold == 0:  # what a source gives holds here alone
+        notes += given_notes
     images["split"], salts = draw_fold(images, params.fold, **how, seed=seed)
-    kept = thin_train(images, fraction=params.train_fraction, numbers=params.keep_train, seed=seed)
-    require_two_halves(images[kept & (images["split"] == "train")])
-    return images, kept, salts, [*notes, *more]
+    images["kept"] = thin_train(
+        images, fraction=params.train_fraction, numbers=params.keep_train, seed=seed
+    )
+    require_two_halves(images[images["kept"] & (images["split"] == "train")])
+    return images, salts, notes
 
 
 def _keep_splits(candidates: Sequence[Candidate], folder: Path) -> list[Candidate]:
@@ -211,14 +206,14 @@ def _keep_splits(candidates: Sequence[Candidate], folder: Path) -> list[Candidat
 
 
 def _count_fates(
-    rows: pd.DataFrame, rejections: Sequence[Rejection], left_out: dict[str, int]
+    rows: pd.DataFrame, rejections: Sequence[Rejection], left_out: Counter[str]
 ) -> dict[str, Any]:
     """What became of every image that was read: nothing is dropped in silence."""
-    fates = {"accepted": len(rows), "rejected": len(rejections), "left_out": sum(left_out.values())}
+    fates = {"accepted": len(rows), "rejected": len(rejections), "left_out": left_out.total()}
     return {
         "num_images": {"read": sum(fates.values()), **fates},
         "num_left_out": left_out,
-        "num_rejected": dict(sorted(Counter(r.reason for r in rejections).items())),
+        "num_rejected": Counter(sorted(r.reason for r in rejections)),
     }
 
 

@@ -51,17 +51,12 @@ class Prepared:
 
     def summary(self) -> str:
         """One line: images accepted and rejected, and how many in each split and class."""
-        parts = (
-            f"{split} {sum(per_class.values())} ("
-            + ", ".join(f"{name} {number}" for name, number in per_class.items())
-            + ")"
-            for split, per_class in self.counts.items()
-        )
-        numbers = self.num_images
-        return (
-            f"{numbers['accepted']} images accepted, {numbers['rejected']} rejected, "
-            f"{numbers['left_out']} left out; {'; '.join(parts)}"
-        )
+        fates = "{accepted} images accepted, {rejected} rejected, {left_out} left out"
+        parts = [fates.format_map(self.num_images)]
+        for split, by_class in self.counts.items():
+            listed = ", ".join(f"{name} {number}" for name, number in by_class.items())
+            parts.append(f"{split} {sum(by_class.values())} ({listed})")
+        return "; ".join(parts)
 
 
 def read_prepared(folder: Path) -> Prepared:

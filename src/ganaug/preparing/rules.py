@@ -29,12 +29,15 @@ def require_known_classes(candidates: Sequence[Candidate], facts: SourceFacts) -
             )
 
 
-def require_few_rejected(rejections: Sequence[Rejection], *, num_read: int, most: float) -> None:
-    """Refuse a source with no images, or with too large a share of unusable ones.
+def require_few_rejected(
+    rejections: Sequence[Rejection], candidates: Sequence[Candidate], *, most: float
+) -> None:
+    """Refuse a source with no images, or with a larger share of unusable ones than `most`.
 
     Raises:
         DatasetError: with the first reasons.
     """
+    num_read = len(rejections) + len(candidates)
     if num_read == 0:
         raise DatasetError("the source has no images; see prepare.source")
     if len(rejections) > most * num_read:

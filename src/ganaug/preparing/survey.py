@@ -18,7 +18,7 @@ from PIL import Image
 from ganaug.config import PrepareParams
 from ganaug.errors import DatasetError
 from ganaug.images import Pixels, decode_png, encode_png, tile
-from ganaug.preparing.checks import Candidate, Rejection, reject_repeats
+from ganaug.preparing.checks import Candidate, Rejection, reject_duplicates
 from ganaug.preparing.decode import Form, silence_pillow
 from ganaug.preparing.prepare import split_candidates
 from ganaug.preparing.reading import read_candidates
@@ -84,13 +84,13 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
     files = list(source.images) if params.source == "audio" else source.images
     images = _noting_headers(files, sizes, modes, discrete)
     first = list(islice(images, LOOKED_AT))
-    look = next((r for r in RESOLUTIONS if r >= _usual_side(sizes)), LOOK)
-    scale = scale_of(params, resolution=min(look, LOOK))
-    form = Form(min(look, LOOK), None, params.max_pixels, scale)
+    look = next((r for r in RESOLUTIONS if _usual_side(sizes) <= r <= LOOK), LOOK)
+    scale = scale_of(params, resolution=look)
+    form = Form(look, None, params.max_pixels, scale)
     with tempfile.TemporaryDirectory() as scratch:
         candidates, rejections = read_candidates(chain(first, images), form, scratch=Path(scratch))
-        candidates, found = reject_repeats(candidates)
-        rejections += found
+        candidates, duplicates = reject_duplicates(candidates)
+        rejections += duplicates
         colours = {len(candidate.thumbnail) // SIDE**2 for candidate in candidates}
         if colours == {1, 3}:  # to compare them with others
             candidates = [_in_colour(candidate) for candidate in candidates]
@@ -156,9 +156,8 @@ def _hold_against_rules(
 ) -> tuple[list[str], list[str]]:
     """Why `prepare` would refuse these images, and its notes."""
     facts, problems, notes = source.facts, list[str](), list[str]()
-    num_read = len(candidates) + len(rejections)
     with _collected(problems):
-        require_few_rejected(rejections, num_read=num_read, most=params.max_reject_fraction)
+        require_few_rejected(rejections, candidates, most=params.max_reject_fraction)
     with _collected(problems):
         notes += require_enough(candidates, facts)
         notes += split_candidates(candidates, params, symmetries=facts.symmetries, seed=seed)[-1]
@@ -212,8 +211,7 @@ def _sheet(candidates: Sequence[Candidate], name: str) -> bytes:
     own = [candidate for candidate in candidates if candidate.class_name == name]
     shown = own[:: max(1, len(own) // (2 * SHEET_COLUMNS))][: 2 * SHEET_COLUMNS]
     found = [decode_png(bytes(candidate.png)) for candidate in shown]
-    channels = max(image.shape[2] for image in found)
-    images: Pixels = np.stack([np.broadcast_to(i, (*i.shape[:2], channels)) for i in found])
+    images: Pixels = np.stack(np.broadcast_arrays(*found))  # all in colour if one is
     return encode_png(tile(images, columns=min(SHEET_COLUMNS, len(shown))))
 
 
