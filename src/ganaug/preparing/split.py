@@ -22,8 +22,8 @@ from ganaug.rng import derive_seed
 
 TRAIN, VAL, TEST = range(len(SPLITS))
 UNDECIDED = -1
-# Of |share / wanted - 1|, per class; the first that any salt meets.
-TOLERANCES = (0.25, 0.5, 1.0, np.inf)
+# Of |share / wanted - 1|, per class; the first that any salt meets. The last refuses inf alone.
+TOLERANCES = (0.25, 0.5, 1.0, np.finfo(np.float64).max)
 NUM_SALTS = 4096
 HASHES_AT_A_TIME = 2**17
 
@@ -219,12 +219,9 @@ def _first_salt(groups: _Groups) -> int | None:
         deviations.append(_deviations(groups, _draw(groups, salts)))
         if deviations[-1].min() <= TOLERANCES[0]:
             break
-    deviation = np.concatenate(deviations)
-    for tolerance in TOLERANCES:
-        serving = np.flatnonzero((deviation <= tolerance) & np.isfinite(deviation))
-        if len(serving):
-            return int(serving[0])
-    return None
+    tolerance = np.searchsorted(TOLERANCES, np.concatenate(deviations))  # the first that each meets
+    salt = int(tolerance.argmin())
+    return salt if tolerance[salt] < len(TOLERANCES) else None
 
 
 def _draw(groups: _Groups, salts: NDArray[np.int64]) -> NDArray[np.int8]:
@@ -247,16 +244,11 @@ def _uniform(keys: NDArray[np.uint64], salts: NDArray[np.uint64]) -> NDArray[np.
 
 def _deviations(groups: _Groups, splits: NDArray[np.int8]) -> NDArray[np.float64]:
     """[salts] worst |share / wanted - 1| of a class; inf where a split lacks a class."""
-    images = {
-        split: groups.counts.T @ (splits == split).T.astype(np.float64)  # [classes, salts]
-        for split in (TRAIN, VAL, TEST)
-    }
-    total = sum(images.values())
-    worst = np.zeros(len(splits))
-    for split, wanted in zip((VAL, TEST), groups.wanted, strict=True):
-        worst = np.maximum(worst, np.abs(images[split] / total / wanted - 1).max(axis=0))
-    absent = np.any([part == 0 for part in images.values()], axis=(0, 1))
-    return np.where(absent, np.inf, worst)
+    parts = [groups.counts.T @ (splits == split).T.astype(float) for split in (TRAIN, VAL, TEST)]
+    images = np.stack(parts)  # [splits, classes, salts]
+    shares = images[[VAL, TEST]] / images.sum(axis=0)
+    worst = np.abs(shares / np.reshape(groups.wanted, (2, 1, 1)) - 1).max(axis=(0, 1))
+    return np.where((images == 0).any(axis=(0, 1)), np.inf, worst)
 
 
 def _explain_no_salt(groups: _Groups, classes: NDArray[np.str_]) -> str:
