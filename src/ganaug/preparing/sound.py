@@ -74,8 +74,7 @@ def scale_of(params: PrepareParams, *, resolution: int | None = None) -> Scale |
     """The scale of the spectrograms, at another resolution if given; None for images."""
     if params.source != "audio":
         return None
-    audio = params.audio
-    return Scale(resolution or params.resolution, audio.seconds, audio.sample_rate)
+    return Scale(resolution or params.resolution, **params.audio.model_dump())
 
 
 def note_lengths(images: Iterable[SourceImage], scale: Scale) -> list[str]:
@@ -120,9 +119,8 @@ def describe_sound(images: Sequence[SourceImage], scale: Scale) -> dict[str, Any
 
 def _round_trip(clip: Sound, scale: Scale) -> tuple[float, float]:
     """Spectral convergence (Sturmel & Daudet 2011) and the mean error in decibels."""
-    before = np.zeros(scale.num_samples, np.float32)
     kept = clip[: scale.num_samples]
-    before[: len(kept)] = kept
+    before = np.pad(kept, (0, scale.num_samples - len(kept)))
     image = to_image(before, scale)
     after = to_sound(image, scale)
     one, other = (np.abs(stft(x, nperseg=WINDOW)[2]) for x in (before, after))

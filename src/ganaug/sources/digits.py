@@ -1,7 +1,5 @@
 """Handwritten digits that come with scikit-learn: 8 x 8 pixels; small, for tests and first runs."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from ganaug.config import PrepareParams
@@ -21,6 +19,8 @@ def load_digits(params: PrepareParams) -> Source:
     Raises:
         SourceError: scikit-learn is missing.
     """
+    from sklearn.datasets import load_digits as load_bunch
+
     facts = SourceFacts(
         name="digits",
         version=installed("scikit-learn").version,
@@ -30,14 +30,10 @@ def load_digits(params: PrepareParams) -> Source:
         classes=tuple(map(str, range(10))),
         symmetries=(),
     )
-    return Source(facts, _images())
-
-
-def _images() -> Iterator[SourceImage]:
-    from sklearn.datasets import load_digits as load_bunch
-
     bunch = load_bunch()
     pixels = np.rint(bunch.images * (255 / LARGEST)).astype(np.uint8)[..., None]  # [N, 8, 8, 1]
-    for index, (image, digit) in enumerate(zip(pixels, bunch.target, strict=True)):
-        name, content = f"digit-{index:04d}.png", encode_png(image)
-        yield SourceImage(name, str(digit), group=None, split=None, content=content)
+    images = [
+        SourceImage(f"digit-{i:04d}.png", str(digit), None, None, content=encode_png(image))
+        for i, (image, digit) in enumerate(zip(pixels, bunch.target, strict=True))
+    ]
+    return Source(facts, images)

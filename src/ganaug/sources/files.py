@@ -112,9 +112,8 @@ def describe(params: FilesParams, classes: Iterable[str]) -> SourceFacts:
     Raises:
         SourceError: two classes differ by case or space only, which is nearly always a typo.
     """
-    names = sorted(set(classes))
     seen: dict[str, str] = {}
-    for name in names:
+    for name in sorted(set(classes)):
         if name in (".", "..") or set("/\\") & set(name):
             raise SourceError(f"{params.path}: class {name!r} can't be a folder's name; rename it")
         key = "".join(name.split()).casefold()
@@ -125,8 +124,8 @@ def describe(params: FilesParams, classes: Iterable[str]) -> SourceFacts:
             )
         seen[key] = name
     stated = params.model_dump(include={"name", "license", "citation", "homepage", "people"})
-    classes, flips = tuple(names), params.flips
-    return SourceFacts(**stated, version="unversioned", classes=classes, symmetries=flips)
+    names, flips = tuple(seen.values()), params.flips
+    return SourceFacts(**stated, version="unversioned", classes=names, symmetries=flips)
 
 
 def named_columns(columns: TableParams, there: Iterable[str], path: Path) -> dict[str, str]:

@@ -38,13 +38,10 @@ def find_class_folders(root: Path, suffixes: Set[str]) -> list[tuple[Path, str |
     """
     folders = _subfolders(root, suffixes)
     splits = {folder: split_named(folder.name) for folder in folders}
-    if not any(splits.values()):
-        found: list[tuple[Path, str | None]] = [(folder, None) for folder in folders]
-    elif all(splits.values()):
-        found = [
-            (inner, splits[outer]) for outer in folders for inner in _subfolders(outer, suffixes)
-        ]
-    else:
+    found = list(splits.items())
+    if all(splits.values()):
+        found = [(inner, split) for outer, split in found for inner in _subfolders(outer, suffixes)]
+    elif any(splits.values()):
         strange = next(folder.name for folder, split in splits.items() if split is None)
         raise SourceError(
             f"{root}: {strange!r} lies beside split folders; put it below train, val or test"

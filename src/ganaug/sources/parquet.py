@@ -43,17 +43,15 @@ def load_parquet(params: PrepareParams) -> Source:
     if not paths:
         raise SourceError(f"{root}: no .parquet file, and nothing that `save_to_disk` wrote")
     schemas = [read_schema(path) for path in paths]
-    stated = {tuple(class_names(schema, params.table.label) or ()) for schema in schemas}
+    label = params.table.label
+    stated = {_class_names(schema, label) for schema in schemas}
     if len(stated) > 1:
         raise SourceError(f"{root}: the files disagree on the class names: {sorted(stated)}")
     numbered = stated.pop()
     for path, schema in zip(paths, schemas, strict=True):
         wanted = list(named_columns(params.table, schema.names, path).values())
-    names: Sequence[str] = numbered
-    if not numbered:
-        column = params.table.label
-        names = sorted({str(row[column]) for path in paths for row in _rows(path, [column])})
-    facts = describe(params.files, names)
+    found = (str(row[label]) for path in paths for row in _rows(path, [label]))
+    facts = describe(params.files, numbered or found)
     return Source(facts, _images(paths, root, numbered, wanted, params))
 
 
@@ -89,13 +87,11 @@ def read_schema(path: Path) -> pa.Schema:
             return pa.ipc.open_stream(file).schema
 
 
-def class_names(schema: pa.Schema, column: str) -> list[str] | None:
-    """Names of a ClassLabel column by number, from the metadata of `datasets`; else None."""
-    metadata = (schema.metadata or {}).get(b"huggingface")
-    if metadata is None:
-        return None
-    feature = json.loads(metadata).get("info", {}).get("features", {}).get(column, {})
-    return feature.get("names") if feature.get("_type") == "ClassLabel" else None
+def _class_names(schema: pa.Schema, column: str) -> tuple[str, ...]:
+    """Names of a ClassLabel column by number, from the metadata of `datasets`; else none."""
+    metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    feature = metadata.get("info", {}).get("features", {}).get(column, {})
+    return tuple(feature.get("names") or ()) if feature.get("_type") == "ClassLabel" else ()
 
 
 def _images(

@@ -45,17 +45,16 @@ def read_table(path: Path, columns: TableParams) -> pd.DataFrame:
         else:
             table = pd.read_parquet(path)
     named = named_columns(columns, table.columns, path)
-    rows = table[list(named.values())].set_axis(list(named), axis=1)
+    rows = table[list(named.values())].set_axis(list(named), axis=1).reset_index(drop=True)
     for key, column in named.items():
         missing = rows[key].isna() | (rows[key].astype(str).str.strip() == "")
         if missing.any():
-            number = int(missing.to_numpy().argmax()) + 1
-            raise SourceError(f"{path}: row {number} has no {column}; fill it in")
+            raise SourceError(f"{path}: row {missing.idxmax() + 1} has no {column}; fill it in")
     twice = rows["image"].duplicated(keep=False)
     if twice.any():
-        first = rows.loc[twice, "image"].iloc[0]
-        numbers = [int(n) + 1 for n in (rows["image"] == first).to_numpy().nonzero()[0]]
-        labels = rows.loc[rows["image"] == first, "label"].tolist()
+        first = rows.loc[twice.idxmax(), "image"]
+        same = rows[rows["image"] == first]
+        numbers, labels = (same.index + 1).tolist(), same["label"].tolist()
         raise SourceError(f"{path}: rows {numbers} list {first!r}, labelled {labels}; keep one")
     text: pd.DataFrame = rows.astype(str)
     return text
