@@ -20,7 +20,7 @@ SOURCE = {
 
 
 def verdict(
-    decision: str, run: Path | None = None, *, passed: bool = True, made: bool = True
+    decision: str, run: Path | None = None, *, passed: bool = True, synthetic: bool = True
 ) -> dict[str, Any]:
     """The content of verdict.json.
 
@@ -28,11 +28,13 @@ def verdict(
         decision: ship, ship_real_only or undecided.
         run: folder with prepared/ and synthetic/, whose shards it judged.
         passed: whether no synthetic image copies a real one.
-        made: whether there are synthetic images.
+        synthetic: whether there are synthetic images.
     """
     networks = {
-        "cnn": _network("a small CNN", mixup=True, made=made),
-        "linear": _network("a linear classifier on ImageNet features", mixup=False, made=made),
+        "cnn": _network("a small CNN", mixup=True, synthetic=synthetic),
+        "linear": _network(
+            "a linear classifier on ImageNet features", mixup=False, synthetic=synthetic
+        ),
     }
     return {
         "decision": decision,
@@ -52,7 +54,7 @@ def verdict(
     }
 
 
-def _network(words: str, *, mixup: bool, made: bool) -> dict[str, Any]:
+def _network(words: str, *, mixup: bool, synthetic: bool) -> dict[str, Any]:
     recipe: dict[str, Any] = {"balanced": True, "classical": True}
     recipe |= {"mixup": mixup, "soft_labels": False}
     base = "classes drawn equally often, classical augmentation" + (", mixup" if mixup else "")
@@ -64,12 +66,12 @@ def _network(words: str, *, mixup: bool, made: bool) -> dict[str, Any]:
     return {
         "words": words,
         "without": {"name": "base", "words": base, "recipe": recipe},
-        "with": better if made else None,
-        "chosen_share": 0.25 if made else 0,
+        "with": better if synthetic else None,
+        "chosen_share": 0.25 if synthetic else 0,
         "at_edge": False,
         "plain_gain": uplift | {"mean_pp": 7.46, "low_pp": 6.02, "high_pp": 8.91},
-        "uplift": uplift if made else None,
-        "recall_change_pp": changes if made else None,
+        "uplift": uplift if synthetic else None,
+        "recall_change_pp": changes if synthetic else None,
     }
 
 
@@ -77,9 +79,9 @@ def _judged(run: Path | None) -> dict[str, Any]:
     if run is None:
         return {"generator_id": GENERATOR, "files": {}}
     real = read_json(run / "prepared" / "prepared.json")
-    made = read_json(run / "synthetic" / "synthetic.json")
-    files = {name: facts["sha256"] for name, facts in (real["files"] | made["files"]).items()}
-    return {"generator_id": made["generator_id"], "files": files}
+    generation = read_json(run / "synthetic" / "synthetic.json")
+    files = {name: facts["sha256"] for name, facts in (real["files"] | generation["files"]).items()}
+    return {"generator_id": generation["generator_id"], "files": files}
 
 
 def merge(

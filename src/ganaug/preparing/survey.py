@@ -51,6 +51,8 @@ LOOKED_AT = 32  # first images; their sizes decide at which size the survey read
 MOST_PIXELS = 2**24  # of an image whose colours are counted
 SHEET_COLUMNS = 12
 
+Sizes = Counter[tuple[int, int]]  # images by width and height
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -80,7 +82,7 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
     # keep_splits finds images by their pixels, which differ at the survey's size.
     params = params.model_copy(update={"keep_splits": None})
     source = load_source(params)
-    sizes, modes, discrete = Counter[tuple[int, int]](), Counter[str](), Counter[bool]()
+    sizes, modes, discrete = Sizes(), Counter[str](), Counter[bool]()
     files = list(source.images) if params.source == "audio" else source.images
     images = _noting_headers(files, sizes, modes, discrete)
     first = list(islice(images, LOOKED_AT))
@@ -122,10 +124,7 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
 
 
 def _noting_headers(
-    images: Iterable[SourceImage],
-    sizes: Counter[tuple[int, int]],
-    modes: Counter[str],
-    discrete: Counter[bool],
+    images: Iterable[SourceImage], sizes: Sizes, modes: Counter[str], discrete: Counter[bool]
 ) -> Iterator[SourceImage]:
     """Pass the images on; count sizes and modes from their headers, and how many of the first have
     few colours.
@@ -182,7 +181,7 @@ def _collected(problems: list[str]) -> Iterator[None]:
         problems.append(str(error))
 
 
-def _usual_side(sizes: Counter[tuple[int, int]]) -> int:
+def _usual_side(sizes: Sizes) -> int:
     """Median of the images' shorter sides."""
     sides = [min(size) for size in sizes.elements()]
     return int(statistics.median(sides)) if sides else LARGEST_SUGGESTED
