@@ -49,10 +49,10 @@ def read_table(path: Path, columns: TableParams) -> pd.DataFrame:
     for key, column in named.items():
         missing = rows[key].isna() | (rows[key].astype(str).str.strip() == "")
         if missing.any():
-            raise SourceError(f"{path}: row {missing.idxmax() + 1} has no {column}; fill it in")
+            raise SourceError(f"{path}: row {missing.argmax() + 1} has no {column}; fill it in")
     twice = rows["image"].duplicated(keep=False)
     if twice.any():
-        first = rows.loc[twice.idxmax(), "image"]
+        first = rows.loc[twice, "image"].iloc[0]
         same = rows[rows["image"] == first]
         numbers, labels = (same.index + 1).tolist(), same["label"].tolist()
         raise SourceError(f"{path}: rows {numbers} list {first!r}, labelled {labels}; keep one")
