@@ -1,7 +1,7 @@
 """Stage `prepare`: a source of real images -> Parquet shards split into train, val and test.
 
 Params: seed, prepare. Writes, in one folder: train-real-*, val-*, test-*.parquet, prepared.json and
-rejected.parquet (a row per unusable image); and metrics: images read, accepted, rejected and left
+rejected.parquet (a row per rejected image); and metrics: images read, accepted, rejected and left
 out, groups, and images per split and class. Beside them budget.json: time and memory.
 """
 

@@ -1,4 +1,4 @@
-"""Read the few images that a report shows from shards of any size, one row group in memory.
+"""Read the few images that a report shows from shards of any size; hold no others in memory.
 
 Images are chosen by rule, never by hand: evenly spaced over the rows of a class, and the closest
 pairs.
