@@ -25,8 +25,8 @@ from ganaug.gan.batches import RealBatches
 from ganaug.gan.checkpoints import Checkpoints, fingerprint
 from ganaug.gan.compute import Compute, choose_compute
 from ganaug.gan.guards import collapsed_classes
+from ganaug.gan.imported_code import imported_code
 from ganaug.gan.networks import Architecture
-from ganaug.gan.origins import code_behind
 from ganaug.gan.snapshot import Snapshot, load_snapshot, save_snapshot
 from ganaug.gan.trainer import Observer, Trainer
 from ganaug.images import tile
@@ -213,7 +213,7 @@ def _identity(p: Params, dataset: Prepared, initial: Snapshot | None) -> dict[st
     Device, precision and the number of processes are left out, so that a run may go on elsewhere.
     """
     return {
-        "modules": code_behind(Path(__file__), PACKAGE),
+        "modules": imported_code(Path(__file__), PACKAGE),
         "seed": p.seed,
         "train": p.train.model_dump(mode="json", exclude={*WHERE, "init_from"}),
         "init_from": None if initial is None else initial.generator_id,

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from ganaug.gan.origins import NEUTRAL, code_behind
+from ganaug.gan.imported_code import NEUTRAL, imported_code
 
 DECIDING = "quality.features", "quality.distances", "quality.validation", "rng", "config", "images"
 
@@ -16,8 +16,8 @@ def file_of(package, name):
     return package.joinpath(*name.split(".")).with_suffix(".py")
 
 
-def test_code_behind_training_holds_what_decides_and_nothing_else(package, repository):
-    found = code_behind(repository / "pipeline/train.py", package)
+def test_the_code_of_training_holds_what_decides_and_nothing_else(package, repository):
+    found = imported_code(repository / "pipeline/train.py", package)
     assert {*DECIDING, "shards", "train.py", "gan.step", "gan.r3", "gan.networks"} <= set(found)
     assert not NEUTRAL & set(found)
     assert not [name for name in found if name.startswith(("reporting", "downstream", "verdict"))]
@@ -27,10 +27,10 @@ def test_code_behind_training_holds_what_decides_and_nothing_else(package, repos
 
 def test_change_of_one_module_shows_in_that_one_alone(package, repository):
     program = repository / "pipeline/train.py"
-    before = code_behind(program, package)
+    before = imported_code(program, package)
     for name in DECIDING:
         with file_of(package, name).open("a") as file:
             file.write("# changed\n")
-        after = code_behind(program, package)
+        after = imported_code(program, package)
         assert {other for other in before if before[other] != after[other]} == {name}
         before = after

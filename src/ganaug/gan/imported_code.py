@@ -14,7 +14,7 @@ from ganaug.fileio import sha256_file
 NEUTRAL = frozenset({"budget", "errors", "fileio", "gan.interrupts", "progress"})
 
 
-def code_behind(program: Path, package: Path) -> dict[str, str]:
+def imported_code(program: Path, package: Path) -> dict[str, str]:
     """SHA-256 of a program's file and of all modules of a package that it imports.
 
     Args:
