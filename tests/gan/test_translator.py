@@ -76,7 +76,7 @@ def test_images_of_an_earlier_training_are_forgotten(fitted):
     backgrounds.fit(reals((3, 3)), patches)  # the last class is missing
     assert (backgrounds.rows >= 0).sum() == 6
     assert not backgrounds.images[6:].any()
-    assert set(backgrounds.sources().flatten().tolist()) <= {-1, *range(6)}
+    assert set(backgrounds.possible_parents().flatten().tolist()) <= {-1, *range(6)}
     assert backgrounds.num_chosen.tolist() == [3, 3, 1]
 
 
@@ -85,7 +85,7 @@ def test_the_nearest_images_come_first(fitted):
     labels = backgrounds.labels[backgrounds.chosen[0, :8]]
     assert labels.tolist() == [1] * 4 + [2] * 4  # class 1 is nearer in brightness to class 0
     assert backgrounds.num_chosen.tolist() == [8] * 3
-    assert (backgrounds.sources() >= 0).sum(dim=1).tolist() == [8] * 3
+    assert (backgrounds.possible_parents() >= 0).sum(dim=1).tolist() == [8] * 3
 
 
 def test_a_single_image_of_the_other_class_is_enough(fitted):
@@ -130,7 +130,7 @@ def test_parents_are_the_background_and_the_image_of_the_mark(translator):
     assert ((parents[:, 0] < 6) == (label == 1)).all()  # rows 0 to 5 are of class 0
     marked = parents[:, 1] >= 0
     assert ((parents[marked, 1] < 6) == (label[marked] == 0)).all()
-    known = translator.sources()
+    known = translator.possible_parents()
     assert all(
         set(own.tolist()) <= set(known[c].tolist()) for c, own in zip(label, parents, strict=True)
     )

@@ -80,7 +80,7 @@ class Backgrounds(nn.Module):
             images = torch.where(flipped[:, None, None, None], images.flip(axis), images)
         return images, self.labels[index]
 
-    def sources(self) -> Tensor:
+    def possible_parents(self) -> Tensor:
         """[K, M] int64: rows of the training images of each class's backgrounds; -1: no more."""
         places = torch.arange(self.chosen.shape[1], device=self.chosen.device)
         return self.rows[self.chosen].masked_fill(places >= self.num_chosen[:, None], NO_ROW)

@@ -63,15 +63,15 @@ class Generator(nn.Module, ABC):
         perhaps on other images.
         """
 
-    def sources(self) -> Tensor | None:
-        """[K, M] int64: rows of the training images that each class is built on; -1: none.
+    def possible_parents(self) -> Tensor | None:
+        """[K, M] int64: rows of the training images that a class may be built on; -1: none.
 
         None if the family builds images on no training image.
         """
         return None
 
     def parents(self, z: Tensor, label: Tensor) -> Tensor | None:
-        """[N, P] int64: rows of `sources` that each image of (z, label) is built on, -1: none.
+        """[N, P] int64: rows of the training images that each image is built on; -1: none.
 
         None if the family builds images on no training image.
         """

@@ -124,7 +124,7 @@ class R3Generator(Generator):
         rows = torch.from_numpy(reals.looked_at(self._looks_at)).to(label.device)
         self.marks.fit(images, label, rows, flips=reals.flips)
 
-    def sources(self) -> Tensor:
+    def possible_parents(self) -> Tensor:
         """[K, M] int64: rows of the training images that the marks were taken from."""
         return self.marks.rows
 

@@ -57,20 +57,6 @@ def latents(
 
 
 @torch.inference_mode()
-def parent_rows(
-    generator: Generator, labels: Sequence[int], seeds: Sequence[int], *, law: LatentLaw
-) -> list[list[int]] | None:
-    """The rows of `generator.sources()` that `sample` builds each image on, -1 standing for none.
-
-    None if the generator builds on none ever.
-    """
-    device = next(generator.parameters()).device
-    z = latents(labels, seeds, latent_dim=generator.latent_dim, law=law).to(device)
-    rows = generator.parents(z, torch.tensor(labels, dtype=torch.int64, device=device))
-    return None if rows is None else rows.tolist()
-
-
-@torch.inference_mode()
 def sample(
     generator: Generator,
     labels: Sequence[int],

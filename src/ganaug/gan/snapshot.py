@@ -6,6 +6,7 @@ their image_ids under "parents": a list per class, with null for none.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ganaug.errors import SnapshotError, one_line
 from ganaug.fileio import atomic_folder, read_json, sha256_file, write_sealed
 from ganaug.gan.architecture import build_generator, read_architecture
 from ganaug.gan.networks import Architecture, Generator
-from ganaug.gan.sampling import AS_TRAINED, LatentLaw, parent_rows
+from ganaug.gan.sampling import AS_TRAINED, LatentLaw, latents
 
 FORMAT = 4
 WEIGHTS = "generator.safetensors"
@@ -38,16 +39,19 @@ class Snapshot:
     architecture: Architecture
     classes: tuple[str, ...]  # names, in label order
     generator_id: str  # sha256 of the weights file
-    image_ids: dict[int, str] = field(default_factory=dict)  # of the rows of its sources
+    image_ids: dict[int, str] = field(default_factory=dict)  # of the rows of its possible parents
     sound: dict[str, Any] | None = None  # of spectrograms, as in prepared.json
 
+    @torch.inference_mode()
     def parent_ids(
         self, labels: Sequence[int], seeds: Sequence[int], *, law: LatentLaw = AS_TRAINED
     ) -> list[str | None]:
         """image_ids, with spaces between, of what each sampled image is built on; None: on none."""
-        rows = parent_rows(self.generator, labels, seeds, law=law)
-        if rows is None:
+        z = latents(labels, seeds, latent_dim=self.generator.latent_dim, law=law)
+        parents = self.generator.parents(z, torch.tensor(labels))
+        if parents is None:
             return [None] * len(labels)
+        rows = parents.tolist()
         known = [[self.image_ids[row] for row in own if row in self.image_ids] for own in rows]
         return [" ".join(ids) or None for ids in known]
 
@@ -65,7 +69,7 @@ def save_snapshot(
     """Write a snapshot folder, whole or not at all.
 
     Args:
-        weights: the EMA generator's state dict.
+        weights: the EMA generator's state dict, on the CPU.
         folder: replaced when it exists.
         classes: names, in label order.
         training: facts about the run: fingerprint, images seen, val metrics; JSON types.
@@ -74,15 +78,14 @@ def save_snapshot(
     """
     generator = build_generator(architecture)
     generator.load_state_dict(weights)
-    sources, parents = generator.sources(), None
-    if sources is not None:  # the image_ids of each class's, None for none
+    possible, parents = generator.possible_parents(), None
+    if possible is not None:  # the image_ids of each class's, None for none
         parents = {
             name: [image_ids[row] if row >= 0 else None for row in rows]
-            for name, rows in zip(classes, sources.tolist(), strict=True)
+            for name, rows in zip(classes, possible.tolist(), strict=True)
         }
     with atomic_folder(folder) as temporary:
-        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        (temporary / WEIGHTS).write_bytes(save(contiguous))  # not `save_file`: it hides the file
+        (temporary / WEIGHTS).write_bytes(save(weights))  # not `save_file`: it hides the file
         description = {
             "format": FORMAT,
             "architecture": asdict(architecture),
@@ -121,7 +124,7 @@ def load_snapshot(folder: Path) -> Snapshot:
         architecture = read_architecture(description["architecture"])
         classes = _read_classes(description["classes"], architecture.num_classes)
         generator = _load_generator(architecture, weights_path)
-        image_ids = _read_ids(generator.sources(), description)
+        image_ids = _read_ids(generator.possible_parents(), description)
     except UNUSABLE as error:
         raise SnapshotError(
             f"{folder / DESCRIPTION}: does not describe {WEIGHTS} ({one_line(error)}); "
@@ -159,10 +162,10 @@ def _read_classes(names: Any, number: int) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _read_ids(sources: Tensor | None, description: dict[str, Any]) -> dict[int, str]:
-    """The image_id of each row among the sources."""
-    if sources is None:
+def _read_ids(possible: Tensor | None, description: dict[str, Any]) -> dict[int, str]:
+    """The image_id of each row among the possible parents."""
+    if possible is None:
         return {}
-    named = [image_id for ids in description["parents"].values() for image_id in ids]
-    pairs = zip(sources.flatten().tolist(), named, strict=True)
+    image_ids = chain.from_iterable(description["parents"].values())
+    pairs = zip(possible.flatten().tolist(), image_ids, strict=True)
     return {row: image_id for row, image_id in pairs if image_id is not None}

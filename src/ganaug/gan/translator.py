@@ -85,9 +85,9 @@ class Translator(Generator):
         self.marks.fit(images, label, rows, flips=reals.flips)
         self.backgrounds.fit(reals, self.patches)
 
-    def sources(self) -> Tensor:
+    def possible_parents(self) -> Tensor:
         """[K, M] int64: rows of the training images that a class starts from or has marks of."""
-        return torch.cat([self.backgrounds.sources(), self.marks.rows], dim=1)
+        return torch.cat([self.backgrounds.possible_parents(), self.marks.rows], dim=1)
 
     def parents(self, z: Tensor, label: Tensor) -> Tensor:
         """[N, 2] int64: rows of the training images of the background and of the mark."""
