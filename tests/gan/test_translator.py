@@ -36,7 +36,7 @@ def fitted(architecture):
         backgrounds = Backgrounds(replace(architecture, num_classes=len(counts)))
         own = reals(counts, flips=flips)
         patches = WhitenedPatches(channels=1, patch=2)
-        patches.fit(torch.cat([images for images, _ in own.look(99)]))
+        patches.fit(own.examples(99)[0])
         backgrounds.fit(own, patches)
         return backgrounds, own
 
@@ -53,7 +53,7 @@ def translator(architecture):
 @pytest.mark.parametrize("flips", [(), ("hflip",), ("hflip", "vflip")])
 def test_backgrounds_are_training_images_of_other_classes_in_allowed_flips(fitted, flips):
     backgrounds, own = fitted(5, 7, 3, flips=flips)
-    images, labels = map(torch.cat, zip(*own.look(99), strict=True))
+    images, labels, _ = own.examples(99)
     label = torch.arange(300) % 3
     drawn, classes = backgrounds.draw(normal(300), label)
     parents = backgrounds.parents(normal(300), label)

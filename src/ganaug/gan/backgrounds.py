@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganaug.gan.batches import FLIPPED_AXIS, LOOKED_AT_ONCE
+from ganaug.gan.batches import FLIPPED_AXIS, LOOKED_AT_ONCE, RealBatches
 from ganaug.gan.marks import FINENESS, NO_ROW
-from ganaug.gan.networks import COARSE, Architecture, Reals
+from ganaug.gan.networks import COARSE, Architecture
 from ganaug.gan.patches import WhitenedPatches
 
 PER_CLASS = 256  # images of a class that are kept, and that a class starts from, at most
@@ -45,21 +45,18 @@ class Backgrounds(nn.Module):
         self.flips = nn.Buffer(torch.zeros(len(FLIPPED_AXIS), dtype=torch.bool))  # that are allowed
 
     @torch.no_grad()
-    def fit(self, reals: Reals, patches: WhitenedPatches) -> None:
+    def fit(self, reals: RealBatches, patches: WhitenedPatches) -> None:
         """Keep training images, and choose for each class the nearest ones of other classes."""
-        for buffer, empty in (
-            *((b, 0) for b in (self.images, self.labels, self.chosen)),
-            (self.rows, NO_ROW),
-            (self.num_chosen, 1),
-        ):
-            buffer.fill_(empty)  # an earlier training may have left others
-        per_class = self._num_images // len(self.chosen)
-        images, label = map(torch.cat, zip(*reals.look(per_class), strict=True))
+        for buffer in (self.images, self.labels, self.chosen):
+            buffer.zero_()  # an earlier training may have left others
+        self.rows.fill_(NO_ROW)
+        self.num_chosen.fill_(1)
+        images, label, rows = reals.examples(self._num_images // len(self.chosen))
         self.flips.copy_(torch.tensor([name in reals.flips for name in FLIPPED_AXIS]))
         count = len(label)
         self.images[:count] = images.flatten(1).add(1).mul(127.5).round().byte()
         self.labels[:count] = label
-        self.rows[:count] = torch.from_numpy(reals.looked_at(per_class)).to(label.device)
+        self.rows[:count] = rows
         described = _describe(images, patches)
         for c in sorted(set(label.tolist())):
             others = torch.nonzero(label != c)[:, 0]

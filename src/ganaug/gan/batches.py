@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganaug.gan.networks import STATISTICS_GROUP
 from ganaug.rng import numpy_rng
 
 Batch = tuple[Tensor, Tensor]  # [B, C, H, W] float32 in [-1, 1] and [B] int64
 
+STATISTICS_GROUP = 8  # images of one class in a row that share a minibatch statistic
 LOOKED_AT_ONCE = 64  # images; bounds memory
 FLIPPED_AXIS = {"hflip": 3, "vflip": 2}
 
@@ -73,9 +73,11 @@ class RealBatches:
             for start in range(0, len(chosen), LOOKED_AT_ONCE):
                 yield self._gather(chosen[start : start + LOOKED_AT_ONCE])
 
-    def looked_at(self, per_class: int) -> NDArray[np.int64]:
-        """The rows of the images that `look` yields, in its order."""
-        return np.concatenate(list(self._spread(per_class)))
+    def examples(self, per_class: int) -> tuple[Tensor, Tensor, Tensor]:
+        """All that `look` yields as one batch, and the rows of these images, [N] int64."""
+        rows = np.concatenate(list(self._spread(per_class)))
+        images, label = self._gather(rows)
+        return images, label, torch.from_numpy(rows).to(label.device)
 
     def _spread(self, per_class: int) -> Iterator[NDArray[np.int64]]:
         """Rows of each class, at most `per_class` of them."""

@@ -1,15 +1,12 @@
 """The interface of a family of networks."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-STATISTICS_GROUP = 8  # images of one class in a row that share a minibatch statistic
+from ganaug.gan.batches import RealBatches
+
 COARSE = 16  # pixels per side of the images that a code describes, at most half the resolution
 
 
@@ -31,20 +28,6 @@ class Architecture:
         return min(self.z_dim // 2, self.channels * min(COARSE, self.resolution // 2) ** 2)
 
 
-class Reals(Protocol):
-    """The training images, for networks that measure them before training."""
-
-    @property
-    def flips(self) -> tuple[str, ...]:
-        """The flips that training applies to real images: "hflip", "vflip"."""
-
-    def look(self, per_class: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images [N, C, H, W] in [-1, 1] and labels [N] int64, at most `per_class` of a class."""
-
-    def looked_at(self, per_class: int) -> NDArray[np.int64]:
-        """The rows of the images that `look` yields, in its order."""
-
-
 class Generator(nn.Module, ABC):
     """Latent and class to image.
 
@@ -56,7 +39,7 @@ class Generator(nn.Module, ABC):
         super().__init__()
         self.latent_dim = latent_dim
 
-    def prepare_from(self, reals: Reals, *, is_trained: bool) -> None:
+    def prepare_from(self, reals: RealBatches, *, is_trained: bool) -> None:
         """Measure the training images; by default nothing.
 
         Called once before training. `is_trained`: the weights come from an earlier training,
@@ -85,7 +68,7 @@ class Generator(nn.Module, ABC):
 class Companion(nn.Module):
     """The network that G learns with: a discriminator, or an encoder."""
 
-    def prepare_from(self, reals: Reals) -> None:
+    def prepare_from(self, reals: RealBatches) -> None:
         """Measure the training images; by default nothing."""
 
 

@@ -10,14 +10,14 @@ Axes: N batch, C channels, H height, W width, Z latent, K classes.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganaug.gan.batches import STATISTICS_GROUP, RealBatches
 from ganaug.gan.marks import Marks, marks_per_class
-from ganaug.gan.networks import STATISTICS_GROUP, Architecture, Discriminator, Generator, Reals
+from ganaug.gan.networks import Architecture, Discriminator, Generator
 from ganaug.gan.patches import WhitenedPatches
 
 LEAK = 0.2
@@ -29,6 +29,7 @@ BASE = 4  # pixels per side where both networks meet the latent and the logit
 NOISE_CHANNELS = 4  # of the latent's noise maps, one set at each stage above 4x4
 NOISE_GAIN = 0.3  # of their first weights, the features' being about 1
 MARK_GAIN = 1.0  # of the first weights that see marks
+MARK = 0  # place among a latent's choices of the one that draws the mark
 
 
 def layout(size: str, resolution: int) -> tuple[tuple[int, ...], int]:
@@ -54,8 +55,7 @@ class ResidualBlock(nn.Module):
         self.conv_mid = nn.Conv2d(width, width, 3, padding=1, groups=width // GROUP_WIDTH)
         self.conv_out = nn.Conv2d(width, width, 1, bias=False)
         gain = math.sqrt(2 / (1 + LEAK**2)) * num_blocks**-0.25
-        for conv in (self.conv_in, self.conv_mid):
-            initialise(conv, gain)
+        initialise(gain, self.conv_in, self.conv_mid)
         nn.init.zeros_(self.conv_out.weight)
 
     def forward(self, x: Tensor) -> Tensor:  # [N, C, H, W] -> [N, C, H, W]
@@ -79,22 +79,28 @@ def group_spread(x: Tensor) -> Tensor:
     return spread.repeat_interleave(size, dim=0)
 
 
-class R3Generator(Generator):
-    """Latent and class to image.
+class MarkedGenerator(Generator):
+    """What G of "r3" and of "translator" share: stages that see a mark, and the latent's parts.
 
     The latent's first numbers say what the image is. Then come noise maps added at each stage, from
     which grain and other texture come without being spelled out (after Karras et al. 2019,
     arXiv:1812.04948, section 3.2); without them all cells of a class share one grain. The last
-    number draws the mark that the image is built on. Each stage after the first doubles the side:
+    numbers, the choices, each draw something of the training images, the first the mark that the
+    image is built on. Each stage after the first doubles the side:
     resolution = 4 * 2**(stages-1) * patch.
+
+    A family adds its layers and initialises all of them.
     """
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, *, num_choices: int) -> None:
         z_dim, widths = architecture.z_dim, architecture.widths
-        self.split = (z_dim, *noise_sizes(widths), 1)
-        super().__init__(latent_dim=sum(self.split))
-        self._looks_at = marks_per_class(architecture)
+        sides = [BASE * 2**stage for stage in range(1, len(widths))]
+        parts = [z_dim, *(NOISE_CHANNELS * side**2 for side in sides), num_choices]
+        super().__init__(latent_dim=sum(parts))
+        self._latent_parts = parts
+        self._num_examples = marks_per_class(architecture)
         self.patches = WhitenedPatches(channels=architecture.channels, patch=architecture.patch)
+        self.marks = Marks(architecture)
         self.embedding = nn.Embedding(architecture.num_classes, EMBEDDING_DIM)
         self.project = nn.Linear(z_dim + EMBEDDING_DIM, widths[0] * BASE * BASE)
         num_blocks = len(widths)
@@ -103,82 +109,86 @@ class R3Generator(Generator):
         self.from_noise = nn.ModuleList(
             nn.Conv2d(NOISE_CHANNELS, width, 1, bias=False) for width in widths[1:]
         )
-        self.marks = Marks(architecture)
-        num_inputs = self.patches.num_coefficients
-        self.from_mark = nn.ModuleList(
-            nn.Conv2d(num_inputs, width, 3, padding=1, bias=False) for width in widths[1:]
-        )
-        self.to_coefficients = nn.Conv2d(widths[-1], num_inputs, 3, padding=1)
-        for conv in self.from_noise:
-            initialise(conv, NOISE_GAIN)
-        for conv in self.from_mark:
-            initialise(conv, MARK_GAIN)
-        initialise(self.project, 1.0)
-        initialise(self.to_coefficients, 1.0)
 
-    def prepare_from(self, reals: Reals, *, is_trained: bool) -> None:
+    def prepare_from(self, reals: RealBatches, *, is_trained: bool) -> None:
         """Take marks, and the patch coordinates unless the weights have learned others."""
-        images, label = map(torch.cat, zip(*reals.look(self._looks_at), strict=True))
+        images, label, rows = reals.examples(self._num_examples)
         if not is_trained:
             self.patches.fit(images)
-        rows = torch.from_numpy(reals.looked_at(self._looks_at)).to(label.device)
         self.marks.fit(images, label, rows, flips=reals.flips)
 
     def possible_parents(self) -> Tensor:
-        """[K, M] int64: rows of the training images that the marks were taken from."""
+        """[K, M] int64: rows of the training images that the marks were taken from; -1: none."""
         return self.marks.rows
 
     def parents(self, z: Tensor, label: Tensor) -> Tensor:
         """[N, 1] int64: the row of the training image whose mark each image is built on, or -1."""
-        return self.marks.parents(z[:, -1], label)[:, None]
+        _, _, choices = self._split(z)
+        return self.marks.parents(choices[:, MARK], label)[:, None]
 
-    def forward(self, z: Tensor, label: Tensor) -> Tensor:
-        """[N, Z] standard normal, [N] int64 -> [N, C, H, W], real images being in [-1, 1]."""
-        z, *maps, choice = torch.split(z, list(self.split), dim=1)
-        mark = self.marks.draw(choice[:, 0], label)
-        h = self.project(torch.cat([z, self.embedding(label)], dim=1))
-        h = self.blocks[0](h.view(len(z), -1, BASE, BASE))
-        h = grow(
-            h,
-            zip(
-                self.transitions,
-                self.from_noise,
-                maps,
-                self.from_mark,
-                self.blocks[1:],
-                strict=True,
-            ),
-            see=lambda side: self._at(mark, side),
-        )
-        return self.patches.decode(self.to_coefficients(F.leaky_relu(h, LEAK))) + mark
+    def _split(self, z: Tensor) -> tuple[Tensor, Sequence[Tensor], Tensor]:
+        """[N, Z] latents -> what images are [N, z_dim], a stage's noise maps each, choices."""
+        content, *noise, choices = torch.split(z, self._latent_parts, dim=1)
+        return content, noise, choices
 
-    def _at(self, mark: Tensor, side: int) -> Tensor:
+    def _start(self, content: Tensor, label: Tensor) -> Tensor:
+        """[N, z_dim], [N] int64 -> [N, C, 4, 4], what the first block takes."""
+        h = self.project(torch.cat([content, self.embedding(label)], dim=1))
+        return h.view(len(h), -1, BASE, BASE)  # type: ignore[no-any-return]
+
+    def _grow(
+        self,
+        h: Tensor,
+        noise: Iterable[Tensor],
+        from_seen: Iterable[nn.Module],
+        *,
+        see: Callable[[int], Tensor],
+    ) -> Tensor:
+        """Run the stages that double the side.
+
+        Args:
+            h: [N, C, 4, 4] features of the first stage.
+            noise: the numbers of each stage's noise maps.
+            from_seen: each stage's weights of what it sees.
+            see: [N, M, side, side], what a stage of that side sees.
+        Returns:
+            [N, C, H, W] features of the last stage.
+        """
+        for widen, from_noise, maps, from_image, block in zip(
+            self.transitions, self.from_noise, noise, from_seen, self.blocks[1:], strict=True
+        ):
+            h = F.interpolate(widen(h), scale_factor=2, mode="bilinear", align_corners=False)
+            h = h + from_noise(maps.view(-1, NOISE_CHANNELS, *h.shape[2:]))
+            h = block(h + from_image(see(h.shape[2])))
+        return F.leaky_relu(h, LEAK)
+
+    def _shrink(self, mark: Tensor, side: int) -> Tensor:
         """[N, C, H, W] -> [N, C * P * P, side, side]: the mark as a stage sees it."""
         patch = self.patches.patch
         return F.pixel_unshuffle(F.adaptive_avg_pool2d(mark, side * patch), patch)
 
 
-def noise_sizes(widths: Sequence[int]) -> list[int]:
-    """Numbers in the noise maps of each stage above the first."""
-    return [NOISE_CHANNELS * (BASE * 2**stage) ** 2 for stage in range(1, len(widths))]
+class R3Generator(MarkedGenerator):
+    """Latent and class to image."""
 
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture, num_choices=1)
+        num_inputs, widths = self.patches.num_coefficients, architecture.widths
+        self.from_mark = nn.ModuleList(
+            nn.Conv2d(num_inputs, width, 3, padding=1, bias=False) for width in widths[1:]
+        )
+        self.to_coefficients = nn.Conv2d(widths[-1], num_inputs, 3, padding=1)
+        initialise(NOISE_GAIN, *self.from_noise)
+        initialise(MARK_GAIN, *self.from_mark)
+        initialise(1.0, self.project, self.to_coefficients)
 
-def grow(h: Tensor, stages: Iterable[tuple[Any, ...]], *, see: Callable[[int], Tensor]) -> Tensor:
-    """Run the stages of a generator that double the side.
-
-    Args:
-        h: [N, C, 4, 4] features of the first stage.
-        stages: of each, the change of width, the weights of its noise maps, these maps as numbers,
-            the weights of what it sees, and its block.
-        see: [N, M, side, side], what G sees at a stage of that side.
-    Returns:
-        [N, C, H, W] features of the last stage.
-    """
-    for widen, from_noise, noise, from_seen, block in stages:
-        h = F.interpolate(widen(h), scale_factor=2, mode="bilinear", align_corners=False)
-        h = h + from_noise(noise.view(-1, NOISE_CHANNELS, *h.shape[2:]))
-        h = block(h + from_seen(see(h.shape[2])))
-    return h
+    def forward(self, z: Tensor, label: Tensor) -> Tensor:
+        """[N, Z] standard normal, [N] int64 -> [N, C, H, W], real images being in [-1, 1]."""
+        content, noise, choices = self._split(z)
+        mark = self.marks.draw(choices[:, MARK], label)
+        h = self.blocks[0](self._start(content, label))
+        h = self._grow(h, noise, self.from_mark, see=lambda side: self._shrink(mark, side))
+        return self.patches.decode(self.to_coefficients(h)) + mark
 
 
 class R3Discriminator(Discriminator):
@@ -190,7 +200,7 @@ class R3Discriminator(Discriminator):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self._looks_at = marks_per_class(architecture)
+        self._num_examples = marks_per_class(architecture)
         self.patches = WhitenedPatches(channels=architecture.channels, patch=architecture.patch)
         down = architecture.widths[::-1]
         num_blocks = len(down)
@@ -202,14 +212,14 @@ class R3Discriminator(Discriminator):
         self.psi = nn.Linear(HEAD_DIM, 1)
         self.embedding = nn.Embedding(architecture.num_classes, HEAD_DIM)
         self.from_code = nn.Linear(architecture.code_dim, HEAD_DIM, bias=False)
-        initialise(self.from_coefficients, 1.0)
-        initialise(self.from_code, 1.0)
-        initialise(self.head, math.sqrt(2 / (1 + LEAK**2)))
-        initialise(self.psi, 1.0)
+        initialise(1.0, self.from_coefficients, self.from_code)
+        initialise(math.sqrt(2 / (1 + LEAK**2)), self.head)
+        initialise(1.0, self.psi)
 
-    def prepare_from(self, reals: Reals) -> None:
+    def prepare_from(self, reals: RealBatches) -> None:
         """Take the patch coordinates of training images, the same as G does."""
-        self.patches.fit(torch.cat([images for images, _ in reals.look(self._looks_at)]))
+        images, _, _ = reals.examples(self._num_examples)
+        self.patches.fit(images)
 
     def encode(self, images: Tensor) -> Tensor:
         """[N, C, H, W] in [-1, 1] -> what `forward` takes and the penalties differentiate by."""
@@ -236,14 +246,15 @@ def transition(width_in: int, width_out: int) -> nn.Module:
     if width_in == width_out:
         return nn.Identity()
     conv = nn.Conv2d(width_in, width_out, 1, bias=False)
-    initialise(conv, 1.0)
+    initialise(1.0, conv)
     return conv
 
 
-def initialise(layer: nn.Module, gain: float) -> None:
+def initialise(gain: float, *layers: nn.Module) -> None:
     """Normal weights with standard deviation gain / sqrt(fan_in); zero bias."""
-    assert isinstance(layer, nn.Conv2d | nn.Linear)
-    fan_in = layer.weight[0].numel()
-    nn.init.normal_(layer.weight, std=gain / math.sqrt(fan_in))
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
+    for layer in layers:
+        assert isinstance(layer, nn.Conv2d | nn.Linear)
+        fan_in = layer.weight[0].numel()
+        nn.init.normal_(layer.weight, std=gain / math.sqrt(fan_in))
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
