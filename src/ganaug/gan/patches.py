@@ -16,6 +16,7 @@ import math
 
 import numpy as np
 import scipy.fft
+import scipy.linalg
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -102,8 +103,6 @@ def _per_channel(values: Tensor) -> Tensor:
 def _cosine_basis(channels: int, patch: int) -> Tensor:
     """[C * P * P, C, P, P]: orthonormal DCT-II filters, each of one channel."""
     one = scipy.fft.dct(np.eye(patch), axis=0, norm="ortho")  # [frequency, pixel]
-    plane = torch.from_numpy(np.einsum("ki,lj->klij", one, one).reshape(-1, patch, patch))
-    basis = torch.zeros(channels, patch * patch, channels, patch, patch)
-    for channel in range(channels):
-        basis[channel, :, channel] = plane
-    return basis.flatten(0, 1)
+    blocks = [np.kron(one, one)] * channels  # one a channel: [frequencies, pixels]
+    basis = torch.from_numpy(scipy.linalg.block_diag(*blocks))
+    return basis.float().view(-1, channels, patch, patch)
