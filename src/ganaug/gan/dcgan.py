@@ -7,6 +7,7 @@ Axes: N batch, C channels, H height, W width, Z latent, K classes.
 """
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -36,11 +37,8 @@ class DcganGenerator(Generator):
         super().__init__(latent_dim=architecture.z_dim)
         widths = architecture.widths
         self.embedding = nn.Embedding(architecture.num_classes, EMBEDDING_DIM)
-        layers: list[nn.Module] = [
-            nn.ConvTranspose2d(self.latent_dim + EMBEDDING_DIM, widths[0], 4, bias=False),
-            nn.BatchNorm2d(widths[0]),
-            nn.ReLU(),
-        ]
+        first = nn.ConvTranspose2d(self.latent_dim + EMBEDDING_DIM, widths[0], 4, bias=False)
+        layers: list[nn.Module] = [first, nn.BatchNorm2d(widths[0]), nn.ReLU()]
         for a, b in pairwise(widths):
             up = nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=False)
             layers += [up, nn.BatchNorm2d(b), nn.ReLU()]
@@ -66,13 +64,8 @@ class DcganDiscriminator(Discriminator):
         self.resolution = architecture.resolution
         self.embedding = nn.Embedding(architecture.num_classes, self.resolution**2)
         down = architecture.widths[::-1]
-        layers: list[nn.Module] = [
-            nn.Conv2d(architecture.channels + 1, down[0], 4, stride=2, padding=1, bias=False),
-            nn.LeakyReLU(LEAK),
-        ]
-        for a, b in pairwise(down):
-            halve = nn.Conv2d(a, b, 4, stride=2, padding=1, bias=False)
-            layers += [halve, nn.BatchNorm2d(b), nn.LeakyReLU(LEAK)]
+        first = nn.Conv2d(architecture.channels + 1, down[0], 4, stride=2, padding=1, bias=False)
+        layers = [first, nn.LeakyReLU(LEAK), *halvings(down)]
         self.layers = nn.Sequential(*layers, nn.Conv2d(down[-1], 1, 4, bias=False), nn.Flatten(0))
         self.layers.apply(initialise)
 
@@ -81,6 +74,15 @@ class DcganDiscriminator(Discriminator):
         plane = self.embedding(label).view(-1, 1, self.resolution, self.resolution)
         logits: Tensor = self.layers(torch.cat([encoded, plane], dim=1))
         return logits.float()
+
+
+def halvings(widths: Sequence[int]) -> list[nn.Module]:
+    """Convolutions from each width to the next, each halving the side."""
+    layers: list[nn.Module] = []
+    for a, b in pairwise(widths):
+        halve = nn.Conv2d(a, b, 4, stride=2, padding=1, bias=False)
+        layers += [halve, nn.BatchNorm2d(b), nn.LeakyReLU(LEAK)]
+    return layers
 
 
 def initialise(layer: nn.Module) -> None:

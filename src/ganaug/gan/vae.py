@@ -7,12 +7,10 @@ those of "dcgan".
 Axes: N batch, C channels, H height, W width, Z latent, K classes.
 """
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
 
-from ganaug.gan.dcgan import LEAK, initialise
+from ganaug.gan.dcgan import halvings, initialise
 from ganaug.gan.networks import Architecture, Companion
 
 BETAS = (0.9, 0.999)  # Adam's; nothing moves against these networks
@@ -26,10 +24,7 @@ class VaeEncoder(Companion):
         self.resolution = architecture.resolution
         self.embedding = nn.Embedding(architecture.num_classes, self.resolution**2)
         down = (architecture.channels + 1, *architecture.widths[::-1])
-        layers: list[nn.Module] = []
-        for a, b in pairwise(down):
-            halve = nn.Conv2d(a, b, 4, stride=2, padding=1, bias=False)
-            layers += [halve, nn.BatchNorm2d(b), nn.LeakyReLU(LEAK)]
+        layers = halvings(down)
         last = nn.Conv2d(down[-1], 2 * architecture.z_dim, 4)
         self.layers = nn.Sequential(*layers, last, nn.Flatten())
         self.layers.apply(initialise)
