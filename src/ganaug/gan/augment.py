@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Generator, Tensor
 
-Operation = Callable[[Tensor, Tensor, Generator], Tensor]
+Operation = Callable[[Tensor, Generator], Tensor]
 
 MAX_TRANSLATION = 1 / 8  # of the side
 MAX_BRIGHTNESS = 0.3  # on the [-1, 1] scale
@@ -34,7 +34,8 @@ def augment(
     """
     for name in operations:
         draws = torch.rand(len(images), device=images.device, generator=generator)
-        images = OPERATIONS[name](images, draws < probability, generator)
+        changed = OPERATIONS[name](images, generator)
+        images = torch.where((draws < probability)[:, None, None, None], changed, images)
     return images
 
 
@@ -44,18 +45,13 @@ def _uniform(images: Tensor, low: float, high: float, generator: Generator) -> T
     return draws * (high - low) + low
 
 
-def _where(chosen: Tensor, changed: Tensor, images: Tensor) -> Tensor:
-    return torch.where(chosen[:, None, None, None], changed, images)
-
-
-def _translate(images: Tensor, chosen: Tensor, generator: Generator) -> Tensor:
+def _translate(images: Tensor, generator: Generator) -> Tensor:
     """Shift by whole pixels, repeating the border: a zero border would leak as a dark frame."""
     n, _, height, width = images.shape
     device = images.device
     reach_y, reach_x = int(height * MAX_TRANSLATION), int(width * MAX_TRANSLATION)
     dy = torch.randint(-reach_y, reach_y + 1, (n, 1), device=device, generator=generator)
     dx = torch.randint(-reach_x, reach_x + 1, (n, 1), device=device, generator=generator)
-    dy, dx = dy * chosen[:, None], dx * chosen[:, None]
     rows = (torch.arange(height, device=device) + dy).clamp(0, height - 1)  # [N, H]
     columns = (torch.arange(width, device=device) + dx).clamp(0, width - 1)  # [N, W]
     batch = torch.arange(n, device=device)[:, None, None]
@@ -63,18 +59,18 @@ def _translate(images: Tensor, chosen: Tensor, generator: Generator) -> Tensor:
     return moved.permute(0, 3, 1, 2)
 
 
-def _brightness(images: Tensor, chosen: Tensor, generator: Generator) -> Tensor:
+def _brightness(images: Tensor, generator: Generator) -> Tensor:
     shift = _uniform(images, -MAX_BRIGHTNESS, MAX_BRIGHTNESS, generator)
-    return _where(chosen, images + shift, images)
+    return images + shift
 
 
-def _contrast(images: Tensor, chosen: Tensor, generator: Generator) -> Tensor:
+def _contrast(images: Tensor, generator: Generator) -> Tensor:
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     factor = _uniform(images, *CONTRAST_RANGE, generator)
-    return _where(chosen, (images - mean) * factor + mean, images)
+    return (images - mean) * factor + mean
 
 
-def _cutout(images: Tensor, chosen: Tensor, generator: Generator) -> Tensor:
+def _cutout(images: Tensor, generator: Generator) -> Tensor:
     _, _, height, width = images.shape
     half_y, half_x = height * CUTOUT_SIDE / 2, width * CUTOUT_SIDE / 2
     centre_y = _uniform(images, 0, height, generator)
@@ -82,7 +78,7 @@ def _cutout(images: Tensor, chosen: Tensor, generator: Generator) -> Tensor:
     rows = torch.arange(height, device=images.device)[None, None, :, None]
     columns = torch.arange(width, device=images.device)[None, None, None, :]
     hole = ((rows - centre_y).abs() < half_y) & ((columns - centre_x).abs() < half_x)
-    return _where(chosen, images * ~hole, images)
+    return images * ~hole
 
 
 OPERATIONS: dict[str, Operation] = {
