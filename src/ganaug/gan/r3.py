@@ -8,7 +8,7 @@ Axes: N batch, C channels, H height, W width, Z latent, K classes.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -94,11 +94,11 @@ class MarkedGenerator(Generator):
 
     def __init__(self, architecture: Architecture, *, num_choices: int) -> None:
         z_dim, widths = architecture.z_dim, architecture.widths
-        sides = [BASE * 2**stage for stage in range(1, len(widths))]
-        parts = [z_dim, *(NOISE_CHANNELS * side**2 for side in sides), num_choices]
+        sides = [BASE * 2**stage for stage in range(len(widths))]
+        parts = [z_dim, *(NOISE_CHANNELS * side**2 for side in sides[1:]), num_choices]
         super().__init__(latent_dim=sum(parts))
-        self._latent_parts = parts
-        self._num_examples = marks_per_class(architecture)
+        self._sides, self._latent_parts = sides, parts
+        self._num_examples = marks_per_class(architecture)  # of a class
         self.patches = WhitenedPatches(channels=architecture.channels, patch=architecture.patch)
         self.marks = Marks(architecture)
         self.embedding = nn.Embedding(architecture.num_classes, EMBEDDING_DIM)
@@ -127,7 +127,7 @@ class MarkedGenerator(Generator):
         return self.marks.parents(choices[:, MARK], label)[:, None]
 
     def _split(self, z: Tensor) -> tuple[Tensor, Sequence[Tensor], Tensor]:
-        """[N, Z] latents -> what images are [N, z_dim], a stage's noise maps each, choices."""
+        """[N, Z] latents -> what images show [N, z_dim], each stage's noise maps, the choices."""
         content, *noise, choices = torch.split(z, self._latent_parts, dim=1)
         return content, noise, choices
 
@@ -136,30 +136,23 @@ class MarkedGenerator(Generator):
         h = self.project(torch.cat([content, self.embedding(label)], dim=1))
         return h.view(len(h), -1, BASE, BASE)  # type: ignore[no-any-return]
 
-    def _grow(
-        self,
-        h: Tensor,
-        noise: Iterable[Tensor],
-        from_seen: Iterable[nn.Module],
-        *,
-        see: Callable[[int], Tensor],
-    ) -> Tensor:
-        """Run the stages that double the side.
+    def _grow(self, h: Tensor, noise: Sequence[Tensor], seen: Sequence[Tensor]) -> Tensor:
+        """Run all stages.
 
         Args:
-            h: [N, C, 4, 4] features of the first stage.
-            noise: the numbers of each stage's noise maps.
-            from_seen: each stage's weights of what it sees.
-            see: [N, M, side, side], what a stage of that side sees.
+            h: [N, C, 4, 4], what the first stage's block takes.
+            noise: of each later stage, the numbers of its noise maps.
+            seen: of each later stage, the features of what it sees.
         Returns:
             [N, C, H, W] features of the last stage.
         """
-        for widen, from_noise, maps, from_image, block in zip(
-            self.transitions, self.from_noise, noise, from_seen, self.blocks[1:], strict=True
+        h = self.blocks[0](h)
+        for widen, from_noise, maps, features, block in zip(
+            self.transitions, self.from_noise, noise, seen, self.blocks[1:], strict=True
         ):
             h = F.interpolate(widen(h), scale_factor=2, mode="bilinear", align_corners=False)
             h = h + from_noise(maps.view(-1, NOISE_CHANNELS, *h.shape[2:]))
-            h = block(h + from_image(see(h.shape[2])))
+            h = block(h + features)
         return F.leaky_relu(h, LEAK)
 
     def _shrink(self, mark: Tensor, side: int) -> Tensor:
@@ -186,8 +179,9 @@ class R3Generator(MarkedGenerator):
         """[N, Z] standard normal, [N] int64 -> [N, C, H, W], real images being in [-1, 1]."""
         content, noise, choices = self._split(z)
         mark = self.marks.draw(choices[:, MARK], label)
-        h = self.blocks[0](self._start(content, label))
-        h = self._grow(h, noise, self.from_mark, see=lambda side: self._shrink(mark, side))
+        layers = zip(self.from_mark, self._sides[1:], strict=True)
+        seen = [layer(self._shrink(mark, side)) for layer, side in layers]
+        h = self._grow(self._start(content, label), noise, seen)
         return self.patches.decode(self.to_coefficients(h)) + mark
 
 
@@ -200,7 +194,7 @@ class R3Discriminator(Discriminator):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self._num_examples = marks_per_class(architecture)
+        self._num_examples = marks_per_class(architecture)  # of a class
         self.patches = WhitenedPatches(channels=architecture.channels, patch=architecture.patch)
         down = architecture.widths[::-1]
         num_blocks = len(down)

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from ganaug.gan.backgrounds import Backgrounds
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.networks import Architecture
-from ganaug.gan.r3 import BASE, MARK, NOISE_GAIN, MarkedGenerator, initialise
+from ganaug.gan.r3 import MARK, NOISE_GAIN, MarkedGenerator, initialise
 from ganaug.gan.sampling import BLOCK, latents, to_pixels
 from ganaug.images import Pixels
 
@@ -80,9 +80,9 @@ class Translator(MarkedGenerator):
         """
         content, noise, choices = self._split(z)
         mark = self.marks.draw(choices[:, MARK], label)
-        first, *others = self.from_seen
-        h = self.blocks[0](self._start(content, label) + first(self._see(real, mark, BASE)))
-        h = self._grow(h, noise, others, see=lambda side: self._see(real, mark, side))
+        layers = zip(self.from_seen, self._sides, strict=True)
+        first, *others = [layer(self._see(real, mark, side)) for layer, side in layers]
+        h = self._grow(self._start(content, label) + first, noise, others)
         change = self.patches.decode_change(self.to_change(h)) + mark
         mask = self._mask(h)
         return real + mask * change, mask
