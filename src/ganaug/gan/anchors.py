@@ -11,6 +11,9 @@ makes G a linear decoder, and D can't correct its images.
 D sees the code with the image throughout training: the real image's own code, or the part of the
 latent in its place. So it can notice an image that does not match its latent.
 
+Family "translator" uses the codes for D only (`translation.py`): its images start from real ones
+anyway, so none of its latents is anchored. Family "vae" has no D and uses no anchors.
+
 Sources: the mode regulariser of Che et al. 2017, arXiv:1612.02136, section 2.2; the joint game of
 Donahue et al. 2017, arXiv:1605.09782; both with principal components in place of a trained encoder.
 """

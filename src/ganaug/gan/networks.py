@@ -18,7 +18,7 @@ class Architecture:
     resolution: int  # pixels per side
     channels: int  # 1 grey, 3 RGB
     num_classes: int  # >= 2
-    z_dim: int  # length of the latent, without what a family adds for texture
+    z_dim: int  # numbers of the latent that say what an image shows; a family may add others
     widths: tuple[int, ...]  # channels per stage from 4x4 pixels up, or units per hidden layer
     patch: int  # side of the patches at the image end; 1 in families that end in pixels
 
@@ -53,12 +53,9 @@ class Generator(nn.Module, ABC):
         """
         return None
 
-    def parents(self, z: Tensor, label: Tensor) -> Tensor | None:
-        """[N, P] int64: rows of the training images that each image is built on; -1: none.
-
-        None if the family builds images on no training image.
-        """
-        return None
+    def parents(self, z: Tensor, label: Tensor) -> Tensor:
+        """[N, P] int64: rows of the training images that each image is built on; -1: none."""
+        return label.new_empty((len(z), 0))
 
     @abstractmethod
     def forward(self, z: Tensor, label: Tensor) -> Tensor:

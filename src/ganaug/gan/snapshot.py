@@ -48,10 +48,7 @@ class Snapshot:
     ) -> list[str | None]:
         """image_ids, with spaces between, of what each sampled image is built on; None: on none."""
         z = latents(labels, seeds, latent_dim=self.generator.latent_dim, law=law)
-        parents = self.generator.parents(z, torch.tensor(labels))
-        if parents is None:
-            return [None] * len(labels)
-        rows = parents.tolist()
+        rows = self.generator.parents(z, torch.tensor(labels)).tolist()
         known = [[self.image_ids[row] for row in own if row in self.image_ids] for own in rows]
         return [" ".join(ids) or None for ids in known]
 
