@@ -41,6 +41,7 @@ class Checkpoints:
 
     def __init__(self, root: Path, run: str) -> None:
         self.folder = root / run
+        self._best = self.folder / "best.safetensors"
 
     def locked(self) -> AbstractContextManager[object]:
         """Lock the run for this process; the lock ends with the process, however it dies.
@@ -65,7 +66,7 @@ class Checkpoints:
 
     def save_best(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         """Write the best state, to roll back to and to ship; replaces the last one."""
-        _write(self._best_path, tensors, facts)
+        _write(self._best, tensors, facts)
 
     def load_best(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What `save_best` wrote last.
@@ -74,11 +75,10 @@ class Checkpoints:
             TrainingError: it can't be read.
         """
         try:
-            return _read(self._best_path)
+            return _read(self._best)
         except DAMAGED as error:
             raise TrainingError(
-                f"{self._best_path}: damaged ({one_line(error)}); remove {self.folder} "
-                "and train again"
+                f"{self._best}: damaged ({one_line(error)}); remove {self.folder} and train again"
             ) from None
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -100,10 +100,6 @@ class Checkpoints:
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("[0-9]*.safetensors"), reverse=True)
-
-    @property
-    def _best_path(self) -> Path:
-        return self.folder / "best.safetensors"
 
 
 def _write(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
