@@ -8,13 +8,13 @@ run goes on.
 import copy
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 from dvclive.live import Live
-from numpy.typing import NDArray
 
 import ganaug
 from ganaug.budget import measured
@@ -29,7 +29,7 @@ from ganaug.gan.imported_code import imported_code
 from ganaug.gan.networks import Architecture
 from ganaug.gan.snapshot import Snapshot, load_snapshot, save_snapshot
 from ganaug.gan.trainer import Observer, Trainer
-from ganaug.images import tile
+from ganaug.images import Labels, Pixels, tile
 from ganaug.preparing.prepared import Prepared, read_prepared
 from ganaug.quality.features import ImageNetFeatures
 from ganaug.quality.validation import validation_score
@@ -65,7 +65,7 @@ class LiveObserver:
         """Return to the values of that step, which `dvc metrics` shows; curves stay whole."""
         self._live.summary = self._summaries[images_seen]
 
-    def samples(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+    def samples(self, images: Pixels, labels: Labels) -> None:
         """Overwrite the grid: one row a class."""
         rows = [images[labels == label][:GRID_COLUMNS] for label in np.unique(labels)]
         grid = tile(np.concatenate(rows), columns=GRID_COLUMNS)
@@ -160,9 +160,9 @@ def make_trainer(
     p: Params, job: Job, compute: Compute, observer: Observer | None = None
 ) -> Trainer:
     """Put the parts together; without an observer, for a process that only shares the work."""
-    spill_to = job.checkpoints.folder
+    load = partial(_load, job.dataset, compute=compute, spill_to=job.checkpoints.folder)
     batches = RealBatches(
-        *_load(job.dataset, "train", compute=compute, spill_to=spill_to),
+        *load("train"),
         batch_size=p.train.batch_size,
         class_exponent=p.train.class_exponent,
         flips=job.dataset.symmetries,
@@ -173,7 +173,7 @@ def make_trainer(
     if observer is not None:
         evaluate = validation_score(
             ImageNetFeatures(compute.device),
-            *_load(job.dataset, "val", compute=compute, spill_to=spill_to),
+            *load("val"),
             class_names=job.dataset.classes,
             seed=p.seed,
         )
@@ -192,7 +192,7 @@ def make_trainer(
 
 def _load(
     dataset: Prepared, split: str, *, compute: Compute, spill_to: Path
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+) -> tuple[Pixels, Labels]:
     """Images and labels of a split; the images mapped from a file if the device can't hold them.
 
     The file loses its name once it is mapped: no second start can write to it, and it goes with

@@ -5,9 +5,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from ganaug.images import Labels, Pixels, Rows
 from ganaug.rng import numpy_rng
 
 Batch = tuple[Tensor, Tensor]  # [B, C, H, W] float32 in [-1, 1] and [B] int64
@@ -40,8 +40,8 @@ class RealBatches:
 
     def __init__(
         self,
-        images: NDArray[np.uint8],
-        labels: NDArray[np.int64],
+        images: Pixels,
+        labels: Labels,
         *,
         batch_size: int,
         class_exponent: float,
@@ -50,7 +50,7 @@ class RealBatches:
         device: torch.device,
     ) -> None:
         self._labels = torch.tensor(labels, device=device)
-        self._images: Tensor | NDArray[np.uint8] = images
+        self._images: Tensor | Pixels = images
         self.draw: Callable[[int], Batch] = self._make  # the batch of a step
         if isinstance(images, np.memmap):
             self.draw = _Prefetch(self._make)
@@ -79,7 +79,7 @@ class RealBatches:
         images, label = self._gather(rows)
         return images, label, torch.from_numpy(rows).to(label.device)
 
-    def _spread(self, per_class: int) -> Iterator[NDArray[np.int64]]:
+    def _spread(self, per_class: int) -> Iterator[Rows]:
         """Rows of each class, at most `per_class` of them."""
         for rows in self._rows_of:
             yield rows[:: max(1, -(-len(rows) // per_class))]
@@ -95,7 +95,7 @@ class RealBatches:
             images = torch.where(flipped[:, None, None, None], images.flip(axis), images)
         return images, label
 
-    def _gather(self, rows: NDArray[np.int64]) -> Batch:
+    def _gather(self, rows: Rows) -> Batch:
         chosen = torch.from_numpy(rows).to(self._labels.device)
         if isinstance(self._images, Tensor):
             images = self._images[chosen]
@@ -105,7 +105,7 @@ class RealBatches:
         channels_first = images.permute(0, 3, 1, 2).contiguous()
         return channels_first.float().div_(127.5).sub_(1), self._labels[chosen]
 
-    def _draw_group(self, label: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    def _draw_group(self, label: int, rng: np.random.Generator) -> Rows:
         rows = self._rows_of[label]
         return rng.choice(rows, size=STATISTICS_GROUP, replace=len(rows) < STATISTICS_GROUP)
 

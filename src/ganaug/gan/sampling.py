@@ -15,6 +15,7 @@ from scipy.special import ndtr, ndtri
 from torch import Tensor
 
 from ganaug.gan.networks import Generator
+from ganaug.images import Pixels
 from ganaug.rng import numpy_rng
 
 BLOCK = 32  # images per forward pass, always
@@ -63,7 +64,7 @@ def sample(
     seeds: Sequence[int],
     *,
     law: LatentLaw = AS_TRAINED,
-) -> NDArray[np.uint8]:
+) -> Pixels:
     """Generate images.
 
     Args:
@@ -87,8 +88,8 @@ def sample(
     return np.concatenate(blocks)
 
 
-def to_pixels(images: Tensor) -> NDArray[np.uint8]:
+def to_pixels(images: Tensor) -> Pixels:
     """[N, C, H, W] in [-1, 1], cut to it -> [N, H, W, C] uint8."""
     pixels = images.add(1).mul(127.5).round().clamp(0, 255).byte()
-    found: NDArray[np.uint8] = pixels.permute(0, 2, 3, 1).cpu().numpy()
+    found: Pixels = pixels.permute(0, 2, 3, 1).cpu().numpy()
     return found
