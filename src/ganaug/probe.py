@@ -33,7 +33,7 @@ from ganaug.gan.sampling import sample
 from ganaug.gan.schedules import update_ema
 from ganaug.gan.state import TrainingState
 from ganaug.gan.step import Step
-from ganaug.gan.trainer import STEPS, make_objective, make_state
+from ganaug.gan.trainer import STEPS, make_state
 from ganaug.parallel import map_unordered
 from ganaug.quality.features import ImageNetFeatures
 from ganaug.quality.parts import LabelledImages
@@ -100,10 +100,8 @@ def probe(p: Params, num_classes: int) -> Speeds:
     compute = choose_compute(device=p.train.device, precision=p.train.precision)
     with one_thread():
         features = quickest(partial(ImageNetFeatures(), pixels[:LOOKED_AT])) / LOOKED_AT
-        tasks = map_unordered(
-            partial(_fit_each, p, data, nets), range(workers), num_workers=workers
-        )
-        fits = list(tasks)
+        fit = partial(_fit_each, p, data, nets)
+        fits = list(map_unordered(fit, range(workers), num_workers=workers))
         mib = {"evaluate": peak_memory_mib()}
         state, batches = _start_training(p, data, compute)
         shown, flop = _measure_steps(p, state, batches, compute)
@@ -115,7 +113,7 @@ def probe(p: Params, num_classes: int) -> Speeds:
         flop=flop,
         draw=draw / faster,
         features=features / faster,
-        fit={net: fmean(fit[net] for fit in fits) for net in nets},
+        fit={net: fmean(own[net] for own in fits) for net in nets},
         workers=workers,
         mib=mib,
         state_bytes=sum(tensor.nbytes for tensor in state.tensors().values()),
@@ -140,7 +138,7 @@ def _measure_steps(
 ) -> tuple[float, float]:
     """Mean seconds of a real image, and its FLOP in the simplest kind of step."""
     interval, every = p.train.penalty_interval, p.train.d_steps_per_g_step
-    networks, objective = state.networks, make_objective(p.train)
+    networks = state.networks
     generator = torch.Generator(compute.device).manual_seed(0)
     update = STEPS.get(p.train.family, Step)
 
@@ -148,7 +146,7 @@ def _measure_steps(
         real, label = batches.draw(0)
         z = torch.randn(len(label), networks.G.latent_dim, device=compute.device)
         scale = interval if with_penalty else 0
-        update(networks, objective, compute, generator, scale, with_g, 1.0).take(real, label, z)
+        update(networks, p.train, compute, generator, scale, with_g, 1.0).take(real, label, z)
         update_ema(state.G_ema, networks.G, decay=0.9)
         if compute.device.type == "cuda":
             torch.cuda.synchronize()

@@ -3,12 +3,12 @@ import subprocess
 import sys
 import time
 
-from ganaug.gan.interrupts import stop_requests
+from ganaug.gan.interrupts import StopRequest
 
 WATCHER = """
 import sys, time
-from ganaug.gan.interrupts import stop_requests
-with stop_requests() as stop:
+from ganaug.gan.interrupts import StopRequest
+with StopRequest() as stop:
     print("ready", flush=True)
     for _ in range(200):
         if stop.pending():
@@ -18,7 +18,7 @@ with stop_requests() as stop:
 
 
 def test_signal_is_remembered():
-    with stop_requests() as stop:
+    with StopRequest() as stop:
         assert stop.pending() is None
         signal.raise_signal(signal.SIGTERM)
         assert stop.pending() == signal.SIGTERM

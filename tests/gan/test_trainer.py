@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import threading
@@ -34,6 +35,12 @@ class StopAfter(Recorder):
             os.kill(os.getpid(), self.signum)
 
 
+def resumed_from(capsys):
+    """Images that the last run had seen before, as it told."""
+    told = re.search(r"resumed from (\d+) images", capsys.readouterr().err)
+    return int(told[1]) if told else 0
+
+
 def same_weights(first, second):
     return all(torch.equal(first[name], second[name]) for name in first) and bool(first)
 
@@ -57,7 +64,7 @@ def train_until_killed(states, shipped, delay_sec, after_first_save):
 @pytest.mark.slow
 @pytest.mark.parametrize("torn", [False, True])
 def test_run_killed_at_a_random_moment_equals_a_straight_one(
-    make_trainer, shipped_params, tmp_path, monkeypatch, torn
+    make_trainer, shipped_params, tmp_path, monkeypatch, capsys, torn
 ):
     rng = random.SystemRandom()
     monkeypatch.setattr(trainer_module, "SAVE_SEC", 0.0)
@@ -80,7 +87,7 @@ def test_run_killed_at_a_random_moment_equals_a_straight_one(
     if torn:
         os.truncate(saved[-1], rng.randrange(saved.pop().stat().st_size))
     resumed = make_trainer().run()
-    assert resumed.resumed_from == (int(saved[-1].stem) if saved else 0)
+    assert resumed_from(capsys) == (int(saved[-1].stem) if saved else 0)
     assert same_weights(straight.weights, resumed.weights)
     assert straight.best == resumed.best
 
@@ -95,7 +102,7 @@ def straight(make_trainer, tmp_path):
 
 
 def test_stopped_and_resumed_run_equals_a_straight_one_bit_for_bit(
-    straight, make_trainer, tmp_path
+    straight, make_trainer, tmp_path, capsys
 ):
     for stop_at in (16, 112, 160, 304):
         with pytest.raises(StoppedBySignal, match=f"SIGTERM after {stop_at} images") as stopped:
@@ -103,21 +110,21 @@ def test_stopped_and_resumed_run_equals_a_straight_one_bit_for_bit(
         assert stopped.value.exit_code == 143
         observer = Recorder()
         result = make_trainer(observer=observer).run()
-        assert result.resumed_from == stop_at
+        assert resumed_from(capsys) == stop_at
         assert same_weights(straight[0].weights, result.weights), stop_at
         assert straight[0].best == result.best, stop_at
         assert straight[1].rows == observer.rows, stop_at  # earlier values come again
         forget(tmp_path / "states")
 
 
-def test_torn_newest_checkpoint_costs_only_time(straight, make_trainer, tmp_path):
+def test_torn_newest_checkpoint_costs_only_time(straight, make_trainer, tmp_path, capsys):
     for stop_at in (64, 176):
         with pytest.raises(StoppedBySignal):
             make_trainer(observer=StopAfter(stop_at)).run()
     newest = tmp_path / "states" / "run" / "000000000176.safetensors"
     newest.write_bytes(newest.read_bytes()[:1000])
     result = make_trainer().run()
-    assert result.resumed_from == 160  # saved at the evaluation
+    assert resumed_from(capsys) == 160  # saved at the evaluation
     assert same_weights(straight[0].weights, result.weights)
 
 
@@ -179,7 +186,7 @@ def test_run_that_lost_what_it_had_won_returns_to_its_best(make_trainer):
     assert trainer.run().best["kid"] == 0.9
     assert next(kids, None) is None
     state = trainer._state
-    assert (state.num_rollbacks, state.lr_scale) == (1, 0.5)
+    assert state.num_rollbacks == 1
     assert state.images_seen == 320  # the clock goes on
 
 
@@ -253,7 +260,7 @@ def test_initial_weights_are_gone_on_from(make_trainer, straight, tmp_path):
     assert same_weights({name: initial[name] for name in started}, started)
 
 
-def test_every_family_resumes_bit_for_bit(make_trainer, tmp_path):
+def test_every_family_resumes_bit_for_bit(make_trainer, tmp_path, capsys):
     for family in ("translator", "dcgan", "mlp", "vae"):
         options = {"family": family, "r1_gamma": 0.0, "r2_gamma": 0.0, "loss": "non_saturating"}
         straight = make_trainer(**options).run()
@@ -261,7 +268,7 @@ def test_every_family_resumes_bit_for_bit(make_trainer, tmp_path):
         with pytest.raises(StoppedBySignal):
             make_trainer(observer=StopAfter(112), **options).run()
         resumed = make_trainer(**options).run()
-        assert resumed.resumed_from == 112
+        assert resumed_from(capsys) == 112
         assert same_weights(straight.weights, resumed.weights), family
         forget(tmp_path / "states")
 
@@ -281,11 +288,11 @@ def test_every_loss_trains(make_trainer, tmp_path):
             forget(tmp_path / "states")
 
 
-def test_run_resumed_at_its_end_shows_its_samples_again(make_trainer):
+def test_run_resumed_at_its_end_shows_its_samples_again(make_trainer, capsys):
     first, again = Recorder(), Recorder()
     make_trainer(observer=first).run()
-    result = make_trainer(observer=again).run()  # its checkpoints are still there
-    assert result.resumed_from == 320
+    make_trainer(observer=again).run()  # its checkpoints are still there
+    assert resumed_from(capsys) == 320
     assert len(again.grids) == 1
     assert np.array_equal(again.grids[0], first.grids[-1])
 

@@ -143,7 +143,7 @@ def test_d_is_told_the_code_of_the_background(make_trainer):
     z = normal(8, state.networks.G.latent_dim)
     step = TranslationStep(
         Networks(**vars(state.networks)),
-        trainer._objective,
+        trainer.params,
         trainer.compute,
         torch.Generator(),
         penalty_scale=0,
@@ -151,7 +151,7 @@ def test_d_is_told_the_code_of_the_background(make_trainer):
         reconstruction_weight=1.0,
     )
     background, own = state.networks.G.background(z, label)
-    made = step.make(background, background, label, z)
-    assert torch.equal(made.code, state.networks.anchors.code(background, own))
-    assert torch.equal(made.images, state.networks.G(z, label))
-    assert made.terms["loss/mask"][0] == MASK_WEIGHT
+    synthetic = step.make(background, background, label, z)
+    assert torch.equal(synthetic.code, state.networks.anchors.code(background, own))
+    assert torch.equal(synthetic.images, state.networks.G(z, label))
+    assert synthetic.terms["loss/mask"][0] == MASK_WEIGHT

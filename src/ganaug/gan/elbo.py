@@ -32,8 +32,8 @@ class VaeStep(Step):
         networks, encoder = self.networks, self.networks.D
         with self.compute.autocast():
             mean, log_variance = encoder(real, label)
-            made = networks.G(mean + (log_variance / 2).exp() * z, label)
-        error = (made.float() - real).square().mean()
+            reproduced = networks.G(mean + (log_variance / 2).exp() * z, label)
+        error = (reproduced.float() - real).square().mean()
         divergence = (mean.square() + log_variance.exp() - log_variance - 1).sum(dim=1).mean() / 2
         variance = error.detach().clamp_min(LEAST_ERROR)
         likelihood = real[0].numel() / 2 * (variance.log() + error / variance)

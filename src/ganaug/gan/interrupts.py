@@ -2,8 +2,6 @@
 
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import FrameType
 
 import psutil
@@ -13,14 +11,22 @@ POLL_SEC = 1.0
 
 
 class StopRequest:
-    """Tells, once per step, whether to stop."""
+    """Tells, once per step, whether to stop: for SIGINT or SIGTERM while its block runs."""
 
     def __init__(self) -> None:
         self._signum: int | None = None
         self._launchers = _launchers()
         self._next_poll = 0.0
 
-    def receive(self, signum: int, _frame: FrameType | None) -> None:
+    def __enter__(self) -> "StopRequest":
+        self._old = {s: signal.signal(s, self._receive) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for signum, handler in self._old.items():
+            signal.signal(signum, handler)
+
+    def _receive(self, signum: int, _frame: FrameType | None) -> None:
         """Signal handler: remember the signal, so that the step can finish."""
         self._signum = signum
 
@@ -48,15 +54,3 @@ def _launchers() -> list[psutil.Process]:
             break
         chain.append(parent)
     return chain
-
-
-@contextmanager
-def stop_requests() -> Iterator[StopRequest]:
-    """Turn SIGINT and SIGTERM into a `StopRequest` while the block runs."""
-    request = StopRequest()
-    old = {s: signal.signal(s, request.receive) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield request
-    finally:
-        for signum, handler in old.items():
-            signal.signal(signum, handler)

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from ganaug.gan.networks import Generator
 from ganaug.gan.step import Networks
 
-FACTS = ("images_seen", "counts", "history", "best", "lr_scale", "num_rollbacks")
+FACTS = ("images_seen", "counts", "history", "best", "num_rollbacks")
 
 
 @dataclass
@@ -24,7 +24,6 @@ class TrainingState:
     counts: dict[str, int] = field(default_factory=dict)  # of steps in each of the sums
     history: list[dict[str, float]] = field(default_factory=list)  # of "images_seen" and values
     best: dict[str, float] | None = None  # "kid", "images_seen" and the other metrics, when best
-    lr_scale: float = 1.0  # learning rate after rollbacks, as a share of the original, 0..1
     num_rollbacks: int = 0
 
     def tensors(self) -> dict[str, Tensor]:

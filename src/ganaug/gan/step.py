@@ -5,16 +5,16 @@ relativistic loss of G computes both logits, of real and synthetic images, again
 step ("r3" small at 64 px: 18.5 instead of 17.3 GFLOP, penalties at every fourth step).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from ganaug.config import TrainParams
 from ganaug.gan.anchors import Anchors
 from ganaug.gan.augment import augment
 from ganaug.gan.compute import Compute
-from ganaug.gan.losses import AdversarialLoss
+from ganaug.gan.losses import LOSSES
 from ganaug.gan.networks import Companion, Discriminator, Generator
 from ganaug.gan.penalties import between, one_centred_penalty, zero_centred_penalty
 
@@ -31,23 +31,11 @@ class Networks:
 
 
 @dataclass(frozen=True)
-class Objective:
-    """The losses of both networks, and the augmentation before D."""
-
-    loss: AdversarialLoss
-    r1_gamma: float  # weight of D's squared gradient norm on real images
-    r2_gamma: float  # the same on synthetic images
-    gradient_penalty: float  # weight of (D's gradient norm - 1)^2 between both
-    operations: Sequence[str]  # keys of `augment.OPERATIONS`
-    augment_probability: float  # of each operation on each image, 0..1
-
-
-@dataclass(frozen=True)
-class Made:
-    """What G made in a step, from one latent and label an image."""
+class SyntheticBatch:
+    """G's images of a step, from one latent and label each."""
 
     images: Tensor  # [B, C, H, W]
-    code: Tensor  # [B, M], that was asked for
+    code: Tensor  # [B, M], that D is told
     terms: dict[str, tuple[float, Tensor]]  # of G's loss, with their weights, by name
 
 
@@ -60,7 +48,7 @@ class Step:
     """
 
     networks: Networks  # changed in place
-    objective: Objective
+    params: TrainParams  # of the loss, the penalties and the augmentation
     compute: Compute
     generator: torch.Generator  # for augmentation and penalties, on the device
     penalty_scale: int  # 0 for a step without them
@@ -86,82 +74,80 @@ class Step:
             - penalty/gradient: (gradient norm - 1)^2 between real and synthetic, unweighted
         """
         real_code = self.networks.anchors.code(real, label)
-        made = self.make(real, real_code, label, z)
-        statistics, encoded_real = self._update_discriminator(real, made, label, real_code)
+        synthetic = self.make(real, real_code, label, z)
+        statistics, encoded_real = self._update_discriminator(real, synthetic, label, real_code)
         if self.updates_generator:
-            real_logits = None
-            if self.objective.loss.is_relative:
-                with torch.no_grad(), self.compute.autocast():
-                    real_logits = self._discriminator(encoded_real, label, real_code)
-            statistics |= self._update_generator(made, label, real_logits)
+            statistics |= self._update_generator(synthetic, label, encoded_real, real_code)
             both = statistics["loss/generator"] + statistics["loss/discriminator"]
             statistics["loss/total"] = both
         return {name: value.detach() for name, value in statistics.items()}
 
-    def make(self, real: Tensor, real_code: Tensor, label: Tensor, z: Tensor) -> Made:
+    def make(self, real: Tensor, real_code: Tensor, label: Tensor, z: Tensor) -> SyntheticBatch:
         """Make synthetic images, half of them from the codes of the real ones."""
         anchors = self.networks.anchors
         placed = anchors.place(z, real_code)
         with self.compute.autocast():
-            synthetic = self.networks.G(placed, label)
-        distance = anchors.distance(synthetic, real)
+            images = self.networks.G(placed, label)
+        distance = anchors.distance(images, real)
         terms = {"loss/reconstruction": (self.reconstruction_weight, distance)}
-        return Made(synthetic, placed[:, : anchors.code_dim], terms)
+        return SyntheticBatch(images, placed[:, : anchors.code_dim], terms)
 
     def _update_discriminator(
-        self, real: Tensor, made: Made, label: Tensor, real_code: Tensor
+        self, real: Tensor, synthetic: SyntheticBatch, label: Tensor, real_code: Tensor
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Update D; return statistics, and the real images as D saw them."""
-        objective, scale, code = self.objective, self.penalty_scale, made.code
+        params, scale, code = self.params, self.penalty_scale, synthetic.code
         D = self._discriminator.requires_grad_(True)
-        moved = torch.cat([self._augment(real), self._augment(made.images.detach())])
+        moved = torch.cat([self._augment(real), self._augment(synthetic.images.detach())])
         encoded = D.encode(moved).requires_grad_(scale > 0)
         with self.compute.autocast():
             logits = _logits(D, encoded, torch.cat([label, label]), torch.cat([real_code, code]))
         real_logits, synthetic_logits = logits.chunk(2)
-        loss = objective.loss.discriminator(real_logits, synthetic_logits)
+        loss = LOSSES[params.loss].discriminator(real_logits, synthetic_logits)
         statistics = {
             "loss/discriminator": loss,
             "probability/real": real_logits.sigmoid().mean(),
             "probability/synthetic": synthetic_logits.sigmoid().mean(),
         }
-        if scale and (objective.r1_gamma or objective.r2_gamma):
+        if scale and (params.r1_gamma or params.r2_gamma):
             r1, r2 = (half.mean() for half in zero_centred_penalty(logits, encoded).chunk(2))
             statistics |= {"penalty/r1": r1, "penalty/r2": r2}
-            loss = loss + (objective.r1_gamma * r1 + objective.r2_gamma * r2) / 2 * scale
-        if scale and objective.gradient_penalty:
+            loss = loss + (params.r1_gamma * r1 + params.r2_gamma * r2) / 2 * scale
+        if scale and params.gradient_penalty:
             real_side, synthetic_side = encoded.detach().chunk(2)
             points = between(real_side, synthetic_side, self.generator).requires_grad_(True)
             with self.compute.autocast():
                 penalty = one_centred_penalty(D(points, label, code), points).mean()
             statistics["penalty/gradient"] = penalty
-            loss = loss + objective.gradient_penalty * penalty * scale
+            loss = loss + params.gradient_penalty * penalty * scale
         (norm,) = self.descend(loss, (D, self.networks.D_optimiser))
         return statistics | {"gradient_norm/discriminator": norm}, encoded.detach().chunk(2)[0]
 
     def _update_generator(
-        self, made: Made, label: Tensor, real_logits: Tensor | None
+        self, synthetic: SyntheticBatch, label: Tensor, encoded_real: Tensor, real_code: Tensor
     ) -> dict[str, Tensor]:
         """Update G; return statistics."""
         D = self._discriminator.requires_grad_(False)
+        chosen = LOSSES[self.params.loss]
+        real_logits = torch.zeros(())  # read by a relative loss only
         with self.compute.autocast():
-            synthetic_logits = D(D.encode(self._augment(made.images)), label, made.code)
-        if real_logits is None:  # the loss does not use them
-            real_logits = synthetic_logits.detach()
-        adversarial = self.objective.loss.generator(real_logits, synthetic_logits)
-        loss = adversarial + sum(weight * term for weight, term in made.terms.values())
+            if chosen.is_relative:
+                real_logits = D(encoded_real, label, real_code)
+            synthetic_logits = D(D.encode(self._augment(synthetic.images)), label, synthetic.code)
+        adversarial = chosen.generator(real_logits, synthetic_logits)
+        loss = adversarial + sum(weight * term for weight, term in synthetic.terms.values())
         (norm,) = self.descend(loss, (self.networks.G, self.networks.G_optimiser))
         return {
             "loss/generator": adversarial,
             "gradient_norm/generator": norm,
-            **{name: term for name, (_, term) in made.terms.items()},
+            **{name: term for name, (_, term) in synthetic.terms.items()},
         }
 
     def _augment(self, images: Tensor) -> Tensor:
         return augment(
             images,
-            operations=self.objective.operations,
-            probability=self.objective.augment_probability,
+            operations=self.params.augment,
+            probability=self.params.augment_probability,
             generator=self.generator,
         )
 

@@ -11,7 +11,6 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ganaug.config import TrainParams
@@ -23,14 +22,14 @@ from ganaug.gan.checkpoints import Checkpoints
 from ganaug.gan.compute import Compute
 from ganaug.gan.elbo import VaeStep
 from ganaug.gan.guards import collapsed_classes, lost_ground, not_finite
-from ganaug.gan.interrupts import StopRequest, stop_requests
-from ganaug.gan.losses import LOSSES
+from ganaug.gan.interrupts import StopRequest
 from ganaug.gan.networks import Architecture
 from ganaug.gan.sampling import sample
 from ganaug.gan.schedules import cosine, ema_decay, fading, penalty_scale, update_ema
 from ganaug.gan.state import TrainingState, below
-from ganaug.gan.step import Networks, Objective, Step
+from ganaug.gan.step import Networks, Step
 from ganaug.gan.translation import TranslationStep
+from ganaug.images import Labels, Pixels
 from ganaug.progress import ProgressReport
 from ganaug.rng import derive_seed, torch_generator
 
@@ -41,12 +40,12 @@ ANCHORED_IMAGES = 2000  # per class, that the anchors measure
 RECONSTRUCTION_UNTIL = 0.5  # share of the budget; kept longer, it works against D
 MAX_ROLLBACKS = 3
 LOWER = "lower train.lr, or raise train.r1_gamma and train.r2_gamma"
-ROLLBACK_LR = 0.5  # factor on the learning rate at a rollback
+ROLLBACK_LR = 0.5  # factor on the learning rate at each rollback
 STEPS: dict[str, type[Step]] = {"vae": VaeStep, "translator": TranslationStep}
 AGREE_STEPS = 10  # steps between two exchanges among processes about stopping
 
 # Images [N, H, W, C] uint8 and labels [N] to metrics; "kid" chooses the snapshot.
-Evaluate = Callable[[NDArray[np.uint8], NDArray[np.int64]], dict[str, float]]
+Evaluate = Callable[[Pixels, Labels], dict[str, float]]
 
 
 class Observer(Protocol):
@@ -55,7 +54,7 @@ class Observer(Protocol):
     def metrics(self, images_seen: int, values: dict[str, float]) -> None:
         """New values; a resumed run first repeats all earlier ones."""
 
-    def samples(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+    def samples(self, images: Pixels, labels: Labels) -> None:
         """Images [N, H, W, C] of the current averaged generator; at the end, of the best one."""
 
 
@@ -65,7 +64,6 @@ class TrainingResult:
 
     weights: dict[str, Tensor]  # state dict, on the CPU
     best: dict[str, float]  # "kid", "images_seen" and the other metrics of that evaluation
-    resumed_from: int  # images seen before this process resumed
     images_seen: int  # at the end; less than the budget when the run converged before
 
 
@@ -90,7 +88,6 @@ class Trainer:
         self._log_interval = max(1, self._num_steps // LOG_LINES)
         parts = range(1, params.num_evaluations + 1)
         self._evaluation_steps = {round(self._num_steps * i / len(parts)) for i in parts}
-        self._objective = make_objective(params)
         self._state = make_state(
             self.architecture,
             params,
@@ -109,8 +106,8 @@ class Trainer:
             TrainingError: training diverged repeatedly.
             StoppedBySignal: a signal stopped it; the state is saved.
         """
-        with stop_requests() as stop:
-            resumed_from = self._resume()
+        with StopRequest() as stop:
+            self._resume()
             signum = self._loop(stop)
         if not self._leads:
             return None
@@ -125,7 +122,7 @@ class Trainer:
         weights = below(tensors, "G_ema")
         self._state.G_ema.load_state_dict(weights)
         self._show_samples()  # of what ships, over those of the last evaluation
-        return TrainingResult(weights, self._state.best, resumed_from, seen)
+        return TrainingResult(weights, self._state.best, seen)
 
     @property
     def _leads(self) -> bool:
@@ -166,7 +163,7 @@ class Trainer:
         step = self._step_number
         end = params.lr * params.lr_final_fraction
         progress = step / self._num_steps
-        lr = state.lr_scale * cosine(progress, start=params.lr, end=end)
+        lr = ROLLBACK_LR**state.num_rollbacks * cosine(progress, start=params.lr, end=end)
         state.networks.D_optimiser.param_groups[0]["lr"] = lr
         state.networks.G_optimiser.param_groups[0]["lr"] = lr * params.generator_lr_ratio
         real, label = self.batches.draw(step)
@@ -176,7 +173,7 @@ class Trainer:
         weight = fading(progress, start=params.reconstruction_weight, until=RECONSTRUCTION_UNTIL)
         update = STEPS.get(self.architecture.family, Step)(
             state.networks,
-            self._objective,
+            params,
             compute,
             torch_generator(self.seed, "train", "step", step, compute.rank, device=device),
             penalty_scale=penalty_scale(step, interval=params.penalty_interval),
@@ -224,7 +221,7 @@ class Trainer:
         noise = values.get("kid_std", 0.0)
         return message, lost_ground(kid, first=first, best=state.best["kid"], noise=noise)
 
-    def _show_samples(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    def _show_samples(self) -> tuple[Pixels, Labels]:
         """Images of the averaged generator, the same latents each time, and their labels."""
         num_classes = self.architecture.num_classes
         per_class = -(-EVALUATION_SAMPLES // num_classes)
@@ -237,10 +234,10 @@ class Trainer:
 
     def _has_converged(self) -> bool:
         """Whether the best snapshot is older than the share `patience` of the budget."""
-        best, patience = self._state.best, self.params.patience
-        if best is None or patience == 1:
-            return False
-        return self._state.images_seen - best["images_seen"] >= patience * self._budget
+        best, seen = self._state.best, self._state.images_seen
+        return (
+            best is not None and seen - best["images_seen"] >= self.params.patience * self._budget
+        )
 
     def _roll_back(self, reason: str) -> str:
         """Return to the best weights at a lower learning rate, without resetting the clock."""
@@ -252,13 +249,11 @@ class Trainer:
                 f"training diverged for the {state.num_rollbacks}th time {where} ({reason}); "
                 f"{LOWER}"
             )
-        found = self.compute.agree(self.checkpoints.load_best() if self._leads else None)
-        assert found is not None
-        tensors, _ = found
+        tensors, _ = self.compute.agree(self.checkpoints.load_best() if self._leads else ({}, {}))
         state.restore_weights(tensors)
-        state.lr_scale *= ROLLBACK_LR
         best = "the start" if state.best is None else f"{state.best['images_seen']:.0f} images"
-        return f"{reason} {where}; back to {best}, learning rate x {state.lr_scale:g}"
+        scale = ROLLBACK_LR**state.num_rollbacks
+        return f"{reason} {where}; back to {best}, learning rate x {scale:g}"
 
     def _agreed(self, stop: StopRequest) -> int:
         """The signal that any process got, or 0; processes exchange it now and then."""
@@ -275,28 +270,19 @@ class Trainer:
         if self._leads:
             self.checkpoints.save(state.tensors(), state.facts(), images_seen=state.images_seen)
 
-    def _resume(self) -> int:
-        """Restore the newest checkpoint; return the images seen, 0 for a fresh start."""
+    def _resume(self) -> None:
+        """Restore the newest checkpoint, if there is one."""
         found = self.compute.agree(self.checkpoints.load() if self._leads else None)
         if found is None:
             self._keep_as_best()  # what a rollback before the first evaluation returns to
-            return 0
+            return
         self._state.restore(*found)
-        seen = self._state.images_seen
         if self.observer is not None:
             for row in self._state.history:
                 values = {name: value for name, value in row.items() if name != "images_seen"}
                 self.observer.metrics(int(row["images_seen"]), values)
-            where = self.checkpoints.folder
+            seen, where = self._state.images_seen, self.checkpoints.folder
             print(f"train: resumed from {seen} images ({where})", file=sys.stderr)
-        return seen
-
-
-def make_objective(params: TrainParams) -> Objective:
-    """Loss, penalties and augmentation from params."""
-    numbers = {"r1_gamma", "r2_gamma", "gradient_penalty", "augment_probability"}
-    stated = params.model_dump(include=numbers)
-    return Objective(loss=LOSSES[params.loss], operations=params.augment, **stated)
 
 
 def make_state(
