@@ -21,7 +21,7 @@ from ganaug.gan.compute import Compute, choose_compute
 from ganaug.gan.networks import Discriminator
 from ganaug.gan.schedules import penalty_scale
 from ganaug.gan.step import Networks, Step
-from ganaug.gan.trainer import make_state
+from ganaug.gan.trainer import make_objective, make_state
 
 REPEATS = 20
 
@@ -50,7 +50,7 @@ def main() -> None:
     def step(number: int) -> None:
         Step(
             networks,
-            params,
+            make_objective(params),
             compute,
             stream,
             penalty_scale=penalty_scale(number, interval=params.penalty_interval),

@@ -33,7 +33,7 @@ from ganaug.gan.sampling import sample
 from ganaug.gan.schedules import update_ema
 from ganaug.gan.state import TrainingState
 from ganaug.gan.step import Step
-from ganaug.gan.trainer import STEPS, make_state
+from ganaug.gan.trainer import STEPS, make_objective, make_state
 from ganaug.parallel import map_unordered
 from ganaug.quality.features import ImageNetFeatures
 from ganaug.quality.parts import LabelledImages
@@ -138,7 +138,7 @@ def _measure_steps(
 ) -> tuple[float, float]:
     """Mean seconds of a real image, and its FLOP in the simplest kind of step."""
     interval, every = p.train.penalty_interval, p.train.d_steps_per_g_step
-    networks = state.networks
+    networks, objective = state.networks, make_objective(p.train)
     generator = torch.Generator(compute.device).manual_seed(0)
     update = STEPS.get(p.train.family, Step)
 
@@ -146,7 +146,7 @@ def _measure_steps(
         real, label = batches.draw(0)
         z = torch.randn(len(label), networks.G.latent_dim, device=compute.device)
         scale = interval if with_penalty else 0
-        update(networks, p.train, compute, generator, scale, with_g, 1.0).take(real, label, z)
+        update(networks, objective, compute, generator, scale, with_g, 1.0).take(real, label, z)
         update_ema(state.G_ema, networks.G, decay=0.9)
         if compute.device.type == "cuda":
             torch.cuda.synchronize()

@@ -11,6 +11,7 @@ from ganaug.gan.anchors import Anchors
 from ganaug.gan.architecture import build_companion, build_generator
 from ganaug.gan.compute import Compute, choose_compute
 from ganaug.gan.step import Networks, Step
+from ganaug.gan.trainer import make_objective
 from tests.gan.conftest import ARCHITECTURE
 
 BATCH = 32
@@ -39,7 +40,7 @@ def gradients_of_a_step(compute):
     networks.D_optimiser.register_step_pre_hook(remember)
     step = Step(
         networks,
-        PARAMS.train,
+        make_objective(PARAMS.train),
         compute,
         torch.Generator(),
         penalty_scale=4,

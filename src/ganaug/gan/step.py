@@ -5,16 +5,16 @@ relativistic loss of G computes both logits, of real and synthetic images, again
 step ("r3" small at 64 px: 18.5 instead of 17.3 GFLOP, penalties at every fourth step).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ganaug.config import TrainParams
 from ganaug.gan.anchors import Anchors
 from ganaug.gan.augment import augment
 from ganaug.gan.compute import Compute
-from ganaug.gan.losses import LOSSES
+from ganaug.gan.losses import AdversarialLoss
 from ganaug.gan.networks import Companion, Discriminator, Generator
 from ganaug.gan.penalties import between, one_centred_penalty, zero_centred_penalty
 
@@ -28,6 +28,18 @@ class Networks:
     G_optimiser: torch.optim.Optimizer
     D_optimiser: torch.optim.Optimizer
     anchors: Anchors
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The losses of both networks, and the augmentation before D."""
+
+    loss: AdversarialLoss
+    r1_gamma: float  # weight of D's squared gradient norm on real images
+    r2_gamma: float  # the same on synthetic images
+    gradient_penalty: float  # weight of (D's gradient norm - 1)^2 between both
+    operations: Sequence[str]  # keys of `augment.OPERATIONS`
+    augment_probability: float  # of each operation on each image, 0..1
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,7 @@ class Step:
     """
 
     networks: Networks  # changed in place
-    params: TrainParams  # of the loss, the penalties and the augmentation
+    objective: Objective
     compute: Compute
     generator: torch.Generator  # for augmentation and penalties, on the device
     penalty_scale: int  # 0 for a step without them
@@ -96,30 +108,30 @@ class Step:
         self, real: Tensor, synthetic: SyntheticBatch, label: Tensor, real_code: Tensor
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Update D; return statistics, and the real images as D saw them."""
-        params, scale, code = self.params, self.penalty_scale, synthetic.code
+        objective, scale, code = self.objective, self.penalty_scale, synthetic.code
         D = self._discriminator.requires_grad_(True)
         moved = torch.cat([self._augment(real), self._augment(synthetic.images.detach())])
         encoded = D.encode(moved).requires_grad_(scale > 0)
         with self.compute.autocast():
             logits = _logits(D, encoded, torch.cat([label, label]), torch.cat([real_code, code]))
         real_logits, synthetic_logits = logits.chunk(2)
-        loss = LOSSES[params.loss].discriminator(real_logits, synthetic_logits)
+        loss = objective.loss.discriminator(real_logits, synthetic_logits)
         statistics = {
             "loss/discriminator": loss,
             "probability/real": real_logits.sigmoid().mean(),
             "probability/synthetic": synthetic_logits.sigmoid().mean(),
         }
-        if scale and (params.r1_gamma or params.r2_gamma):
+        if scale and (objective.r1_gamma or objective.r2_gamma):
             r1, r2 = (half.mean() for half in zero_centred_penalty(logits, encoded).chunk(2))
             statistics |= {"penalty/r1": r1, "penalty/r2": r2}
-            loss = loss + (params.r1_gamma * r1 + params.r2_gamma * r2) / 2 * scale
-        if scale and params.gradient_penalty:
+            loss = loss + (objective.r1_gamma * r1 + objective.r2_gamma * r2) / 2 * scale
+        if scale and objective.gradient_penalty:
             real_side, synthetic_side = encoded.detach().chunk(2)
             points = between(real_side, synthetic_side, self.generator).requires_grad_(True)
             with self.compute.autocast():
                 penalty = one_centred_penalty(D(points, label, code), points).mean()
             statistics["penalty/gradient"] = penalty
-            loss = loss + params.gradient_penalty * penalty * scale
+            loss = loss + objective.gradient_penalty * penalty * scale
         (norm,) = self.descend(loss, (D, self.networks.D_optimiser))
         return statistics | {"gradient_norm/discriminator": norm}, encoded.detach().chunk(2)[0]
 
@@ -128,13 +140,13 @@ class Step:
     ) -> dict[str, Tensor]:
         """Update G; return statistics."""
         D = self._discriminator.requires_grad_(False)
-        chosen = LOSSES[self.params.loss]
+        loss_of = self.objective.loss
         real_logits = torch.zeros(())  # read by a relative loss only
         with self.compute.autocast():
-            if chosen.is_relative:
+            if loss_of.is_relative:
                 real_logits = D(encoded_real, label, real_code)
             synthetic_logits = D(D.encode(self._augment(synthetic.images)), label, synthetic.code)
-        adversarial = chosen.generator(real_logits, synthetic_logits)
+        adversarial = loss_of.generator(real_logits, synthetic_logits)
         loss = adversarial + sum(weight * term for weight, term in synthetic.terms.values())
         (norm,) = self.descend(loss, (self.networks.G, self.networks.G_optimiser))
         return {
@@ -146,8 +158,8 @@ class Step:
     def _augment(self, images: Tensor) -> Tensor:
         return augment(
             images,
-            operations=self.params.augment,
-            probability=self.params.augment_probability,
+            operations=self.objective.operations,
+            probability=self.objective.augment_probability,
             generator=self.generator,
         )
 

@@ -23,11 +23,12 @@ from ganaug.gan.compute import Compute
 from ganaug.gan.elbo import VaeStep
 from ganaug.gan.guards import collapsed_classes, lost_ground, not_finite
 from ganaug.gan.interrupts import StopRequest
+from ganaug.gan.losses import LOSSES
 from ganaug.gan.networks import Architecture
 from ganaug.gan.sampling import sample
 from ganaug.gan.schedules import cosine, ema_decay, fading, penalty_scale, update_ema
 from ganaug.gan.state import TrainingState, below
-from ganaug.gan.step import Networks, Step
+from ganaug.gan.step import Networks, Objective, Step
 from ganaug.gan.translation import TranslationStep
 from ganaug.images import Labels, Pixels
 from ganaug.progress import ProgressReport
@@ -86,6 +87,7 @@ class Trainer:
         self._num_steps = math.ceil(params.kimg * 1000 / params.batch_size)
         self._budget = self._num_steps * params.batch_size
         self._log_interval = max(1, self._num_steps // LOG_LINES)
+        self._objective = make_objective(params)
         parts = range(1, params.num_evaluations + 1)
         self._evaluation_steps = {round(self._num_steps * i / len(parts)) for i in parts}
         self._state = make_state(
@@ -173,7 +175,7 @@ class Trainer:
         weight = fading(progress, start=params.reconstruction_weight, until=RECONSTRUCTION_UNTIL)
         update = STEPS.get(self.architecture.family, Step)(
             state.networks,
-            params,
+            self._objective,
             compute,
             torch_generator(self.seed, "train", "step", step, compute.rank, device=device),
             penalty_scale=penalty_scale(step, interval=params.penalty_interval),
@@ -283,6 +285,13 @@ class Trainer:
                 self.observer.metrics(int(row["images_seen"]), values)
             seen, where = self._state.images_seen, self.checkpoints.folder
             print(f"train: resumed from {seen} images ({where})", file=sys.stderr)
+
+
+def make_objective(params: TrainParams) -> Objective:
+    """Loss, penalties and augmentation from params."""
+    numbers = {"r1_gamma", "r2_gamma", "gradient_penalty", "augment_probability"}
+    stated = params.model_dump(include=numbers)
+    return Objective(loss=LOSSES[params.loss], operations=params.augment, **stated)
 
 
 def make_state(
