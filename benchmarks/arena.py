@@ -46,7 +46,7 @@ from ganaug.preparing.prepared import Prepared, read_prepared
 from ganaug.quality.features import ImageNetFeatures
 from ganaug.quality.parts import LabelledImages, Part, Parts, read_parts
 from ganaug.templates import interval, points
-from ganaug.verdict.evidence import changes
+from ganaug.verdict.comparison import changes
 
 RESULTS = ROOT / "results" / "arena"
 SCRATCH = ROOT / ".ganaug" / "arena"
