@@ -25,13 +25,14 @@ class RealNeighbours:
     def __init__(self, features: NDArray[np.floating]) -> None:
         self._features = features.astype(np.float64)
         # Of each real image to the other ones, nearest first.
-        distances, neighbours = nearest_others(self._features, k=K)
+        distances, _ = nearest_others(self._features, k=K)
         self._first = distances[:, 0]
         self._radius = distances[:, K - 1]
         self._unit = max(float(np.median(self._radius)), TINY)
         # Wide balls around outliers would make any image realistic.
         self._trusted = self._radius <= np.median(self._radius)
-        self._copy_below = float(np.percentile(copy_ratios(distances, neighbours), COPY_PERCENTILE))
+        _, ratios = copy_ratios(self._features)
+        self._copy_below = float(np.percentile(ratios, COPY_PERCENTILE))
 
     def locate(self, features: NDArray[np.floating]) -> pd.DataFrame:
         """Locate M images, [M, D].

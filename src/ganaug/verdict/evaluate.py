@@ -82,13 +82,9 @@ def evaluate(
             setting=setting,
             num_workers=num_workers or joblib.cpu_count(),
         )
-        memorisation = measure_copying(spaces, parts, seed=seed)
-        pairs = describe_pairs(
-            spaces["thumbnails"],
-            parts["train"].rows,
-            parts["synthetic"].rows,
-            declared=origins(parts),
-        )
+        declared = origins(parts)
+        memorisation = measure_copying(spaces, parts, declared=declared, seed=seed)
+        pairs = describe_pairs(small, parts, declared=declared)
         distances = _measure_spaces(imagenet, spaces["imagenet"], parts, setting, seed=seed)
     networks = network_facts(trained, classes, confidence=params.confidence, seed=seed)
     rows = parts["synthetic"].rows
@@ -99,7 +95,7 @@ def evaluate(
         empty=unfilled_classes(made),
         num_synthetic=len(rows),
         num_with_parent=int(rows["parent_id"].notna().sum()),
-        num_translated=int((origins(parts) >= 0).sum()),
+        num_translated=int((declared >= 0).sum()),
     )
     verdict = {**_verdict(evidence, params), "judged": _judged(prepared, made)}
     metrics = {
