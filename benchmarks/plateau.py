@@ -16,11 +16,13 @@ from benchmarks.quality import PARAMS, prepare_source
 from ganaug.config import load_params
 from ganaug.downstream import runs
 from ganaug.downstream.recipes import TEACHER
-from ganaug.downstream.runs import NETWORKS, Run, Sets, Setting, score_runs
+from ganaug.downstream.runs import NETWORKS, Run, Sets, score_runs
+from ganaug.downstream.setting import Setting
 from ganaug.parallel import map_unordered
 from ganaug.preparing.prepared import Prepared
 from ganaug.quality.parts import LabelledImages
 from ganaug.shards import read_labelled
+from ganaug.verdict.evaluate import classifier_setting
 
 FACTORS = (1, 2)
 REPETITIONS = {"cnn": 30, "efficientnet": 6}  # the difference of two CNNs spreads by 2.5 pp
@@ -40,7 +42,8 @@ def main() -> None:
 
 
 def _print_curve(title: str, net: str, repetitions: int, dataset: Prepared) -> None:
-    sets, setting = _real_sets(dataset), real_setting(dataset)
+    params = load_params(PARAMS).evaluate
+    sets, setting = _real_sets(dataset), classifier_setting(dataset, params, seed=0)
     steps = [round(factor * (NETWORKS[net].num_steps or setting.num_steps)) for factor in FACTORS]
     tasks = [(number, repetition) for number in steps for repetition in range(repetitions)]
     done = map_unordered(partial(_train, net, sets, setting), tasks, num_workers=joblib.cpu_count())
@@ -70,20 +73,6 @@ def _real_sets(dataset: Prepared) -> Sets:
         _, images, labels = read_labelled(dataset.shards(split))
         sets[split] = LabelledImages(images, labels)
     return sets | {"synthetic": LabelledImages(images[:0], labels[:0])}
-
-
-def real_setting(dataset: Prepared) -> Setting:
-    """What classifiers have in common, as params.yaml says."""
-    params = load_params(PARAMS).evaluate
-    return Setting(
-        num_steps=params.num_steps,
-        batch_size=params.batch_size,
-        lr=params.lr,
-        class_names=dataset.classes,
-        symmetries=dataset.symmetries,
-        classical=params.classical,
-        seed=0,
-    )
 
 
 def _train(

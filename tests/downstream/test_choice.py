@@ -7,7 +7,7 @@ import pytest
 from ganaug.downstream import choice
 from ganaug.downstream.choice import ROUNDS, choose_recipes
 from ganaug.downstream.recipes import TEACHER
-from ganaug.downstream.runs import Setting
+from ganaug.downstream.setting import Setting
 from ganaug.quality.parts import LabelledImages
 from tests.publishing.small_run import CLASSICAL
 

@@ -13,7 +13,6 @@ from ganaug.downstream.runs import (
     DRAWN,
     NETWORKS,
     Run,
-    Setting,
     draw_rows,
     fit,
     fit_network,
@@ -21,6 +20,7 @@ from ganaug.downstream.runs import (
     score_runs,
     scores,
 )
+from ganaug.downstream.setting import Setting
 from ganaug.quality.parts import LabelledImages
 from tests.publishing.small_run import CLASSICAL
 from tests.toy_synthetic import new_images

@@ -22,7 +22,8 @@ from ganaug.downstream.recipes import (
     with_synthetic,
     without_synthetic,
 )
-from ganaug.downstream.runs import NETWORKS, Probabilities, Run, Sets, Setting, score_runs
+from ganaug.downstream.runs import NETWORKS, Probabilities, Run, Sets, score_runs
+from ganaug.downstream.setting import Setting
 from ganaug.rng import derive_seed
 
 ROUNDS = ((0, 1), (2, 3))  # repetitions of all candidates, then of the better half

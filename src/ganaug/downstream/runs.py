@@ -23,13 +23,12 @@ from sklearn.metrics import f1_score, recall_score
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from ganaug.config import ClassicalParams
 from ganaug.downstream import efficientnet
 from ganaug.downstream.batches import Pool, draw_batches, one_hot
-from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.downstream.classifier import predict, small_cnn, train_classifier
 from ganaug.downstream.linear import fit_linear
 from ganaug.downstream.recipes import Recipe
+from ganaug.downstream.setting import Setting
 from ganaug.images import Labels, Rows
 from ganaug.parallel import map_unordered
 from ganaug.progress import ProgressReport
@@ -76,26 +75,6 @@ NETWORKS = {
         efficientnet.LR,
     ),
 }
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all runs have in common."""
-
-    num_steps: int
-    batch_size: int
-    lr: float
-    class_names: tuple[str, ...]
-    symmetries: tuple[str, ...]  # flips that keep every label
-    classical: ClassicalParams
-    seed: int
-    spectrogram_side: int | None = None  # pixels per side of spectrograms; None: other images
-
-    def augmentation(self, seed: int) -> ClassicalAugmentation:
-        """The classical augmentation of these images."""
-        return ClassicalAugmentation(
-            self.symmetries, self.classical, seed=seed, spectrogram_side=self.spectrogram_side
-        )
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ganaug.images import Groups, Rows
 
 BLOCK_ROWS = 1024
 TINY = 1e-9  # keeps ratios finite where images have duplicates
-# Of the nearest distances between groups of train, 1 % lie below `USUAL`. A third of it is left
-# alone by all pairs of elpv (least: 0.74 of it) and digits (0.52). Noise of 2 grey levels stays
-# below it for over 90 % of elpv's images and all digits, and so do changes of brightness by 5 %.
-USUAL = 0.01  # quantile
-NEAR = 1 / 3
-MOST_ASKED = 2000  # training images that the threshold is read off
 
 FloatArray = NDArray[np.floating[Any]]
 Floats = NDArray[np.float64]
@@ -115,16 +108,3 @@ def copy_ratios(
     known = np.isfinite(reference)
     ratios = distances[known, 0] / np.maximum(reference[known], TINY)
     return distances[:, 0], ratios if len(ratios) else np.ones(1)
-
-
-def repeat_distance(features: FloatArray, groups: "pd.Series[str]") -> float:
-    """Below this distance two images of different groups are one picture; 0 with a single group."""
-    codes = pd.factorize(groups)[0]
-    asked = np.unique(np.linspace(0, len(codes) - 1, MOST_ASKED).astype(int))
-    least = [
-        np.where(codes[asked[rows], None] == codes, np.inf, block).min(axis=1)
-        for rows, block in squared_distances(features[asked], features)
-    ]
-    squared = np.concatenate(least)
-    between = np.sqrt(squared[np.isfinite(squared)])
-    return float(NEAR * np.quantile(between, USUAL)) if len(between) else 0.0

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ganaug.downstream.choice import Choice, Choices, choose_recipes
 from ganaug.downstream.intervals import joint_delta
 from ganaug.downstream.recipes import ARMS, PLAIN, Recipe
-from ganaug.downstream.runs import NETWORKS, RECALL, Run, Sets, Setting, score_runs
+from ganaug.downstream.runs import NETWORKS, RECALL, Run, Sets, score_runs
+from ganaug.downstream.setting import Setting
 from ganaug.quality.parts import Part
 from ganaug.rng import numpy_rng
 

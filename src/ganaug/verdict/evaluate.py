@@ -13,7 +13,8 @@ from ganaug.config import EvaluateParams
 from ganaug.downstream.classifier import Classifier, TrainedFeatures
 from ganaug.downstream.linear import FEATURE_RESOLUTION, view_sets
 from ganaug.downstream.recipes import TEACHER
-from ganaug.downstream.runs import Run, Sets, Setting, fit_network, one_thread
+from ganaug.downstream.runs import Run, Sets, fit_network, one_thread
+from ganaug.downstream.setting import Setting
 from ganaug.fileio import read_json, scratch
 from ganaug.preparing.prepared import Prepared
 from ganaug.quality.features import FeatureCache, Features, ImageNetFeatures
@@ -66,7 +67,7 @@ def evaluate(
         DatasetError: a shard is missing, classes differ, or a test image has leaked.
     """
     classes, made = prepared.classes, read_json(synthetic / "synthetic.json")
-    setting = _setting(prepared, params, seed=seed)
+    setting = classifier_setting(prepared, params, seed=derive_seed(seed, "evaluate"))
     with scratch() as folder:
         parts = read_parts(prepared, synthetic, scratch=folder)
         small = _check(parts, prepared.symmetries, near_duplicate_distance)
@@ -122,8 +123,8 @@ def _verdict(evidence: Evidence, params: EvaluateParams) -> dict[str, Any]:
     }
 
 
-def _setting(prepared: Prepared, params: EvaluateParams, *, seed: int) -> Setting:
-    """What all classifiers of the stage have in common."""
+def classifier_setting(prepared: Prepared, params: EvaluateParams, *, seed: int) -> Setting:
+    """What all classifiers of the stage have in common; `seed` is theirs alone."""
     return Setting(
         num_steps=params.num_steps,
         batch_size=params.batch_size,
@@ -131,7 +132,7 @@ def _setting(prepared: Prepared, params: EvaluateParams, *, seed: int) -> Settin
         class_names=prepared.classes,
         symmetries=prepared.symmetries,
         classical=params.classical,
-        seed=derive_seed(seed, "evaluate"),
+        seed=seed,
         spectrogram_side=prepared.spectrogram_side,
     )
 
