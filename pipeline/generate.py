@@ -25,7 +25,7 @@ from ganaug.gan.snapshot import load_snapshot
 from ganaug.preparing.prepared import Prepared, read_prepared
 from ganaug.shards import read_labelled
 
-HOW = ("strategy", "amount", "latent_std", "truncation")  # params that travel with the images
+HOW = {"strategy", "amount", "latent_std", "truncation"}  # params that travel with the images
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -62,14 +62,14 @@ def main(
             unwanted=rejected_ids(reviews),
         )
         tallies = tally_dict(curated.tallies) | {"least": rules.min_scores}
-        how = {name: getattr(p.generate, name) for name in HOW}
-        said = describe_review(
+        review_facts = describe_review(
             reviews,
             left_out=curated.left_out,
             accepted=curated.rows["image_id"],
             generator_id=model.generator_id,
         )
-        facts = {"generator_id": model.generator_id, **how, **tallies, **said}
+        how = p.generate.model_dump(include=HOW)
+        facts = {"generator_id": model.generator_id, **how, **tallies, **review_facts}
         write_synthetic(curated, facts, folder=out, class_names=dataset.classes)
         write_json(tallies, results / "metrics.json")
     accepted, drawn = (sum(tallies[what].values()) for what in ("accepted", "drawn"))

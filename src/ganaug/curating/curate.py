@@ -1,5 +1,6 @@
 """Draw, score, accept or reject images until every class has enough; write the accepted ones."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from ganaug.curating.neighbours import Apart, RealImages
 from ganaug.fileio import atomic_folder, write_sealed
 from ganaug.gan.sampling import LatentLaw, sample
 from ganaug.gan.snapshot import Snapshot
-from ganaug.images import Pixels, Rows, encode_png, pixel_id
+from ganaug.images import Pixels, encode_png, pixel_id
 from ganaug.progress import ProgressReport
 from ganaug.records import METADATA_COLUMNS
 from ganaug.shards import describe_files, write_shards
@@ -36,7 +37,7 @@ class ClassTally:
     wanted: int
     drawn: int = 0
     accepted: int = 0
-    rejected: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+    rejected: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(REASONS, 0)))
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,10 @@ def curate(
                 reasons[passed[~apart.admit(pixels[passed])]] = NEAR_DUPLICATE
                 is_unwanted = rows["image_id"].isin(unwanted).to_numpy()
                 reasons[(reasons == "") & is_unwanted] = REJECTED_BY_PERSON
-                kept, used = _settle(tally, reasons)
-                by_person = reasons[:used] == REJECTED_BY_PERSON
-                left_out += rows["image_id"][:used][by_person].tolist()
+                reasons = _settle(tally, reasons)
+                kept = np.flatnonzero(reasons == "")
+                by_person = np.flatnonzero(reasons == REJECTED_BY_PERSON)
+                left_out += rows["image_id"].iloc[by_person].tolist()
                 parts.append(rows.iloc[kept])
                 encoding.append(encoder.submit(encode_pngs, pixels[kept]))
                 progress.advance(len(kept))
@@ -167,16 +169,15 @@ def _rounds(tally: ClassTally, first_seed: int, max_draws: int) -> Iterator[list
         yield list(range(start, start + size))
 
 
-def _settle(tally: ClassTally, reasons: NDArray[np.object_]) -> tuple[Rows, int]:
-    """Count draws up to the last one needed; return where the accepted ones are, and the count."""
+def _settle(tally: ClassTally, reasons: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Count the draws up to the last one needed, and return the reasons of these."""
     accepted = np.flatnonzero(reasons == "")[: tally.wanted - tally.accepted]
-    is_full = tally.accepted + len(accepted) == tally.wanted
-    used = int(accepted[-1]) + 1 if is_full and len(accepted) else len(reasons)
-    tally.drawn += used
     tally.accepted += len(accepted)
-    for reason in filter(None, reasons[:used].tolist()):
-        tally.rejected[reason] = tally.rejected.get(reason, 0) + 1
-    return accepted, used
+    if tally.accepted == tally.wanted:
+        reasons = reasons[: accepted[-1] + 1]
+    tally.drawn += len(reasons)
+    tally.rejected.update(filter(None, reasons.tolist()))
+    return reasons
 
 
 def _describe_shortfall(name: str, tally: ClassTally) -> str:

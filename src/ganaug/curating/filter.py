@@ -119,24 +119,23 @@ def split_in_halves(
     Raises:
         DatasetError: a class lies in one group only or has too few images.
     """
-    counts = pd.crosstab(pd.Series(groups, name="group"), pd.Series(labels, name="label"))
+    codes = np.unique(np.array(groups), return_inverse=True)[1]
+    counts = pd.crosstab(codes, labels)
     order = numpy_rng(seed, "filter", "halves").permutation(len(counts))
     table = counts.to_numpy()
-    totals = np.zeros((2, table.shape[1]))
-    half_of: dict[str, int] = {}
+    halves, totals = np.zeros(len(table), np.int64), np.zeros((2, table.shape[1]))
     # Largest groups first, each to the half that has fewer images of its classes.
     for index in order[np.argsort(-table.sum(axis=1)[order], kind="stable")]:
         lacks = (totals / table.sum(axis=0) * table[index]).sum(axis=1)
-        half = int(lacks.argmin())
-        totals[half] += table[index]
-        half_of[str(counts.index[index])] = half
+        halves[index] = lacks.argmin()
+        totals[halves[index]] += table[index]
     poor = [class_names[c] for c in counts.columns[totals.min(axis=0) < MIN_IMAGES / 2]]
     if poor:
         raise DatasetError(
             f"class {', '.join(poor)}: too few training images, or all in one group, to judge "
             f"synthetic ones ({MIN_IMAGES} in two groups at least); add images or drop the class"
         )
-    return np.array([half_of[str(group)] for group in groups])
+    return halves[codes]
 
 
 def fit_thresholds(
