@@ -62,19 +62,18 @@ def measure_fragments(
         least ratio; num_synthetic, num_train: images that were looked at; too_few; passed.
     """
     rng = numpy_rng(seed, "fragments")
-    judged = _draw(len(synthetic), rng)
-    known = _draw(len(train), rng)
-    if len(np.unique(groups[known])) < FEWEST_GROUPS:
+    chosen, train_rows = _draw(len(synthetic), rng), _draw(len(train), rng)
+    if len(np.unique(groups[train_rows])) < FEWEST_GROUPS:
         groups = np.arange(len(train))
-    known = known[np.argsort(groups[known], kind="stable")]
-    groups = groups[known]
-    pool = _grey(train[known])
+    train_rows = train_rows[np.argsort(groups[train_rows], kind="stable")]
+    groups = groups[train_rows]
+    pool = _grey(train[train_rows])
     mean = np.add.reduce(_flips(pool)).mean(axis=0) / 4
     pool -= mean
     place = np.full(len(train) + 1, -1)  # the last for images that start from none
-    place[known] = np.arange(len(known))
-    but = None if origins is None else place[origins[judged]]
-    ratios = _least_ratios(_grey(synthetic[judged]) - mean, pool, groups, but=but)
+    place[train_rows] = np.arange(len(train_rows))
+    but = None if origins is None else place[origins[chosen]]
+    ratios = _least_ratios(_grey(synthetic[chosen]) - mean, pool, groups, but=but)
     real = _least_ratios(pool, pool, groups, own=groups)
     limit = min(float(np.quantile(real, USUAL)), LARGEST_LIMIT)
     found, n = share_beside_real("with_fragment", ratios < limit, real < limit), len(ratios)
@@ -86,7 +85,7 @@ def measure_fragments(
         "fragment_ratio": float(np.median(ratios)),
         "fragment_ratio_real": float(np.median(real)),
         "num_synthetic": n,
-        "num_train": len(known),
+        "num_train": len(train_rows),
         "too_few": n < FEWEST_JUDGED,
         "passed": n >= FEWEST_JUDGED and found["with_fragment_high"] <= allowed,
     }

@@ -57,9 +57,10 @@ def origins(parts: Parts) -> Rows:
     return origin_rows(parents, synthetic.data.labels, ids, train.data.labels)
 
 
-def unfilled_classes(told: Mapping[str, Any]) -> tuple[str, ...]:
+def unfilled_classes(generated: Mapping[str, Any]) -> tuple[str, ...]:
     """Classes for which `generate` was asked for images and kept none, by synthetic.json."""
-    return tuple(name for name, n in told["wanted"].items() if n and not told["accepted"][name])
+    wanted, accepted = generated["wanted"], generated["accepted"]
+    return tuple(name for name, number in wanted.items() if number and not accepted[name])
 
 
 def _read(paths: Sequence[Path], prepared: Prepared, file: Path) -> Part:

@@ -35,8 +35,8 @@ def validation_score(
         measured = per_class(real, labels, features, asked, class_names=class_names, seed=seed)
         overall = kid(real, features)
         means = {k: v for k, v in measured["class_mean"].items() if k != "num_classes"}
-        values = {**means, "kid": means["kid"] if means["kid"] is not None else overall}
-        values["kid_overall"] = overall
+        mean = means["kid"] if means["kid"] is not None else overall
+        values = {**means, "kid": mean, "kid_overall": overall}
         for label, name in enumerate(class_names):
             for metric in ("kid", "recall", "coverage"):
                 values[f"class_{metric}/{name}"] = measured["classes"][name][metric]
