@@ -250,10 +250,11 @@ def _read(prepared: Prepared, folder: Path, pools: Sequence[str]) -> Parts:
 
 def _sets(net: str, parts: Parts, setting: Setting) -> dict[str, LabelledImages]:
     """What a network trains on."""
+    images = {name: part.data for name, part in parts.items()}
     if net == "linear":
         extractor = ImageNetFeatures(resolution=FEATURE_RESOLUTION)
-        return view_sets(parts, extractor, setting.augmentation(setting.seed))
-    return {name: part.data for name, part in parts.items()}
+        return view_sets(images, extractor, setting.augmentation(setting.seed))
+    return images
 
 
 def _oversampled(views: Sets) -> Sets:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import pandas as pd
 
 from benchmarks.quality import PARAMS, prepare_source
 from ganaug.config import load_params
@@ -47,18 +48,18 @@ def _print_curve(title: str, net: str, repetitions: int, dataset: Prepared) -> N
     steps = [round(factor * (NETWORKS[net].num_steps or setting.num_steps)) for factor in FACTORS]
     tasks = [(number, repetition) for number in steps for repetition in range(repetitions)]
     done = map_unordered(partial(_train, net, sets, setting), tasks, num_workers=joblib.cpu_count())
-    found = {task: (score, seconds) for task, score, seconds in done}
-    scores = {n: np.array([found[n, r][0] for r in range(repetitions)]) for n in steps}
+    found = pd.DataFrame(done, columns=["steps", "repetition", "score", "seconds"])
+    scores = found.pivot(index="repetition", columns="steps", values="score")
+    seconds = found.groupby("steps")["seconds"].mean()
     for number in steps:
-        seconds = np.mean([found[number, r][1] for r in range(repetitions)])
-        error = scores[number].std(ddof=1) / np.sqrt(repetitions)
+        error = scores[number].std() / np.sqrt(repetitions)
         print(
             f"{title}: {number} steps: macro-F1 on val {scores[number].mean():.2f} +- {error:.2f}, "
-            f"{seconds:.0f} s a classifier on one core",
+            f"{seconds[number]:.0f} s a classifier on one core",
             flush=True,
         )
     change = scores[steps[1]] - scores[steps[0]]
-    error = change.std(ddof=1) / np.sqrt(repetitions)
+    error = change.std() / np.sqrt(repetitions)
     print(
         f"{title}: twice as many steps as now change it by {change.mean():+.2f} +- {error:.2f} pp "
         f"(at most {ALLOWED_PP} to reach)",
@@ -77,10 +78,10 @@ def _real_sets(dataset: Prepared) -> Sets:
 
 def _train(
     net: str, sets: Sets, setting: Setting, task: tuple[int, int]
-) -> tuple[tuple[int, int], float, float]:
-    """Macro-F1 on val in percent, and seconds, of one classifier."""
+) -> tuple[int, int, float, float]:
+    """Steps and repetition of one classifier, its macro-F1 on val in percent, and seconds."""
     num_steps, repetition = task
     runs.NETWORKS[net] = replace(NETWORKS[net], num_steps=num_steps)
     run = Run(net, TEACHER, repetition, ("val",))
     scored = score_runs([run], {net: sets}, setting=setting, num_workers=1).iloc[0]
-    return task, 100 * float(scored["macro_f1"]), float(scored["seconds"])
+    return *task, 100 * float(scored["macro_f1"]), float(scored["seconds"])

@@ -117,7 +117,7 @@ def used_by(run, monkeypatch):
 
     monkeypatch.setattr(module, "draw_batches", draw_batches)
     monkeypatch.setattr(module, "train_classifier", lambda _, **options: seen.update(train=options))
-    fit_network(run, CNN, SETTING, SOFT)
+    fit_network(run, CNN, replace(SETTING, soft=SOFT))
     return seen
 
 
