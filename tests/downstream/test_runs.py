@@ -49,9 +49,9 @@ SETS = {"cnn": CNN, "linear": LINEAR}
 SOFT = {name: np.full((32, 2), 0.5) for name in ("train", "synthetic")}
 
 
-def score(runs, *, splits=("val", "test"), num_workers=1, sets=SETS, **options):
+def score(runs, *, splits=("val", "test"), num_workers=1, sets=SETS, setting=SETTING):
     runs = [replace(run, scored=tuple(splits)) for run in runs]
-    return score_runs(runs, sets, setting=SETTING, num_workers=num_workers, **options)
+    return score_runs(runs, sets, setting=setting, num_workers=num_workers)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,8 @@ def test_soft_labels_are_half_the_teachers_of_both_kinds(monkeypatch):
 def test_soft_labels_need_teachers():
     with pytest.raises(AssertionError):
         fit(Run("cnn", Recipe(soft_labels=True), 0), CNN, SETTING)
-    found = score([Run("cnn", Recipe(soft_labels=True), 0)], splits=["val"], soft=SOFT)
+    taught = replace(SETTING, soft=SOFT)
+    found = score([Run("cnn", Recipe(soft_labels=True), 0)], splits=["val"], setting=taught)
     assert found["macro_f1"].between(0, 1).all()
 
 

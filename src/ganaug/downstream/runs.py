@@ -119,6 +119,7 @@ def fit_network(run: Run, sets: Sets, setting: Setting) -> nn.Module:
         own = sets[name]
         targets = one_hot(own.labels, len(setting.class_names))
         if recipe.soft_labels:
+            assert setting.soft, "soft labels need teachers"
             targets = (HARD * targets + (1 - HARD) * setting.soft[name]).astype(np.float32)
         return Pool(own.images, own.labels, targets, rows)
 
