@@ -32,13 +32,13 @@ import pyarrow.parquet as pq
 from imblearn.over_sampling import SMOTE
 from sklearn.metrics import f1_score
 
-from benchmarks.plateau import real_setting
-from benchmarks.quality import prepare_source
+from benchmarks.quality import PARAMS, prepare_source
 from benchmarks.studies import ALL, DIGITS, ELPV, LONG_TAIL, ROOT, TENTH
-from ganaug.config import change_params
+from ganaug.config import change_params, load_params
 from ganaug.downstream.linear import FEATURE_RESOLUTION, view_sets
 from ganaug.downstream.recipes import TEACHER, Recipe
-from ganaug.downstream.runs import Run, Sets, Setting, score_runs
+from ganaug.downstream.runs import Run, Sets, score_runs
+from ganaug.downstream.setting import Setting
 from ganaug.errors import GanaugError, run
 from ganaug.fileio import atomic_file, read_json, write_json, write_text
 from ganaug.folds import code_first
@@ -46,7 +46,8 @@ from ganaug.preparing.prepared import Prepared, read_prepared
 from ganaug.quality.features import ImageNetFeatures
 from ganaug.quality.parts import LabelledImages, Part, Parts, read_parts
 from ganaug.templates import interval, points
-from ganaug.verdict.evidence import changes
+from ganaug.verdict.comparison import changes
+from ganaug.verdict.evaluate import classifier_setting
 
 RESULTS = ROOT / "results" / "arena"
 SCRATCH = ROOT / ".ganaug" / "arena"
@@ -186,7 +187,7 @@ def score(prepared: Prepared, folder: Path) -> tuple[pd.DataFrame, dict[str, Any
         image_id, group_id, label, predicted; and facts: classes, num_real, num_synthetic, recipes
         (name by network and role).
     """
-    setting = real_setting(prepared)
+    setting = classifier_setting(prepared, load_params(PARAMS).evaluate, seed=0)
     parts = {pool: _read(prepared, folder, pools) for pool, pools in _pools().items()}
     found: list[pd.DataFrame] = []
     recipes: dict[str, dict[str, str]] = {net: {} for net in NETWORKS}
@@ -249,10 +250,11 @@ def _read(prepared: Prepared, folder: Path, pools: Sequence[str]) -> Parts:
 
 def _sets(net: str, parts: Parts, setting: Setting) -> dict[str, LabelledImages]:
     """What a network trains on."""
+    images = {name: part.data for name, part in parts.items()}
     if net == "linear":
         extractor = ImageNetFeatures(resolution=FEATURE_RESOLUTION)
-        return view_sets(parts, extractor, setting.augmentation(setting.seed))
-    return {name: part.data for name, part in parts.items()}
+        return view_sets(images, extractor, setting.augmentation(setting.seed))
+    return images
 
 
 def _oversampled(views: Sets) -> Sets:

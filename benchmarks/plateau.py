@@ -11,16 +11,19 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import pandas as pd
 
 from benchmarks.quality import PARAMS, prepare_source
 from ganaug.config import load_params
 from ganaug.downstream import runs
 from ganaug.downstream.recipes import TEACHER
-from ganaug.downstream.runs import NETWORKS, Run, Sets, Setting, score_runs
+from ganaug.downstream.runs import NETWORKS, Run, Sets, score_runs
+from ganaug.downstream.setting import Setting
 from ganaug.parallel import map_unordered
 from ganaug.preparing.prepared import Prepared
 from ganaug.quality.parts import LabelledImages
 from ganaug.shards import read_labelled
+from ganaug.verdict.evaluate import classifier_setting
 
 FACTORS = (1, 2)
 REPETITIONS = {"cnn": 30, "efficientnet": 6}  # the difference of two CNNs spreads by 2.5 pp
@@ -40,22 +43,23 @@ def main() -> None:
 
 
 def _print_curve(title: str, net: str, repetitions: int, dataset: Prepared) -> None:
-    sets, setting = _real_sets(dataset), real_setting(dataset)
+    params = load_params(PARAMS).evaluate
+    sets, setting = _real_sets(dataset), classifier_setting(dataset, params, seed=0)
     steps = [round(factor * (NETWORKS[net].num_steps or setting.num_steps)) for factor in FACTORS]
     tasks = [(number, repetition) for number in steps for repetition in range(repetitions)]
     done = map_unordered(partial(_train, net, sets, setting), tasks, num_workers=joblib.cpu_count())
-    found = {task: (score, seconds) for task, score, seconds in done}
-    scores = {n: np.array([found[n, r][0] for r in range(repetitions)]) for n in steps}
+    found = pd.DataFrame(done, columns=["steps", "repetition", "score", "seconds"])
+    scores = found.pivot(index="repetition", columns="steps", values="score")
+    seconds = found.groupby("steps")["seconds"].mean()
     for number in steps:
-        seconds = np.mean([found[number, r][1] for r in range(repetitions)])
-        error = scores[number].std(ddof=1) / np.sqrt(repetitions)
+        error = scores[number].std() / np.sqrt(repetitions)
         print(
             f"{title}: {number} steps: macro-F1 on val {scores[number].mean():.2f} +- {error:.2f}, "
-            f"{seconds:.0f} s a classifier on one core",
+            f"{seconds[number]:.0f} s a classifier on one core",
             flush=True,
         )
     change = scores[steps[1]] - scores[steps[0]]
-    error = change.std(ddof=1) / np.sqrt(repetitions)
+    error = change.std() / np.sqrt(repetitions)
     print(
         f"{title}: twice as many steps as now change it by {change.mean():+.2f} +- {error:.2f} pp "
         f"(at most {ALLOWED_PP} to reach)",
@@ -72,26 +76,12 @@ def _real_sets(dataset: Prepared) -> Sets:
     return sets | {"synthetic": LabelledImages(images[:0], labels[:0])}
 
 
-def real_setting(dataset: Prepared) -> Setting:
-    """What classifiers have in common, as params.yaml says."""
-    params = load_params(PARAMS).evaluate
-    return Setting(
-        num_steps=params.num_steps,
-        batch_size=params.batch_size,
-        lr=params.lr,
-        class_names=dataset.classes,
-        symmetries=dataset.symmetries,
-        classical=params.classical,
-        seed=0,
-    )
-
-
 def _train(
     net: str, sets: Sets, setting: Setting, task: tuple[int, int]
-) -> tuple[tuple[int, int], float, float]:
-    """Macro-F1 on val in percent, and seconds, of one classifier."""
+) -> tuple[int, int, float, float]:
+    """Steps and repetition of one classifier, its macro-F1 on val in percent, and seconds."""
     num_steps, repetition = task
     runs.NETWORKS[net] = replace(NETWORKS[net], num_steps=num_steps)
     run = Run(net, TEACHER, repetition, ("val",))
     scored = score_runs([run], {net: sets}, setting=setting, num_workers=1).iloc[0]
-    return task, 100 * float(scored["macro_f1"]), float(scored["seconds"])
+    return *task, 100 * float(scored["macro_f1"]), float(scored["seconds"])

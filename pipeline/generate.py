@@ -13,10 +13,11 @@ import typer
 from ganaug.budget import measured
 from ganaug.config import Params, load_params
 from ganaug.curating.curate import Rules, curate, tally_dict, write_synthetic
-from ganaug.curating.filter import SyntheticFilter, fit_thresholds, repeat_distances
-from ganaug.curating.neighbours import RealImages
+from ganaug.curating.filter import BATCH_SIZE, LR, SyntheticFilter, fit_thresholds
+from ganaug.curating.neighbours import RealImages, near_duplicate_distances
 from ganaug.curating.reviews import describe_review, read_reviews, rejected_ids
 from ganaug.curating.targets import synthetic_targets
+from ganaug.downstream.setting import Setting
 from ganaug.errors import SnapshotError, run
 from ganaug.fileio import write_json
 from ganaug.gan.sampling import LatentLaw
@@ -24,7 +25,7 @@ from ganaug.gan.snapshot import load_snapshot
 from ganaug.preparing.prepared import Prepared, read_prepared
 from ganaug.shards import read_labelled
 
-HOW = ("strategy", "amount", "latent_std", "truncation")  # params that travel with the images
+HOW = {"strategy", "amount", "latent_std", "truncation"}  # params that travel with the images
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -49,67 +50,57 @@ def main(
         )
     reviews = read_reviews(review, dataset.classes)
     with measured("generate", results / "budget.json"):
-        judge, real, rules = _learn(dataset, p)
+        rules = _learn_rules(dataset, p)
         curated = curate(
             model,
-            judge,
-            real,
+            rules,
             wanted=synthetic_targets(
                 dataset.counts["train"], strategy=p.generate.strategy, amount=p.generate.amount
             ),
             first_seed=p.seed * 10**6,
-            rules=rules,
             max_draws_per_image=p.generate.max_draws_per_image,
             unwanted=rejected_ids(reviews),
         )
-        tallies = tally_dict(curated.tallies) | {"least": rules.least}
-        how = {name: getattr(p.generate, name) for name in HOW}
-        said = describe_review(
+        tallies = tally_dict(curated.tallies) | {"least": rules.min_scores}
+        review_facts = describe_review(
             reviews,
             left_out=curated.left_out,
             accepted=curated.rows["image_id"],
             generator_id=model.generator_id,
         )
-        facts = {"generator_id": model.generator_id, **how, **tallies, **said}
+        how = p.generate.model_dump(include=HOW)
+        facts = {"generator_id": model.generator_id, **how, **tallies, **review_facts}
         write_synthetic(curated, facts, folder=out, class_names=dataset.classes)
         write_json(tallies, results / "metrics.json")
     accepted, drawn = (sum(tallies[what].values()) for what in ("accepted", "drawn"))
     typer.echo(f"generate: {accepted} of {drawn} drawn images accepted -> {out}")
 
 
-def _learn(dataset: Prepared, p: Params) -> tuple[SyntheticFilter, RealImages, Rules]:
-    """What tells good images from bad: from train a judge, the images in the order that it knows,
-    and how near they come to each other; from val the scores to ask for.
-    """
-    rows, images, labels = read_labelled(dataset.shards("train"))
-    groups = rows["group_id"].tolist()
-    num_classes = len(dataset.classes)
-    distances = repeat_distances(images, labels, groups, num_classes=num_classes)
-    judge = SyntheticFilter(
-        images,
-        labels,
-        groups,
+def _learn_rules(dataset: Prepared, p: Params) -> Rules:
+    """Learn from train what real images look like, and from val which scores to ask for."""
+    setting = Setting(
+        num_steps=p.generate.filter_steps,
+        batch_size=BATCH_SIZE,
+        lr=LR,
         class_names=dataset.classes,
         symmetries=dataset.symmetries,
         classical=p.evaluate.classical,
-        spectrogram_side=dataset.spectrogram_side,
         seed=p.seed,
-        num_steps=p.generate.filter_steps,
+        spectrogram_side=dataset.spectrogram_side,
     )
-    real = RealImages(rows["image_id"].tolist(), labels, images)
-    _, images, labels = read_labelled(dataset.shards("val"))
-    thresholds = fit_thresholds(
-        judge.score(images, labels),
-        labels,
-        num_classes=num_classes,
-        acceptance=p.generate.real_acceptance,
-    )
-    rules = Rules(
+    rows, images, labels = read_labelled(dataset.shards("train"))
+    groups, names = rows["group_id"].tolist(), dataset.classes
+    judge = SyntheticFilter(images, labels, groups, setting)
+    _, val_images, val_labels = read_labelled(dataset.shards("val"))
+    val_scores = judge.score(val_images, val_labels)
+    share = p.generate.real_acceptance
+    return Rules(
         law=LatentLaw(p.generate.latent_std, p.generate.truncation),
-        least=dict(zip(dataset.classes, thresholds, strict=True)),
-        min_distance=dict(zip(dataset.classes, distances, strict=True)),
+        judge=judge,
+        real=RealImages(rows["image_id"].tolist(), labels, images),
+        min_scores=fit_thresholds(val_scores, val_labels, class_names=names, acceptance=share),
+        min_distance=near_duplicate_distances(images, labels, groups, class_names=names),
     )
-    return judge, real, rules
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from ganaug.errors import DatasetError, GanaugError
 from ganaug.fileio import read_json, write_json
 from ganaug.plan import describe, estimate, num_classifiers, read_real, savings
 from ganaug.probe import Speeds, probe
-from ganaug.verdict.evidence import ARM_REPETITIONS
+from ganaug.verdict.comparison import ARM_REPETITIONS
 from tests.refusal import refuses
 
 REPOSITORY = Path(__file__).parents[1]

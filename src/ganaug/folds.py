@@ -25,7 +25,7 @@ from ganaug.downstream.recipes import PLAIN
 from ganaug.errors import GanaugError
 from ganaug.fileio import read_json, write_text
 from ganaug.preparing.prepared import read_prepared
-from ganaug.verdict.evidence import changes
+from ganaug.verdict.comparison import changes
 from ganaug.verdict.rule import Evidence, Margins, decide
 
 STAGES = ("prepare", "train", "generate", "evaluate")

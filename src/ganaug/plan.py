@@ -28,7 +28,7 @@ from ganaug.gan.trainer import EVALUATION_SAMPLES
 from ganaug.preparing.prepared import DOCUMENT, Prepared, read_prepared
 from ganaug.probe import Speeds
 from ganaug.quality.features import RESOLUTION
-from ganaug.verdict.evidence import ARM_REPETITIONS
+from ganaug.verdict.comparison import ARM_REPETITIONS
 
 LONG_MIN = 30.0  # a longer run gets advice
 DRAWS = 2.0  # for each synthetic image that is wanted: the filter refuses some

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +5,7 @@ import torch
 
 from ganaug.curating import curate as stage
 from ganaug.curating.curate import Rules, curate, tally_dict
-from ganaug.curating.filter import ASKED, UNCHANGED
+from ganaug.curating.filter import ASKED
 from ganaug.curating.neighbours import RealImages
 from ganaug.gan.architecture import build_generator
 from ganaug.gan.networks import Architecture
@@ -17,11 +15,11 @@ from ganaug.images import decode_png
 from ganaug.records import check_rows
 
 REAL_IDS = [f"{i:032x}" for i in range(3)]
-RULES = Rules(
-    LatentLaw(),
-    least=dict.fromkeys(("good", "bad"), dict.fromkeys(ASKED, 0.5)),
-    min_distance={"good": 0.0, "bad": 0.0},
-)
+RULES = {
+    "law": LatentLaw(),
+    "min_scores": dict.fromkeys(("good", "bad"), dict.fromkeys(ASKED, 0.5)),
+    "min_distance": {"good": 0.0, "bad": 0.0},
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +47,12 @@ class Judge:
         return pd.DataFrame({"label_confidence": confidence}).assign(**facts)
 
 
-def run(snapshot, judge, wanted, real_ids=REAL_IDS, **changes):
-    options = {"rules": RULES, "first_seed": 1000, "max_draws_per_image": 4} | changes
+def run(snapshot, judge, wanted, real_ids=REAL_IDS, *, real=None, max_draws_per_image=4, **rules):
     nothing = np.zeros((len(real_ids), 16, 16, 1), np.uint8)
-    real = RealImages(real_ids, np.zeros(len(real_ids), np.int64), nothing)
-    return curate(snapshot, judge, real, wanted=wanted, **options)
+    real = real or RealImages(real_ids, np.zeros(len(real_ids), np.int64), nothing)
+    own = Rules(judge=judge, real=real, **(RULES | rules))
+    options = {"first_seed": 1000, "max_draws_per_image": max_draws_per_image}
+    return curate(snapshot, own, wanted=wanted, **options)
 
 
 def test_rows_carry_everything_and_name_their_image(snapshot):
@@ -104,11 +103,11 @@ def test_near_duplicates_of_accepted_images_are_rejected_and_counted(snapshot, m
         return np.array(images, np.uint8)
 
     monkeypatch.setattr(stage, "sample", draw)
-    rules = replace(RULES, min_distance={"good": 0.5, "bad": 0.5})
+    apart = {"min_distance": {"good": 0.5, "bad": 0.5}}
     found = []
     for size in (7, 64):
         monkeypatch.setattr(stage, "ROUND", size)
-        curated = run(snapshot, Judge(), {"good": 21, "bad": 0}, rules=rules, max_draws_per_image=2)
+        curated = run(snapshot, Judge(), {"good": 21, "bad": 0}, max_draws_per_image=2, **apart)
         found.append(curated)
         tally = curated.tallies["good"]
         assert curated.rows["seed"].tolist() == list(range(1000, 1020))
@@ -122,7 +121,6 @@ def test_near_duplicates_of_accepted_images_are_rejected_and_counted(snapshot, m
 
 def test_an_image_that_is_still_its_origin_is_refused(snapshot, monkeypatch):
     """Every second one is declared to start from a mirrored copy of itself, of another class."""
-    rules = replace(RULES, min_distance={"good": 0.05, "bad": 0.0})
     drawn = sample(snapshot.generator, [0] * 40, list(range(1000, 1040)))
     ids = [f"{i:032x}" for i in range(40)]
     parents = [f"{own} {ids[0]}" if i % 2 else None for i, own in enumerate(ids)]
@@ -130,6 +128,6 @@ def test_an_image_that_is_still_its_origin_is_refused(snapshot, monkeypatch):
     for label, refused in ((1, 20), (0, 0)):  # of the same class it gave a detail only
         mirrored = np.ascontiguousarray(drawn[:, :, ::-1])
         real = RealImages(ids, np.full(40, label), mirrored)
-        options = {"first_seed": 1000, "max_draws_per_image": 1, "rules": rules}
-        curated = curate(snapshot, Judge(), real, wanted={"good": 40, "bad": 0}, **options)
-        assert curated.tallies["good"].rejected[UNCHANGED] == refused
+        options = {"max_draws_per_image": 1, "min_distance": {"good": 0.05, "bad": 0.0}}
+        curated = run(snapshot, Judge(), {"good": 40, "bad": 0}, real=real, **options)
+        assert curated.tallies["good"].rejected["unchanged"] == refused

@@ -4,13 +4,16 @@ import pytest
 
 from ganaug.curating.filter import (
     ASKED,
+    BATCH_SIZE,
+    LR,
     MIN_IMAGES,
     SyntheticFilter,
     fit_thresholds,
     reject_reasons,
-    repeat_distances,
     split_in_halves,
 )
+from ganaug.curating.neighbours import near_duplicate_distances
+from ganaug.downstream.setting import Setting
 from ganaug.errors import DatasetError
 from ganaug.preparing.rules import FEWEST_IN_HALF
 from ganaug.thumbnails import thumbnails
@@ -35,8 +38,8 @@ def judge():
     labels = np.repeat([0, 1, 2], 24)
     groups = [f"g{i // 4}" for i in range(len(labels))]
     images = make_images(labels, seed=0)
-    options = {"class_names": NAMES, "symmetries": (), "classical": CLASSICAL, "seed": 0}
-    return SyntheticFilter(images, labels, groups, num_steps=40, **options), images
+    setting = Setting(40, BATCH_SIZE, LR, NAMES, (), CLASSICAL, seed=0)
+    return SyntheticFilter(images, labels, groups, setting), images
 
 
 def test_right_class_is_confident_and_wrong_class_is_not(judge):
@@ -75,9 +78,10 @@ def test_halves_never_split_a_group_and_share_every_class():
 def test_no_two_real_images_are_near_duplicates_and_faintly_altered_ones_are():
     labels = np.repeat([0, 1, 2], 24)
     images = make_images(labels, seed=0)
-    limits = repeat_distances(images, labels, list(map(str, range(72))), num_classes=3)
+    groups = list(map(str, range(72)))
+    limits = near_duplicate_distances(images, labels, groups, class_names=NAMES)
     altered = images + np.random.default_rng(1).integers(0, 2, images.shape, dtype=np.uint8)
-    for label, limit in enumerate(limits):
+    for label, limit in enumerate(limits.values()):
         small, other = (thumbnails(x[labels == label]) for x in (images, altered))
         between = np.linalg.norm(small[:, None] - small, axis=2)
         assert 0 < limit < between[~np.eye(24, dtype=bool)].min()
@@ -92,9 +96,12 @@ def test_first_reason_wins():
             "is_copy": [False, False, False, True, True],
         }
     )
-    duplicate = np.array([False, False, False, False, True])
-    reasons = reject_reasons(scores, duplicate, least=dict.fromkeys(ASKED, 0.5))
-    assert reasons.tolist() == ["", "wrong_class", "unrealistic", "near_copy", "duplicate"]
+    scores = scores.loc[[0, 1, 2, 3, 4, 0, 1]]
+    duplicate, unchanged = np.arange(7) == 4, np.arange(7) >= 5
+    flags = {"is_duplicate": duplicate, "is_unchanged": unchanged}
+    reasons = reject_reasons(scores, **flags, min_scores=dict.fromkeys(ASKED, 0.5)).tolist()
+    assert reasons[:5] == ["", "wrong_class", "unrealistic", "near_copy", "duplicate"]
+    assert reasons[5:] == ["unchanged", "wrong_class"]
 
 
 def thresholds(by_class, acceptance=0.9):
@@ -102,12 +109,13 @@ def thresholds(by_class, acceptance=0.9):
     labels = np.repeat(range(len(by_class)), [len(own) for own in by_class])
     confidence = np.concatenate(by_class)
     scores = pd.DataFrame({"label_confidence": confidence, "realism": 10 * confidence})
-    fitted = fit_thresholds(scores, labels, num_classes=len(by_class), acceptance=acceptance)
-    for own, least in zip(by_class, fitted, strict=True):
+    names = NAMES[: len(by_class)]
+    fitted = fit_thresholds(scores, labels, class_names=names, acceptance=acceptance)
+    for own, least in zip(by_class, fitted.values(), strict=True):
         # Realism has no floor.
         expected = np.quantile(own, 1 - acceptance, method="lower") if len(own) else 0
         assert least["realism"] == pytest.approx(10 * expected)
-    return [least["label_confidence"] for least in fitted]
+    return [least["label_confidence"] for least in fitted.values()]
 
 
 def test_the_stated_share_of_real_images_passes_and_hard_classes_are_asked_for_less():

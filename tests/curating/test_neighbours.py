@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ganaug.curating.neighbours import RealNeighbours
+from ganaug.curating.neighbours import RealNeighbours, near_duplicate_distances
 
 
 @pytest.fixture
@@ -45,3 +45,19 @@ def test_identical_real_images_do_not_divide_by_zero():
 
 def test_no_image_has_no_position(real):
     assert len(RealNeighbours(real).locate(np.empty((0, 4))).realism) == 0
+
+
+def test_likeness_within_a_group_does_not_move_the_limit():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (200, 16, 16, 1), dtype=np.uint8)
+    groups = [f"g{i}" for i in range(200)]
+
+    def limit(images, groups):
+        labels = np.zeros(len(images), np.int64)
+        return near_duplicate_distances(images, labels, groups, class_names=["all"])["all"]
+
+    alone = limit(images, groups)
+    assert alone > 0
+    twins = np.concatenate([images, images ^ 1])
+    assert limit(twins, groups * 2) == pytest.approx(alone, rel=0.01)
+    assert limit(images, ["g"] * 200) == 0

@@ -7,7 +7,7 @@ import pytest
 from ganaug.downstream import choice
 from ganaug.downstream.choice import ROUNDS, choose_recipes
 from ganaug.downstream.recipes import TEACHER
-from ganaug.downstream.runs import Setting
+from ganaug.downstream.setting import Setting
 from ganaug.quality.parts import LabelledImages
 from tests.publishing.small_run import CLASSICAL
 
@@ -30,8 +30,8 @@ def choose(monkeypatch):
     def run(points, *, networks=("cnn",), num_synthetic=6, shares=SHARES, rare=None):
         asked = []
 
-        def score_runs(runs, sets, *, setting, num_workers, soft):
-            asked.extend((run, run.scored, setting, dict(soft)) for run in runs)
+        def score_runs(runs, sets, *, setting, num_workers):
+            asked.extend((run, run.scored, setting, dict(setting.soft)) for run in runs)
             return pd.DataFrame([row for run in runs for row in rows_of(run, sets)])
 
         def rows_of(run, sets):
@@ -52,7 +52,7 @@ def choose(monkeypatch):
         sets = {net: {name: no_images(n) for name, n in numbers.items()} for net in networks}
         for own in sets.values():
             own["train"] = no_images(8, rare=rare)
-        found = choose_recipes(networks, shares, sets, setting=SETTING, num_workers=1)
+        found = choose_recipes(sets, shares, setting=SETTING, num_workers=1)
         return found, asked
 
     return run

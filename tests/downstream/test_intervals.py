@@ -238,12 +238,12 @@ def test_the_answer_follows_from_the_interval_and_the_margin():
 
 
 def test_groups_needed_follows_from_the_parts_of_the_spread():
-    found = {"low_pp": -2.0, "high_pp": 2.0, "num_groups": 11, "num_repetitions": 6}
+    found = {"low_pp": -2.0, "high_pp": 2.0, "num_groups": 11}
     only_groups = found | {"spread_groups_pp": 1.0, "spread_repetitions_pp": 0.0}
     assert groups_needed(only_groups, half_width_pp=1) == 44
     assert groups_needed(only_groups, half_width_pp=2) == 11
     both = found | {"spread_groups_pp": 1.0, "spread_repetitions_pp": 1.0}
     assert groups_needed(both, half_width_pp=1) is None
-    assert groups_needed(both, half_width_pp=1, num_repetitions=24) == 44
+    assert groups_needed(both, half_width_pp=2) == 11
     none = found | {"spread_groups_pp": 0.0, "spread_repetitions_pp": 0.0}
     assert groups_needed(none, half_width_pp=1) == 2

@@ -1,5 +1,4 @@
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
@@ -9,7 +8,7 @@ from ganaug.downstream import linear
 from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.downstream.linear import STRENGTHS, VIEWS, fit_linear, view_sets
 from ganaug.downstream.recipes import Recipe
-from ganaug.quality.parts import LabelledImages, Part
+from ganaug.quality.parts import LabelledImages
 from tests.publishing.small_run import CLASSICAL
 
 COUNTS = (30, 12, 6)
@@ -164,7 +163,7 @@ def shifted(images):
 def views(*, seed=0, synthetic=5):
     def part(number, seed):
         images = np.random.default_rng(seed).integers(0, 256, (number, 8, 8, 1), dtype=np.uint8)
-        return Part(pd.DataFrame(), labelled(images, np.zeros(number, np.int64)))
+        return labelled(images, np.zeros(number, np.int64))
 
     parts = {"train": part(40, 1), "synthetic": part(synthetic, 2), "val": part(40, 1)}
     augment = ClassicalAugmentation(("hflip",), CLASSICAL, seed=seed)

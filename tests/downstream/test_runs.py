@@ -13,7 +13,6 @@ from ganaug.downstream.runs import (
     DRAWN,
     NETWORKS,
     Run,
-    Setting,
     draw_rows,
     fit,
     fit_network,
@@ -21,6 +20,7 @@ from ganaug.downstream.runs import (
     score_runs,
     scores,
 )
+from ganaug.downstream.setting import Setting
 from ganaug.quality.parts import LabelledImages
 from tests.publishing.small_run import CLASSICAL
 from tests.toy_synthetic import new_images
@@ -49,9 +49,9 @@ SETS = {"cnn": CNN, "linear": LINEAR}
 SOFT = {name: np.full((32, 2), 0.5) for name in ("train", "synthetic")}
 
 
-def score(runs, *, splits=("val", "test"), num_workers=1, sets=SETS, **options):
+def score(runs, *, splits=("val", "test"), num_workers=1, sets=SETS, setting=SETTING):
     runs = [replace(run, scored=tuple(splits)) for run in runs]
-    return score_runs(runs, sets, setting=SETTING, num_workers=num_workers, **options)
+    return score_runs(runs, sets, setting=setting, num_workers=num_workers)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def used_by(run, monkeypatch):
 
     monkeypatch.setattr(module, "draw_batches", draw_batches)
     monkeypatch.setattr(module, "train_classifier", lambda _, **options: seen.update(train=options))
-    fit_network(run, CNN, SETTING, SOFT)
+    fit_network(run, CNN, replace(SETTING, soft=SOFT))
     return seen
 
 
@@ -178,7 +178,8 @@ def test_soft_labels_are_half_the_teachers_of_both_kinds(monkeypatch):
 def test_soft_labels_need_teachers():
     with pytest.raises(AssertionError):
         fit(Run("cnn", Recipe(soft_labels=True), 0), CNN, SETTING)
-    found = score([Run("cnn", Recipe(soft_labels=True), 0)], splits=["val"], soft=SOFT)
+    taught = replace(SETTING, soft=SOFT)
+    found = score([Run("cnn", Recipe(soft_labels=True), 0)], splits=["val"], setting=taught)
     assert found["macro_f1"].between(0, 1).all()
 
 

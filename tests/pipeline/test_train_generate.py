@@ -33,6 +33,8 @@ TINY = {
     "generate.filter_steps": 10,
 }
 
+NOTHING_ASKED = dict.fromkeys(("left", "right"), dict.fromkeys(ASKED, 0.0))
+
 
 def invoke(app, **paths):
     arguments = [part for name, path in paths.items() for part in (f"--{name}", str(path))]
@@ -197,9 +199,7 @@ def test_generate_writes_rows_that_can_be_made_again(
     run_generate, prepared_folder, tmp_path, monkeypatch
 ):
     # Four steps make a generator whose images may all pass for one class.
-    monkeypatch.setattr(
-        generate, "fit_thresholds", lambda *_, **__: [dict.fromkeys(ASKED, 0.0)] * 2
-    )
+    monkeypatch.setattr(generate, "fit_thresholds", lambda *_, **__: NOTHING_ASKED)
     result = run_generate()
     assert result.exit_code == 0
     facts = read_json(tmp_path / "synthetic" / "synthetic.json")
@@ -220,9 +220,7 @@ def test_generate_writes_rows_that_can_be_made_again(
 def test_translated_rows_name_training_images_of_another_class(
     run_train, run_generate, prepared_folder, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(
-        generate, "fit_thresholds", lambda *_, **__: [dict.fromkeys(ASKED, 0.0)] * 2
-    )
+    monkeypatch.setattr(generate, "fit_thresholds", lambda *_, **__: NOTHING_ASKED)
     assert run_train(**{"train.family": "translator"}).exit_code == 0
     assert run_generate().exit_code == 0
     rows, _ = read_rows([tmp_path / "synthetic" / "train-synthetic-00000.parquet"])
@@ -238,9 +236,7 @@ def test_translated_rows_name_training_images_of_another_class(
 
 @pytest.mark.usefixtures("trained")
 def test_what_people_rejected_stays_out_and_is_made_up_for(run_generate, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        generate, "fit_thresholds", lambda *_, **__: [dict.fromkeys(ASKED, 0.0)] * 2
-    )
+    monkeypatch.setattr(generate, "fit_thresholds", lambda *_, **__: NOTHING_ASKED)
 
     def found(out, *reviews):
         run_generate(out=out, reviews=reviews)
@@ -276,13 +272,14 @@ def test_what_people_rejected_stays_out_and_is_made_up_for(run_generate, tmp_pat
 @pytest.mark.usefixtures("trained")
 def test_generate_may_accept_nothing(run_generate, tmp_path, monkeypatch):
     asked = {"label_confidence": 0.5, "realism": 1e9}
-    monkeypatch.setattr(generate, "fit_thresholds", lambda *_, **__: [asked] * 2)
+    both = {"left": asked, "right": asked}
+    monkeypatch.setattr(generate, "fit_thresholds", lambda *_, **__: both)
     result = run_generate()
     assert result.exit_code == 0
     assert "generate: 0 of 48 drawn images accepted" in result.stdout
     assert list((tmp_path / "synthetic").iterdir()) == [tmp_path / "synthetic" / "synthetic.json"]
     for document in ("synthetic/synthetic.json", "generate/metrics.json"):
-        assert read_json(tmp_path / document)["least"] == {"left": asked, "right": asked}
+        assert read_json(tmp_path / document)["least"] == both
 
 
 @pytest.mark.usefixtures("trained")

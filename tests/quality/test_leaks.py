@@ -7,7 +7,6 @@ import pytest
 from ganaug.errors import DatasetError
 from ganaug.preparing.near_duplicates import USUAL_DISTANCE
 from ganaug.quality.leaks import check_no_leak, check_no_near_duplicates
-from ganaug.quality.neighbours import repeat_distance
 from ganaug.thumbnails import flip
 
 no_near_duplicates = partial(check_no_near_duplicates, symmetries=(), distance=USUAL_DISTANCE)
@@ -83,12 +82,3 @@ def test_mirrored_copies_stop_the_run_only_where_a_mirrored_image_is_the_same_pi
     no_near_duplicates(rows, {"train": train, "test": test}, symmetries=["vflip"])
     with pytest.raises(DatasetError, match="1-0 ~ 0-0, 1-1 ~ 0-1, 1-2 ~ 0-2 and 2 more"):
         no_near_duplicates(rows, {"train": train, "test": test}, symmetries=["hflip"])
-
-
-def test_likeness_within_a_group_does_not_move_the_threshold():
-    train, rows = pictures(200)
-    alone = repeat_distance(train, rows["group_id"])
-    twins = np.concatenate([train, train + np.float32(1e-3)])
-    together = repeat_distance(twins, pd.concat([rows["group_id"]] * 2))
-    assert together == pytest.approx(alone, rel=0.01)
-    assert repeat_distance(train, pd.Series(["g"] * 200)) == 0

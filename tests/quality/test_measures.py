@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from ganaug.quality import measures
-from ganaug.quality.distances import per_class
+from ganaug.quality.distances import measure
 from ganaug.quality.measures import (
     describe_pairs,
     extract,
@@ -53,12 +53,11 @@ def test_a_class_without_synthetic_images_keeps_its_floor(parts):
 def test_overall_pools_the_classes_with_the_shares_of_test(parts, monkeypatch):
     seen = []
 
-    def spy(real, real_labels, synthetic, synthetic_labels, **options):
-        if options["class_names"] == ("overall",):
-            seen.append((real, synthetic))
-        return per_class(real, real_labels, synthetic, synthetic_labels, **options)
+    def spy(real, synthetic, **options):
+        seen.append((real, synthetic))
+        return measure(real, synthetic, **options)
 
-    monkeypatch.setattr(measures, "per_class", spy)
+    monkeypatch.setattr(measures, "measure", spy)
     for name, counts in (("test", (30, 15)), ("synthetic", (20, 40))):
         parts[name] = part(counts, 7)
         parts[name].data.images[:] = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
@@ -84,12 +83,14 @@ def test_overall_leaves_out_a_class_that_is_too_small(parts):
 
 def test_copying_is_measured_in_each_space_against_val_and_test(parts):
     features = extract(thumbnails, parts)
-    found = measure_copying({"one": features, "two": features}, parts, seed=0)
+    found = measure_copying(
+        {"one": features, "two": features}, parts, declared=origins(parts), seed=0
+    )
     assert found["one"] == found["two"]
     assert found["one"]["num_holdout"] == 100
     assert set(found) == {"one", "two", "fragments"}
     parts["synthetic"] = part((0, 0), 9)
-    assert measure_copying({"one": features}, parts, seed=0) == {}
+    assert measure_copying({"one": features}, parts, declared=origins(parts), seed=0) == {}
 
 
 def test_what_an_image_is_declared_to_start_from_does_not_count_as_copied(parts):
@@ -106,18 +107,20 @@ def test_what_an_image_is_declared_to_start_from_does_not_count_as_copied(parts)
     assert (of_own == -1).all()
     for told, passes in ((declared, True), (made.rows, False)):
         own = {**parts, "synthetic": Part(told, LabelledImages(images, made.data.labels))}
-        found = measure_copying({"thumbnails": extract(thumbnails, own)}, own, seed=0)
+        found = measure_copying(
+            {"thumbnails": extract(thumbnails, own)}, own, declared=origins(own), seed=0
+        )
         assert all(facts["passed"] is passes for facts in found.values()), (passes, found)
         assert found["thumbnails"]["near_copies_with_origins"] == 1
         small = {name: thumbnails(own[name].data.images) for name in ("train", "synthetic")}
-        nearest = describe_pairs(small, train.rows, told, declared=origins(own))
+        nearest = describe_pairs(small, own, declared=origins(own))
         assert (nearest[0]["distance"] < 2) is not passes  # what is declared makes no pair
 
 
 def test_pairs_are_named_by_image_id(parts):
     features = extract(thumbnails, parts)
     features["synthetic"][5] = features["train"][7]
-    pairs = describe_pairs(features, parts["train"].rows, parts["synthetic"].rows)
+    pairs = describe_pairs(features, parts, declared=origins(parts))
     assert pairs[0] == {
         "synthetic_id": "3-5",
         "train_id": "0-7",
@@ -131,12 +134,11 @@ def test_pairs_are_named_by_image_id(parts):
 def test_pairs_name_the_flip_and_the_gate_sees_it(parts):
     features = extract(thumbnails, parts)
     features["synthetic"] = flip(features["train"][:28], ["hflip", "vflip"])
-    rows = parts["train"].rows, parts["synthetic"].rows
-    pairs = describe_pairs(features, *rows)
+    pairs = describe_pairs(features, parts, declared=origins(parts))
     assert {pair["flip"] for pair in pairs} == {"hflip+vflip"}
     assert all(pair["train_id"][2:] == pair["synthetic_id"][2:] for pair in pairs)
     spaces = {"thumbnails": features, "imagenet": features}
-    found = measure_copying(spaces, parts, seed=0)
+    found = measure_copying(spaces, parts, declared=origins(parts), seed=0)
     assert found["thumbnails"]["near_copies"] == 1
     assert found["imagenet"]["near_copies"] == 0  # its images are not seen flipped
 
@@ -145,5 +147,5 @@ def test_fewer_images_give_fewer_pairs_and_none_gives_none(parts):
     for number in (13, 0):
         parts["synthetic"] = part((number, 0), 9)
         features = extract(thumbnails, parts)
-        pairs = describe_pairs(features, parts["train"].rows, parts["synthetic"].rows)
+        pairs = describe_pairs(features, parts, declared=origins(parts))
         assert len(pairs) == number

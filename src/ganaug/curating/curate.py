@@ -1,5 +1,6 @@
 """Draw, score, accept or reject images until every class has enough; write the accepted ones."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,10 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ganaug.curating.filter import (
+    NEAR_DUPLICATE,
     REASONS,
-    REPEAT,
-    UNCHANGED,
-    UNWANTED,
+    REJECTED_BY_PERSON,
     SyntheticFilter,
     reject_reasons,
 )
@@ -22,7 +22,7 @@ from ganaug.curating.neighbours import Apart, RealImages
 from ganaug.fileio import atomic_folder, write_sealed
 from ganaug.gan.sampling import LatentLaw, sample
 from ganaug.gan.snapshot import Snapshot
-from ganaug.images import Pixels, Rows, encode_png, pixel_id
+from ganaug.images import Pixels, encode_png, pixel_id
 from ganaug.progress import ProgressReport
 from ganaug.records import METADATA_COLUMNS
 from ganaug.shards import describe_files, write_shards
@@ -37,7 +37,7 @@ class ClassTally:
     wanted: int
     drawn: int = 0
     accepted: int = 0
-    rejected: dict[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+    rejected: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(REASONS, 0)))
 
 
 @dataclass(frozen=True)
@@ -56,23 +56,25 @@ class Rules:
 
     Args:
         law: distribution of the latents.
-        least: lowest accepted scores, of `filter.ASKED`, by class.
+        judge: scores the images.
+        real: the real training images, in the order that `judge` knows them.
+        min_scores: lowest accepted scores, of `filter.ASKED`, by class.
         min_distance: least distance between thumbnails of accepted images, by class.
     """
 
     law: LatentLaw
-    least: Mapping[str, Mapping[str, float]]
+    judge: SyntheticFilter
+    real: RealImages
+    min_scores: Mapping[str, Mapping[str, float]]
     min_distance: Mapping[str, float]
 
 
 def curate(
     snapshot: Snapshot,
-    judge: SyntheticFilter,
-    real: RealImages,
+    rules: Rules,
     *,
     wanted: Mapping[str, int],
     first_seed: int,
-    rules: Rules,
     max_draws_per_image: int,
     unwanted: Collection[str] = (),
 ) -> Curated:
@@ -80,16 +82,14 @@ def curate(
 
     Args:
         snapshot: the generator.
-        judge: scores its images.
-        real: the real training images, in the order that `judge` knows them.
+        rules: how its images are drawn and judged.
         wanted: images per class, keyed as in the snapshot's classes.
         first_seed: seeds count up from here, in each class.
-        rules: how images are drawn and judged.
         max_draws_per_image: give up on a class after this many draws per wanted image.
         unwanted: image_ids that people rejected. They are judged like all others before they are
             left out, so the other images stay as they were, and no near-duplicate takes the place.
     """
-    taken = set(real.ids)
+    taken = set(rules.real.ids)
     tallies = {name: ClassTally(count) for name, count in wanted.items()}
     parts: list[pd.DataFrame] = [pd.DataFrame(columns=METADATA_COLUMNS)]
     encoding: list[Future[list[bytes]]] = []
@@ -102,15 +102,15 @@ def curate(
         for name, tally in tallies.items():
             apart = Apart(rules.min_distance[name])
             for seeds in _rounds(tally, first_seed, max_draws_per_image):
-                rows, pixels, reasons = _draw(snapshot, judge, real, name, seeds, rules, taken)
-                least = rules.min_distance[name]
-                is_same = real.are_unchanged(pixels, rows["label"], rows["parent_id"], least=least)
-                reasons[(reasons == "") & is_same] = UNCHANGED
+                rows, pixels, reasons = _draw(snapshot, rules, name, seeds, taken)
                 passed = np.flatnonzero(reasons == "")
-                reasons[passed[~apart.admit(pixels[passed])]] = REPEAT
-                reasons[(reasons == "") & rows["image_id"].isin(unwanted).to_numpy()] = UNWANTED
-                kept, used = _settle(tally, reasons)
-                left_out += rows["image_id"][:used][reasons[:used] == UNWANTED].tolist()
+                reasons[passed[~apart.admit(pixels[passed])]] = NEAR_DUPLICATE
+                is_unwanted = rows["image_id"].isin(unwanted).to_numpy()
+                reasons[(reasons == "") & is_unwanted] = REJECTED_BY_PERSON
+                reasons = _settle(tally, reasons)
+                kept = np.flatnonzero(reasons == "")
+                by_person = np.flatnonzero(reasons == REJECTED_BY_PERSON)
+                left_out += rows["image_id"].iloc[by_person].tolist()
                 parts.append(rows.iloc[kept])
                 encoding.append(encoder.submit(encode_pngs, pixels[kept]))
                 progress.advance(len(kept))
@@ -127,35 +127,34 @@ def encode_pngs(images: Pixels) -> list[bytes]:
 
 
 def _draw(
-    snapshot: Snapshot,
-    judge: SyntheticFilter,
-    real: RealImages,
-    class_name: str,
-    seeds: list[int],
-    rules: Rules,
-    taken: set[str],
+    snapshot: Snapshot, rules: Rules, class_name: str, seeds: list[int], taken: set[str]
 ) -> tuple[pd.DataFrame, Pixels, NDArray[np.object_]]:
     """Draw one class's next images: rows, pixels, reasons for rejection; adds to `taken`."""
-    label = snapshot.classes.index(class_name)
-    pixels = sample(snapshot.generator, [label] * len(seeds), seeds, law=rules.law)
-    ids = [pixel_id(image) for image in pixels]
-    scores = judge.score(pixels, np.full(len(seeds), label))
-    seen = pd.Series(ids)
-    is_duplicate = (seen.duplicated() | seen.isin(taken)).to_numpy()
+    labels = np.full(len(seeds), snapshot.classes.index(class_name))
+    pixels = sample(snapshot.generator, labels.tolist(), seeds, law=rules.law)
+    ids = pd.Series([pixel_id(image) for image in pixels])
+    scores = rules.judge.score(pixels, labels)
+    parents = pd.Series(snapshot.parent_ids(labels.tolist(), seeds, law=rules.law))
+    distance = rules.min_distance[class_name]
+    reasons = reject_reasons(
+        scores,
+        is_duplicate=(ids.duplicated() | ids.isin(taken)).to_numpy(),
+        is_unchanged=rules.real.are_unchanged(pixels, labels, parents, min_distance=distance),
+        min_scores=rules.min_scores[class_name],
+    )
     taken.update(ids)
-    reasons = reject_reasons(scores, is_duplicate, least=rules.least[class_name])
     columns = {
-        "label": label,
+        "label": labels,
         "image_id": ids,
         "source": "synthetic",
         "split": "train",
         "group_id": None,
         "generator_id": snapshot.generator_id,
         "seed": seeds,
-        "parent_id": snapshot.parent_ids([label] * len(seeds), seeds, law=rules.law),
+        "parent_id": parents,
         "label_confidence": scores["label_confidence"],
         "realism": scores["realism"],
-        "nearest_id": [real.ids[i] for i in scores["nearest"]],
+        "nearest_id": [rules.real.ids[i] for i in scores["nearest"]],
         "nearest_distance": scores["nearest_distance"],
         "weight": 1.0,
     }
@@ -170,16 +169,15 @@ def _rounds(tally: ClassTally, first_seed: int, max_draws: int) -> Iterator[list
         yield list(range(start, start + size))
 
 
-def _settle(tally: ClassTally, reasons: NDArray[np.object_]) -> tuple[Rows, int]:
-    """Count draws up to the last one needed; return where the accepted ones are, and the count."""
+def _settle(tally: ClassTally, reasons: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Count the draws up to the last one needed, and return the reasons of these."""
     accepted = np.flatnonzero(reasons == "")[: tally.wanted - tally.accepted]
-    is_full = tally.accepted + len(accepted) == tally.wanted
-    used = int(accepted[-1]) + 1 if is_full and len(accepted) else len(reasons)
-    tally.drawn += used
     tally.accepted += len(accepted)
-    for reason in filter(None, reasons[:used].tolist()):
-        tally.rejected[reason] = tally.rejected.get(reason, 0) + 1
-    return accepted, used
+    if tally.accepted == tally.wanted:
+        reasons = reasons[: accepted[-1] + 1]
+    tally.drawn += len(reasons)
+    tally.rejected.update(filter(None, reasons.tolist()))
+    return reasons
 
 
 def _describe_shortfall(name: str, tally: ClassTally) -> str:

@@ -11,29 +11,31 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganaug.config import ClassicalParams
-from ganaug.curating.neighbours import K, RealNeighbours
+from ganaug.curating.neighbours import BALL_NEIGHBOURS, RealNeighbours
 from ganaug.downstream.batches import Pool, draw_batches, one_hot
-from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.downstream.classifier import Classifier, embed, predict, small_cnn, train_classifier
 from ganaug.downstream.recipes import Recipe
+from ganaug.downstream.setting import Setting
 from ganaug.errors import DatasetError
 from ganaug.images import Labels, Pixels, Rows
-from ganaug.quality.neighbours import repeat_distance
 from ganaug.rng import derive_seed, numpy_rng
-from ganaug.thumbnails import thumbnails
 
 BATCH_SIZE = 64
 LR = 0.004
-MIN_IMAGES = 2 * (K + 1)  # of a class: both halves need neighbours
+MIN_IMAGES = 2 * (BALL_NEIGHBOURS + 1)  # of a class: both halves need neighbours
+ASKED = ["label_confidence", "realism"]  # scores with a threshold
 
-# Reasons to reject, in order of precedence.
-OF_ITS_OWN = ("duplicate", "near_copy", "wrong_class", "unrealistic")
-ASKED = ["label_confidence", "realism"]  # scores with a threshold, for the last two of these
-UNCHANGED = "unchanged"  # still the real image that it was made from
-REPEAT = "repeat"  # of an image accepted earlier
-REASONS = (*OF_ITS_OWN, UNCHANGED, REPEAT)
-UNWANTED = "reviewed"  # rejected by a person; counted only where there are any
+# Reasons to reject, in order of precedence, as synthetic.json names them.
+OF_ITS_OWN = (
+    "duplicate",  # the very pixels of a real image or of one drawn earlier
+    "near_copy",  # nearer to a real image than these are to each other, for the filter's networks
+    "wrong_class",
+    "unrealistic",
+    "unchanged",  # still the real image that it was made from
+)
+NEAR_DUPLICATE = "repeat"  # nearly the picture of an image accepted earlier
+REASONS = (*OF_ITS_OWN, NEAR_DUPLICATE)
+REJECTED_BY_PERSON = "reviewed"  # counted only where there are any
 
 
 class SyntheticFilter:
@@ -43,34 +45,19 @@ class SyntheticFilter:
         images: [N, H, W, C] uint8, the real training images.
         labels: [N].
         groups: [N] group ids; a group is never split between the halves.
-        class_names: what labels index.
-        symmetries: flips that keep the label.
-        classical: strength of the classifiers' augmentation.
-        spectrogram_side: pixels per side of spectrograms; None for other images.
-        seed: of the halves and the classifiers.
-        num_steps: optimiser steps of each classifier.
+        setting: of both classifiers; its seed is that of the halves, too.
     Raises:
         DatasetError: a class has too few images for two halves.
     """
 
     def __init__(
-        self,
-        images: Pixels,
-        labels: Labels,
-        groups: Sequence[str],
-        *,
-        class_names: Sequence[str],
-        symmetries: Sequence[str],
-        classical: ClassicalParams,
-        spectrogram_side: int | None = None,
-        seed: int,
-        num_steps: int,
+        self, images: Pixels, labels: Labels, groups: Sequence[str], setting: Setting
     ) -> None:
-        num_classes = len(class_names)
-        halves = split_in_halves(labels, groups, class_names=class_names, seed=seed)
+        names, seed, num_steps = setting.class_names, setting.seed, setting.num_steps
+        halves = split_in_halves(labels, groups, class_names=names, seed=seed)
         # For each half its classifier and, by class, the rows held out of it and their neighbours.
         self._halves: list[tuple[Classifier, list[tuple[Rows, RealNeighbours]]]] = []
-        targets = one_hot(labels, num_classes)
+        targets = one_hot(labels, len(names))
         for half in (0, 1):
             seen, own_seed = halves == half, derive_seed(seed, "filter", half)
             pool = Pool(images, labels, targets, np.flatnonzero(seen))
@@ -79,22 +66,17 @@ class SyntheticFilter:
                     pool,
                     None,
                     recipe=Recipe(),
-                    batch_size=BATCH_SIZE,
+                    batch_size=setting.batch_size,
                     num_steps=num_steps,
                     seed=derive_seed(own_seed, "classifier", "batches"),
                 ),
                 network=small_cnn,
                 num_steps=num_steps,
-                lr=LR,
+                lr=setting.lr,
                 seed=own_seed,
-                augment=ClassicalAugmentation(
-                    symmetries,
-                    classical,
-                    seed=derive_seed(seed, "filter", "classical", half),
-                    spectrogram_side=spectrogram_side,
-                ),
+                augment=setting.augmentation(derive_seed(seed, "filter", "classical", half)),
             )
-            held_out = [np.flatnonzero(~seen & (labels == c)) for c in range(num_classes)]
+            held_out = [np.flatnonzero(~seen & (labels == c)) for c in range(len(names))]
             spaces = [(rows, RealNeighbours(embed(model, images[rows]))) for rows in held_out]
             self._halves.append((model, spaces))
 
@@ -137,33 +119,28 @@ def split_in_halves(
     Raises:
         DatasetError: a class lies in one group only or has too few images.
     """
-    counts = pd.crosstab(pd.Series(groups, name="group"), pd.Series(labels, name="label"))
+    codes = np.unique(np.array(groups), return_inverse=True)[1]
+    counts = pd.crosstab(codes, labels)
     order = numpy_rng(seed, "filter", "halves").permutation(len(counts))
     table = counts.to_numpy()
-    totals = np.zeros((2, table.shape[1]))
-    half_of: dict[str, int] = {}
+    halves, totals = np.zeros(len(table), np.int64), np.zeros((2, table.shape[1]))
     # Largest groups first, each to the half that has fewer images of its classes.
     for index in order[np.argsort(-table.sum(axis=1)[order], kind="stable")]:
         lacks = (totals / table.sum(axis=0) * table[index]).sum(axis=1)
-        half = int(lacks.argmin())
-        totals[half] += table[index]
-        half_of[str(counts.index[index])] = half
-    poor = [
-        class_names[int(c)]
-        for c, n in zip(counts.columns, totals.min(axis=0), strict=True)
-        if n < MIN_IMAGES / 2
-    ]
+        halves[index] = lacks.argmin()
+        totals[halves[index]] += table[index]
+    poor = [class_names[c] for c in counts.columns[totals.min(axis=0) < MIN_IMAGES / 2]]
     if poor:
         raise DatasetError(
             f"class {', '.join(poor)}: too few training images, or all in one group, to judge "
             f"synthetic ones ({MIN_IMAGES} in two groups at least); add images or drop the class"
         )
-    return np.array([half_of[str(group)] for group in groups])
+    return halves[codes]
 
 
 def fit_thresholds(
-    scores: pd.DataFrame, labels: Labels, *, num_classes: int, acceptance: float
-) -> list[dict[str, float]]:
+    scores: pd.DataFrame, labels: Labels, *, class_names: Sequence[str], acceptance: float
+) -> dict[str, dict[str, float]]:
     """Set thresholds of the `ASKED` scores by class, which most of its real images reach.
 
     One threshold for all would reject the classes that vary most, such as cracked cells: their real
@@ -172,35 +149,30 @@ def fit_thresholds(
     Args:
         scores: of real images that no classifier has seen, for their own class.
         labels: [N].
-        num_classes: K.
+        class_names: K of them, what labels index.
         acceptance: share of a class's real images that pass each threshold, 0..1. More pass if the
-            class has few images, fewer if the threshold would fall below chance, 1 / K.
+            class has few images, fewer if the threshold of label_confidence would fall below that
+            of a guess, 1 / K.
     """
-    least = scores[ASKED].groupby(labels).quantile(1 - acceptance, interpolation="lower")
-    least = least.reindex(range(num_classes), fill_value=0.0)
-    chance = least["label_confidence"].clip(lower=1 / num_classes)
-    by_class: Any = least.assign(label_confidence=chance).to_dict("records")
-    return list(by_class)
-
-
-def repeat_distances(
-    images: Pixels, labels: Labels, groups: Sequence[str], *, num_classes: int
-) -> list[float]:
-    """By class, the distance below which two images are one picture: `repeat_distance`."""
-    small, codes = thumbnails(images), pd.Series(groups)
-    return [
-        repeat_distance(small[labels == label], codes[labels == label])
-        for label in range(num_classes)
-    ]
+    thresholds = scores[ASKED].groupby(labels).quantile(1 - acceptance, interpolation="lower")
+    thresholds = thresholds.reindex(range(len(class_names)), fill_value=0.0)
+    guess = 1 / len(class_names)
+    thresholds["label_confidence"] = thresholds["label_confidence"].clip(lower=guess)
+    by_class: Any = thresholds.set_axis(list(class_names)).to_dict("index")
+    return dict(by_class)
 
 
 def reject_reasons(
-    scores: pd.DataFrame, is_duplicate: NDArray[np.bool_], *, least: Mapping[str, float]
+    scores: pd.DataFrame,
+    *,
+    is_duplicate: NDArray[np.bool_],
+    is_unchanged: NDArray[np.bool_],
+    min_scores: Mapping[str, float],
 ) -> NDArray[np.object_]:
     """The first reason in `OF_ITS_OWN` to reject each image; "" to accept it.
 
     Objects, not text of a fixed width, for other reasons are set later.
     """
-    too_low = [(scores[name] < least[name]).to_numpy() for name in ASKED]
-    conditions = [is_duplicate, scores["is_copy"].to_numpy(), *too_low]
+    too_low = [(scores[name] < min_scores[name]).to_numpy() for name in ASKED]
+    conditions = [is_duplicate, scores["is_copy"].to_numpy(), *too_low, is_unchanged]
     return np.select(conditions, OF_ITS_OWN, default="").astype(object)

@@ -60,17 +60,15 @@ def parse_reviews(text: str, class_names: Sequence[str], *, where: str) -> list[
     if head != ",".join(COLUMNS):
         raise DatasetError(f"{where}: columns {head!r}, expected {','.join(COLUMNS)}")
     for number, row in enumerate(rows, start=1):
-        if problem := _problem_of(row, class_names):
+        if row and (problem := _problem_of(row, class_names)):
             raise DatasetError(f"{where}: row {number}: {problem}")
     return [Review(*row) for row in rows if row]
 
 
 def _problem_of(row: list[str], class_names: Sequence[str]) -> str | None:
-    """What is wrong with a row, if anything; an empty line is none."""
-    if len(row) not in (0, len(COLUMNS)):
+    """What is wrong with a row, if anything."""
+    if len(row) != len(COLUMNS):
         return f"{len(row)} values, expected {len(COLUMNS)}"
-    if not row:
-        return None
     review = Review(*row)
     name, to = review.class_name, review.to_class
     known = ", ".join(class_names)

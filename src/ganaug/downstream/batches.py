@@ -5,7 +5,8 @@ win by its classes alone, which class-balanced sampling does for nothing.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -103,31 +104,32 @@ def draw_batches(
         seed: real and synthetic rows come from streams of their own, so that recipes meet the real
             images in the same order as long as their batches hold the same number of them.
     """
-    own = real
-    if not recipe.real:
+    drawn = real
+    if not recipe.real:  # real images only say which class comes next
         assert synthetic is not None
-        made = np.isin(real.labels[real.rows], synthetic.labels[synthetic.rows])
-        own = Pool(real.images, real.labels, real.targets, real.rows[made])
-    assert len(own.rows), "nothing to draw from"
-    streams = [_ordered(own, recipe.balanced, numpy_rng(seed, name)) for name in ("real", "stand")]
+        is_known = np.isin(real.labels[real.rows], synthetic.labels[synthetic.rows])
+        drawn = replace(real, rows=real.rows[is_known])
+    assert len(drawn.rows), "nothing to draw from"
+    stays = _ordered(drawn, recipe.balanced, numpy_rng(seed, "real"))
+    replaced = _ordered(drawn, recipe.balanced, numpy_rng(seed, "stand"))
     need = class_need(np.bincount(real.labels[real.rows]), recipe)
-    chance = numpy_rng(seed, "need")
-    made_of = {} if synthetic is None else _by_class(synthetic, numpy_rng(seed, "synthetic"))
+    need_rng = numpy_rng(seed, "need")
+    of_class = {} if synthetic is None else _by_class(synthetic, numpy_rng(seed, "synthetic"))
     for step in range(num_steps):
         num_synthetic = _num_synthetic(recipe, batch_size, step / num_steps)
-        rows = _take(streams[0], batch_size - num_synthetic)
-        stand_ins = _take(streams[1], num_synthetic)
-        is_made = np.array([real.labels[row] in made_of for row in stand_ins], bool)
-        is_made &= chance.random(num_synthetic) < need[real.labels[stand_ins]]
-        rows = np.concatenate([rows, stand_ins[~is_made]])
-        parts = [(real, rows, 1.0)]
-        if synthetic is not None and is_made.any():
-            chosen = [next(made_of[real.labels[row]]) for row in stand_ins[is_made]]
+        rows = np.fromiter(islice(stays, batch_size - num_synthetic), np.int64)
+        stand_ins = np.fromiter(islice(replaced, num_synthetic), np.int64)
+        labels = real.labels[stand_ins]
+        is_replaced = np.isin(labels, list(of_class))
+        is_replaced &= need_rng.random(num_synthetic) < need[labels]
+        parts = [(real, np.concatenate([rows, stand_ins[~is_replaced]]), 1.0)]
+        if synthetic is not None and is_replaced.any():
+            chosen = [next(of_class[label]) for label in labels[is_replaced]]
             parts.append((synthetic, np.array(chosen, np.int64), recipe.weight))
         yield Batch(
-            np.concatenate([pool.images[own] for pool, own, _ in parts]),
-            np.concatenate([pool.targets[own] for pool, own, _ in parts]),
-            np.concatenate([np.full(len(own), weight, np.float32) for _, own, weight in parts]),
+            np.concatenate([pool.images[rows] for pool, rows, _ in parts]),
+            np.concatenate([pool.targets[rows] for pool, rows, _ in parts]),
+            np.concatenate([np.full(len(rows), weight, np.float32) for _, rows, weight in parts]),
         )
 
 
@@ -138,10 +140,6 @@ def _num_synthetic(recipe: Recipe, batch_size: int, progress: float) -> int:
     if recipe.schedule == "first" and progress >= SYNTHETIC_UNTIL:
         return 0
     return min(max(1, round(batch_size * recipe.share)), batch_size - 1)
-
-
-def _take(stream: Iterator[int], number: int) -> Rows:
-    return np.fromiter((next(stream) for _ in range(number)), np.int64, number)
 
 
 def _ordered(pool: Pool, balanced: bool, rng: np.random.Generator) -> Iterator[int]:

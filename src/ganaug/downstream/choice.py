@@ -9,6 +9,7 @@ is recommended (Breiman et al. 1984); the best one without any competes on these
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ from ganaug.downstream.recipes import (
     with_synthetic,
     without_synthetic,
 )
-from ganaug.downstream.runs import NETWORKS, Probabilities, Run, Sets, Setting, score_runs
+from ganaug.downstream.runs import NETWORKS, Probabilities, Run, Sets, score_runs
+from ganaug.downstream.setting import Setting
 from ganaug.rng import derive_seed
 
 ROUNDS = ((0, 1), (2, 3))  # repetitions of all candidates, then of the better half
@@ -69,51 +71,38 @@ class Choices:
 
 
 def choose_recipes(
-    networks: Sequence[str],
-    shares: Sequence[float],
-    sets: Mapping[str, Sets],
-    *,
-    setting: Setting,
-    num_workers: int,
+    sets: Mapping[str, Sets], shares: Sequence[float], *, setting: Setting, num_workers: int
 ) -> Choices:
     """Choose on val for each network; "test" is not looked at.
 
     Args:
-        networks: of `NETWORKS`.
+        sets: by network, of `NETWORKS`.
         shares: synthetic parts of a batch to try, 0 < share < 1; not used without such images.
-        sets: by network.
         setting: of all runs; the repetitions here are others than those of the verdict.
         num_workers: processes.
     """
     search = _Search(sets, replace(setting, seed=derive_seed(setting.seed, "choice")), num_workers)
-    first, second = ROUNDS
-    plain = {net: without_synthetic(mixes=NETWORKS[net].in_steps) for net in networks}
-    search.run(plain, first)
-    soft = search.teach()
-    search.soft = soft
-    plain = {net: search.better_half(net, own) for net, own in plain.items()}
-    search.run(plain, second)
+    in_steps = {net: NETWORKS[net].in_steps for net in sets}
+    plain = search.halve({net: without_synthetic(mixes=in_steps[net]) for net in sets})
     without = {net: search.best(net, own) for net, own in plain.items()}
+    soft = search.teach()
     if soft:  # on the recipe that gets synthetic images, or these would get the credit
+        search.setting = replace(search.setting, soft=soft)
         softened = {
             net: [replace(recipe, soft_labels=True)]
             for net, recipe in without.items()
-            if NETWORKS[net].in_steps
+            if in_steps[net]
         }
-        search.run(softened, first + second)
+        search.run(softened, [*chain(*ROUNDS)])
         without |= {net: search.best(net, [without[net], *own]) for net, own in softened.items()}
 
-    mixed: dict[str, list[Recipe]] = {net: [] for net in networks}
-    own = sets[networks[0]]
-    if len(own["synthetic"].labels):
-        lopsided = are_lopsided(search.num_real.tolist())
+    mixed: dict[str, list[Recipe]] = {net: [] for net in sets}
+    if any(len(own["synthetic"].labels) for own in sets.values()):
+        how = {"lopsided": are_lopsided(search.num_real.tolist()), "soft_labels": bool(soft)}
         for net, recipe in without.items():
-            how = {"in_steps": NETWORKS[net].in_steps, "soft_labels": bool(soft)}
-            mixed[net] = with_synthetic(recipe, shares, lopsided=lopsided, **how)
-        search.run(mixed, first)
-        mixed = {net: search.better_half(net, own) for net, own in mixed.items()}
-        search.run(mixed, second)
-    found = {net: search.settle(net, without[net], mixed[net], shares) for net in networks}
+            mixed[net] = with_synthetic(recipe, shares, in_steps=in_steps[net], **how)
+        mixed = search.halve(mixed)
+    found = {net: search.settle(net, without[net], mixed[net], shares) for net in sets}
     return Choices(found, soft, search.runs.drop(columns="probabilities"))
 
 
@@ -121,11 +110,22 @@ class _Search:
     """The runs so far, and what they say."""
 
     def __init__(self, sets: Mapping[str, Sets], setting: Setting, num_workers: int) -> None:
-        self._score = partial(score_runs, sets=sets, setting=setting, num_workers=num_workers)
-        self.soft: Mapping[str, Probabilities] = {}
+        self._score = partial(score_runs, sets=sets, num_workers=num_workers)
+        self.setting = setting
         self.runs = pd.DataFrame()
         labels = next(iter(sets.values()))["train"].labels
         self.num_real = np.bincount(labels, minlength=len(setting.class_names))  # by class
+
+    def halve(self, candidates: Mapping[str, Sequence[Recipe]]) -> dict[str, list[Recipe]]:
+        """Train all in the first round, the better half in the second; that half, best first."""
+        first, second = ROUNDS
+        self.run(candidates, first)
+        better = {}
+        for net, own in candidates.items():
+            ranked = sorted(own, key=lambda recipe: -self.scores(net, recipe.name).mean())
+            better[net] = ranked[: max(FEWEST, len(own) // 2)]
+        self.run(better, second)
+        return better
 
     def run(self, candidates: Mapping[str, Sequence[Recipe]], repetitions: Sequence[int]) -> None:
         """Train what has not been trained yet."""
@@ -133,19 +133,15 @@ class _Search:
         if len(self.runs):
             done = set(self.runs[["network", "recipe", "repetition"]].itertuples(index=False))
         runs = [
-            Run(net, recipe, number, self._scored(net, recipe))
+            Run(net, recipe, number, _scored(net, recipe, number))
             for net, own in candidates.items()
             for recipe in own
             for number in repetitions
             if (net, recipe.name, number) not in done
         ]
         if runs:
-            self.runs = pd.concat([self.runs, self._score(runs, soft=self.soft)], ignore_index=True)
-
-    def _scored(self, net: str, recipe: Recipe) -> tuple[str, ...]:
-        """Only the teachers label images, once they have been trained in the first round."""
-        teaches = (net, recipe) == (TEACHING, TEACHER) and not self.soft
-        return ("val", *TAUGHT) if teaches else ("val",)
+            scored = self._score(runs, setting=self.setting)
+            self.runs = pd.concat([self.runs, scored], ignore_index=True)
 
     def teach(self) -> dict[str, Probabilities]:
         """Mean probabilities of the teachers for the images that they label; empty without any."""
@@ -162,11 +158,6 @@ class _Search:
         runs = self.runs
         own = runs[(runs["network"] == net) & (runs["recipe"] == name) & (runs["split"] == "val")]
         return own.set_index("repetition")["macro_f1"]
-
-    def better_half(self, net: str, candidates: Sequence[Recipe]) -> list[Recipe]:
-        """The better half so far, best first."""
-        ranked = sorted(candidates, key=lambda recipe: -self.scores(net, recipe.name).mean())
-        return ranked[: max(FEWEST, len(candidates) // 2)]
 
     def best(self, net: str, candidates: Sequence[Recipe]) -> Recipe:
         """The best mean; of equals the first."""
@@ -185,7 +176,7 @@ class _Search:
         leanest = min((r for r in [without, *mixed] if is_close(r)), key=self._amount)
         best_with = leanest if leanest.share else (self.best(net, mixed) if mixed else None)
         tried = self.runs.loc[self.runs["network"] == net, "recipe"].unique()
-        val = pd.DataFrame([self._describe(net, name, best) for name in tried])
+        val = pd.DataFrame([_describe(name, self.scores(net, name), best) for name in tried])
         return Choice(
             without=without,
             recommended=leanest,
@@ -198,10 +189,16 @@ class _Search:
         law = self.num_real > 0 if recipe.balanced else self.num_real
         return recipe.amount(float(np.average(class_need(self.num_real, recipe), weights=law)))
 
-    def _describe(self, net: str, name: str, best: "pd.Series[float]") -> dict[str, Any]:
-        own = self.scores(net, name)
-        se = _paired_error(best, own)
-        return {"recipe": name, "mean": own.mean(), "se": se, "repetitions": len(own)}
+
+def _scored(net: str, recipe: Recipe, repetition: int) -> tuple[str, ...]:
+    """What a run is asked about: only the teachers, those of the first round, label images."""
+    teaches = (net, recipe) == (TEACHING, TEACHER) and repetition in ROUNDS[0]
+    return ("val", *TAUGHT) if teaches else ("val",)
+
+
+def _describe(name: str, own: "pd.Series[float]", best: "pd.Series[float]") -> dict[str, Any]:
+    se = _paired_error(best, own)
+    return {"recipe": name, "mean": own.mean(), "se": se, "repetitions": len(own)}
 
 
 def _paired_error(best: "pd.Series[float]", other: "pd.Series[float]") -> float:

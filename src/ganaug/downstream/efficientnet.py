@@ -4,11 +4,10 @@ What teams really start from. All layers are trained; the statistics of batch no
 those of ImageNet, so that synthetic images in a batch can't shift how real ones are normalised.
 """
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganaug.quality.features import imagenet_network
+from ganaug.quality.features import imagenet_network, pooled_features
 
 NUM_STEPS = 150
 LR = 1e-3
@@ -43,6 +42,5 @@ class FineTuned(nn.Module):
         x = images.permute(0, 3, 1, 2) / 127.5 - 1  # [N, C, H, W]
         if x.shape[2] != self._side:
             x = F.interpolate(x, size=(self._side,) * 2, mode="bilinear", align_corners=False)
-        x = x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.head(self.network.extract_features(x).mean(dim=(2, 3)))
+        logits: Tensor = self.head(pooled_features(self.network, x))
         return logits

@@ -95,15 +95,12 @@ def answer(found: Mapping[str, Any], *, margin_pp: float) -> str:
     return REAL_ONLY if found["high_pp"] < margin_pp else UNDECIDED
 
 
-def groups_needed(
-    found: Mapping[str, Any], *, half_width_pp: float, num_repetitions: int | None = None
-) -> int | None:
+def groups_needed(found: Mapping[str, Any], *, half_width_pp: float) -> int | None:
     """About how many test groups would bring the interval's half-width to `half_width_pp`.
 
     Args:
         found: of `joint_delta`.
-        half_width_pp: percentage points, > 0.
-        num_repetitions: of the classifier at that time; default as many as now.
+        half_width_pp: percentage points, > 0; repeated trainings stay as many as now.
     Returns:
         At least 2; None where no number of groups would do, the repetitions alone being too few, or
         where it can't be told from a single group.
@@ -114,9 +111,7 @@ def groups_needed(
     if groups + repetitions < ROUNDING**2:
         return 2
     half = (found["high_pp"] - found["low_pp"]) / 2
-    now = found["num_repetitions"]
-    allowed = (half_width_pp / half) ** 2 * (groups + repetitions)
-    allowed -= repetitions * now / (num_repetitions or now)
+    allowed = (half_width_pp / half) ** 2 * (groups + repetitions) - repetitions
     return max(2, math.ceil(found["num_groups"] * groups / allowed)) if allowed > 0 else None
 
 

@@ -27,7 +27,7 @@ from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.downstream.recipes import Recipe
 from ganaug.images import Labels, Rows
 from ganaug.quality.features import Extractor, Features
-from ganaug.quality.parts import LabelledImages, Parts
+from ganaug.quality.parts import LabelledImages
 
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # C: the inverse of the penalty; val chooses
 FEATURE_RESOLUTION = 64  # px, of the images whose features are taken: 2.6 times as fast as 96
@@ -43,7 +43,7 @@ Predictor = Callable[[Views], NDArray[np.float64]]  # of [N, V, D] views: [N, K]
 
 
 def fit_linear(
-    sets: Labelled, rows: Rows, made: Rows, *, recipe: Recipe, num_classes: int
+    sets: Labelled, real: Rows, synthetic: Rows, *, recipe: Recipe, num_classes: int
 ) -> Predictor:
     """Fit on the rows that a repetition drew; the first view of an image is what it predicts by.
 
@@ -51,18 +51,18 @@ def fit_linear(
 
     Args:
         sets: views of "train", "synthetic" and "val".
-        rows: of the real training images that are used.
-        made: of the synthetic images that are used, if the recipe has a share of them.
+        real: rows of the real training images that are used.
+        synthetic: of the synthetic images that are used, if the recipe has a share of them.
         recipe: schedule, mixup and soft labels mean nothing here.
         num_classes: K.
     """
-    parts = [(sets["train"], rows)]
+    parts = [(sets["train"], real)]
     if recipe.share:
-        parts.append((sets["synthetic"], made))
-    labels = np.concatenate([own.labels[chosen] for own, chosen in parts])
-    weights = row_weights(labels, np.arange(len(labels)) >= len(rows), recipe)
+        parts.append((sets["synthetic"], synthetic))
+    labels = np.concatenate([own.labels[rows] for own, rows in parts])
+    weights = row_weights(labels, np.arange(len(labels)) >= len(real), recipe)
     used_views = slice(None if recipe.classical else 1)
-    views = [own.images[chosen, used_views] for own, chosen in parts]
+    views = [own.images[rows, used_views] for own, rows in parts]
     x = np.concatenate([own.reshape(-1, own.shape[2]) for own in views])
     repeats = np.concatenate([np.full(len(own), own.shape[1]) for own in views])
     y, w = np.repeat(labels, repeats), np.repeat(weights / repeats, repeats)
@@ -103,7 +103,7 @@ def _predict(
 
 
 def view_sets(
-    parts: Parts, extractor: Extractor, augment: ClassicalAugmentation
+    images: Labelled, extractor: Extractor, augment: ClassicalAugmentation
 ) -> dict[str, LabelledImages]:
     """What the linear classifier sees: views [N, V, D] of each part's images.
 
@@ -111,11 +111,10 @@ def view_sets(
     train are kept, as they are.
     """
     views = {}
-    for name, part in parts.items():
-        images = part.data.images
-        own = [extractor(images)]
-        if len(images):
-            own += [extractor(augment(images)) for _ in range(1, VIEWS.get(name, 1))]
+    for name, part in images.items():
+        own = [extractor(part.images)]
+        if len(part.images):
+            own += [extractor(augment(part.images)) for _ in range(1, VIEWS.get(name, 1))]
         views[name] = np.stack(own, axis=1)
     plain = views["train"][:, 0]
     mean, spread = plain.mean(axis=0), plain.std(axis=0)
@@ -125,6 +124,6 @@ def view_sets(
     )
     axes = components.components_.T / np.sqrt(components.n_components_)
     return {
-        name: replace(parts[name].data, images=(((own - mean) / spread) @ axes).astype(np.float32))
+        name: replace(images[name], images=(((own - mean) / spread) @ axes).astype(np.float32))
         for name, own in views.items()
     }

@@ -96,13 +96,13 @@ class Recipe:
         return ", ".join(parts)
 
 
-ARMS = {
-    "A": Recipe(classical=False, balanced=False),
-    "B": Recipe(balanced=False),
-    "B'": Recipe(),
-    "C": Recipe(classical=False, balanced=False, share=0.5),
-    "D": Recipe(balanced=False, share=0.5),
-    "E": Recipe(real=False, balanced=False, share=1.0),
+ARMS = {  # of the textbooks
+    "A": Recipe(classical=False, balanced=False),  # the real images as they are
+    "B": Recipe(balanced=False),  # the same with classical augmentation
+    "B'": Recipe(),  # with classical augmentation, classes drawn equally often
+    "C": Recipe(classical=False, balanced=False, share=0.5),  # A with half of a batch synthetic
+    "D": Recipe(balanced=False, share=0.5),  # B with half of a batch synthetic
+    "E": Recipe(real=False, balanced=False, share=1.0),  # synthetic images alone, augmented
 }
 PLAIN = ARMS["A"]
 TEACHER = ARMS["B'"]  # whose classifiers give the soft labels

@@ -19,17 +19,16 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score, recall_score
+from sklearn.metrics import precision_recall_fscore_support
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from ganaug.config import ClassicalParams
 from ganaug.downstream import efficientnet
 from ganaug.downstream.batches import Pool, draw_batches, one_hot
-from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.downstream.classifier import predict, small_cnn, train_classifier
 from ganaug.downstream.linear import fit_linear
 from ganaug.downstream.recipes import Recipe
+from ganaug.downstream.setting import Setting
 from ganaug.images import Labels, Rows
 from ganaug.parallel import map_unordered
 from ganaug.progress import ProgressReport
@@ -79,26 +78,6 @@ NETWORKS = {
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What all runs have in common."""
-
-    num_steps: int
-    batch_size: int
-    lr: float
-    class_names: tuple[str, ...]
-    symmetries: tuple[str, ...]  # flips that keep every label
-    classical: ClassicalParams
-    seed: int
-    spectrogram_side: int | None = None  # pixels per side of spectrograms; None: other images
-
-    def augmentation(self, seed: int) -> ClassicalAugmentation:
-        """The classical augmentation of these images."""
-        return ClassicalAugmentation(
-            self.symmetries, self.classical, seed=seed, spectrogram_side=self.spectrogram_side
-        )
-
-
-@dataclass(frozen=True)
 class Run:
     """One classifier to train.
 
@@ -115,47 +94,40 @@ class Run:
     scored: tuple[str, ...] = ()
 
 
-def fit(
-    run: Run, sets: Sets, setting: Setting, soft: Mapping[str, Probabilities] | None = None
-) -> Predictor:
+def fit(run: Run, sets: Sets, setting: Setting) -> Predictor:
     """Train the classifier of a run; all of its draws derive from the setting's seed and its own.
 
     Args:
         run: which.
         sets: as its network takes them.
         setting: of all runs.
-        soft: what teachers say of "train" and "synthetic", where the recipe has soft labels.
     """
     if NETWORKS[run.network].in_steps:
-        return partial(predict, fit_network(run, sets, setting, soft))
-    _, rows, made = _draw(run, sets, setting)
-    return fit_linear(sets, rows, made, recipe=run.recipe, num_classes=len(setting.class_names))
+        return partial(predict, fit_network(run, sets, setting))
+    _, real, synthetic = _draw(run, sets, setting)
+    num_classes = len(setting.class_names)
+    return fit_linear(sets, real, synthetic, recipe=run.recipe, num_classes=num_classes)
 
 
-def fit_network(
-    run: Run, sets: Sets, setting: Setting, soft: Mapping[str, Probabilities] | None = None
-) -> nn.Module:
+def fit_network(run: Run, sets: Sets, setting: Setting) -> nn.Module:
     """As `fit`, of a network that learns step by step."""
     network, recipe = NETWORKS[run.network], run.recipe
     assert network.make is not None
-    seed, rows, made = _draw(run, sets, setting)
+    seed, real, synthetic = _draw(run, sets, setting)
 
-    def pool(name: str, chosen: Rows) -> Pool:
+    def pool(name: str, rows: Rows) -> Pool:
         own = sets[name]
         targets = one_hot(own.labels, len(setting.class_names))
         if recipe.soft_labels:
-            assert soft is not None
-            targets = (HARD * targets + (1 - HARD) * soft[name]).astype(np.float32)
-        return Pool(own.images, own.labels, targets, chosen)
+            assert setting.soft, "soft labels need teachers"
+            targets = (HARD * targets + (1 - HARD) * setting.soft[name]).astype(np.float32)
+        return Pool(own.images, own.labels, targets, rows)
 
     num_steps = network.num_steps or setting.num_steps
-    augment = None
-    if recipe.classical:
-        augment = setting.augmentation(seed)
     return train_classifier(
         draw_batches(
-            pool("train", rows),
-            pool("synthetic", made) if recipe.share else None,
+            pool("train", real),
+            pool("synthetic", synthetic) if recipe.share else None,
             recipe=recipe,
             batch_size=setting.batch_size,
             num_steps=num_steps,
@@ -165,7 +137,7 @@ def fit_network(
         num_steps=num_steps,
         lr=network.lr or setting.lr,
         seed=seed,
-        augment=augment,
+        augment=setting.augmentation(seed) if recipe.classical else None,
         mixup=recipe.mixup,
         cutmix=recipe.cutmix,
     )
@@ -194,7 +166,6 @@ def score_runs(
     *,
     setting: Setting,
     num_workers: int,
-    soft: Mapping[str, Probabilities] | None = None,
 ) -> pd.DataFrame:
     """Train every run and score it on the sets that it names.
 
@@ -204,12 +175,11 @@ def score_runs(
             classifier, val are touched.
         setting: of all runs.
         num_workers: processes.
-        soft: see `fit`.
     Returns:
         A row per run and set, in the order of `runs`: network, recipe (its name),
         repetition, split, macro_f1, recall/<class>, probabilities ([N, K], in one cell), seconds.
     """
-    score = partial(_score, sets, setting, soft)
+    score = partial(_score, sets, setting)
     results = map_unordered(score, list(enumerate(runs)), num_workers=num_workers)
     rows: dict[int, list[dict[str, Any]]] = {}
     with ProgressReport("evaluate", total=len(runs), unit="classifiers") as progress:
@@ -220,30 +190,20 @@ def score_runs(
 
 
 def _score(
-    sets: Mapping[str, Sets],
-    setting: Setting,
-    soft: Mapping[str, Probabilities] | None,
-    task: tuple[int, Run],
+    sets: Mapping[str, Sets], setting: Setting, task: tuple[int, Run]
 ) -> tuple[int, list[dict[str, Any]]]:
     """Rows of one classifier, one per split."""
     index, run = task
     own = sets[run.network]
+    named = {"network": run.network, "recipe": run.recipe.name, "repetition": run.repetition}
     began, rows = time.thread_time(), []
     with one_thread():
-        predictor = fit(run, own, setting, soft)
+        predictor = fit(run, own, setting)
         for split in run.scored:
             probabilities = predictor(own[split].images)
             measured = scores(own[split].labels, probabilities.argmax(1), setting.class_names)
-            rows.append(
-                {
-                    "network": run.network,
-                    "recipe": run.recipe.name,
-                    "repetition": run.repetition,
-                    "split": split,
-                    **measured,
-                    "probabilities": probabilities.astype(np.float32),
-                }
-            )
+            said = {"probabilities": probabilities.astype(np.float32)}
+            rows.append({**named, "split": split, **measured, **said})
     seconds = (time.thread_time() - began) / len(run.scored)
     return index, [row | {"seconds": seconds} for row in rows]
 
@@ -252,10 +212,11 @@ def scores(labels: Labels, predicted: Labels, class_names: Sequence[str]) -> dic
     """Macro-F1 and each class's recall, 0..1; a class without images counts as 0."""
     if len(labels) == 0:
         return {"macro_f1": 0.0, **{RECALL + name: 0.0 for name in class_names}}
-    how: dict[str, Any] = {"labels": range(len(class_names)), "zero_division": 0}
-    recalls = recall_score(labels, predicted, average=None, **how)
+    _, recalls, f1, _ = precision_recall_fscore_support(
+        labels, predicted, labels=range(len(class_names)), zero_division=0
+    )
     return {
-        "macro_f1": float(f1_score(labels, predicted, average="macro", **how)),
+        "macro_f1": float(f1.mean()),
         **{RECALL + name: float(r) for name, r in zip(class_names, recalls, strict=True)},
     }
 

@@ -129,13 +129,12 @@ def per_class(
         fewer than `NEIGHBOURS` in a class with few images. kid_std is the spread over random halves
         of the images that PRDC uses.
     """
+    most = [len(real)] * len(class_names) if max_prdc_images is None else max_prdc_images
     classes = {}
     for label, name in enumerate(class_names):
         x, y = real[real_labels == label], synthetic[synthetic_labels == label]
-        limit = min(len(x), len(y))
-        if max_prdc_images is not None:
-            limit = min(limit, max_prdc_images[label])
-        classes[name] = _measure(x, y, limit, numpy_rng(seed, "distances", label))
+        rng = numpy_rng(seed, "distances", label)
+        classes[name] = measure(x, y, max_prdc_images=most[label], rng=rng)
     measured = [values for values in classes.values() if not values["too_few"]]
     mean = {m: float(np.mean([v[m] for v in measured])) if measured else None for m in METRICS}
     return {
@@ -145,10 +144,14 @@ def per_class(
     }
 
 
-def _measure(
-    real: FloatArray, synthetic: FloatArray, num_prdc: int, rng: np.random.Generator
+def measure(
+    real: FloatArray, synthetic: FloatArray, *, max_prdc_images: int, rng: np.random.Generator
 ) -> dict[str, Any]:
-    """One class's metrics with the numbers of images behind them."""
+    """The metrics of two sets, [N, D] and [M, D], and the numbers of images, as of a class above.
+
+    At most `max_prdc_images` a side are taken for PRDC and FID; `rng` draws them.
+    """
+    num_prdc = min(len(real), len(synthetic), max_prdc_images)
     counts = {
         "num_real": len(real),
         "num_synthetic": len(synthetic),

@@ -62,9 +62,14 @@ class ImageNetFeatures:
         x = torch.from_numpy(np.array(images, np.float32)).to(self._device)  # [N, H, W, C]
         x = x.permute(0, 3, 1, 2) / 127.5 - 1  # [N, C, H, W]
         x = F.interpolate(x, size=self._size, mode="bilinear", antialias=True, align_corners=False)
-        x = x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
-        features: Tensor = self._network.extract_features(x).mean(dim=(2, 3))
-        return features
+        return pooled_features(self._network, x)
+
+
+def pooled_features(network: Any, x: Tensor) -> Tensor:
+    """[N, C, H, W] in -1..1, C 1 or 3 -> [N, 1280], means over EfficientNet's last feature map."""
+    x = x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+    features: Tensor = network.extract_features(x).mean(dim=(2, 3))
+    return features
 
 
 def imagenet_network(resolution: int) -> tuple[Any, str]:

@@ -21,15 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganaug.images import Groups, Pixels, Rows
-from ganaug.quality.memorisation import FEWEST_JUDGED, allowed_high, wilson
+from ganaug.quality.memorisation import FEWEST_JUDGED, allowed_high, share_beside_real
 from ganaug.quality.neighbours import leave_out
 from ganaug.rng import numpy_rng
+from ganaug.thumbnails import standardise
 
 LARGEST_SIDE = 64  # px; larger images are measured at this size, smaller ones at their own
 SMALLEST_WINDOW = 8  # px a side; fewer don't tell one image from another
 PLACES = 8  # windows along a side, next to each other at 64 px, overlapping below
 MOST_IMAGES = 2000  # of a set; of larger ones as many are drawn
-FAINT = 2  # of 255, added to a window's deviation, so that noise on nothing stays small
 ERROR = 0.01  # of a deviation, added to distances: equal windows of all images are no fragments
 USUAL = 0.01  # share of real images that hold a window as near to another group's by chance
 FEWEST_GROUPS = 3  # an image's own, and two to compare it with
@@ -62,38 +62,32 @@ def measure_fragments(
         least ratio; num_synthetic, num_train: images that were looked at; too_few; passed.
     """
     rng = numpy_rng(seed, "fragments")
-    judged = _draw(len(synthetic), rng)
-    known = _draw(len(train), rng)
-    if len(np.unique(groups[known])) < FEWEST_GROUPS:
+    chosen, train_rows = _draw(len(synthetic), rng), _draw(len(train), rng)
+    if len(np.unique(groups[train_rows])) < FEWEST_GROUPS:
         groups = np.arange(len(train))
-    known = known[np.argsort(groups[known], kind="stable")]
-    groups = groups[known]
-    pool = _grey(train[known])
-    mean = (pool + pool[:, ::-1] + pool[:, :, ::-1] + pool[:, ::-1, ::-1]).mean(axis=0) / 4
+    train_rows = train_rows[np.argsort(groups[train_rows], kind="stable")]
+    groups = groups[train_rows]
+    pool = _grey(train[train_rows])
+    mean = np.add.reduce(_flips(pool)).mean(axis=0) / 4
     pool -= mean
     place = np.full(len(train) + 1, -1)  # the last for images that start from none
-    place[known] = np.arange(len(known))
-    but = None if origins is None else place[origins[judged]]
-    made = _least_ratios(_grey(synthetic[judged]) - mean, pool, groups, but=but)
+    place[train_rows] = np.arange(len(train_rows))
+    but = None if origins is None else place[origins[chosen]]
+    ratios = _least_ratios(_grey(synthetic[chosen]) - mean, pool, groups, but=but)
     real = _least_ratios(pool, pool, groups, own=groups)
     limit = min(float(np.quantile(real, USUAL)), LARGEST_LIMIT)
-    hits, n = int((made < limit).sum()), len(made)
-    low, high = wilson(hits, n)
-    share_real = float((real < limit).mean())
-    allowed = allowed_high(share_real, n, margin=MAX_WITH_FRAGMENT)
+    found, n = share_beside_real("with_fragment", ratios < limit, real < limit), len(ratios)
+    allowed = allowed_high(found["with_fragment_real"], n, margin=MAX_WITH_FRAGMENT)
     return {
-        "with_fragment": hits / n,
-        "with_fragment_low": low,
-        "with_fragment_high": high,
-        "with_fragment_real": share_real,
+        **found,
         "with_fragment_allowed": allowed,
         "limit": limit,
-        "fragment_ratio": float(np.median(made)),
+        "fragment_ratio": float(np.median(ratios)),
         "fragment_ratio_real": float(np.median(real)),
         "num_synthetic": n,
-        "num_train": len(known),
+        "num_train": len(train_rows),
         "too_few": n < FEWEST_JUDGED,
-        "passed": bool(n >= FEWEST_JUDGED and high <= allowed),
+        "passed": n >= FEWEST_JUDGED and found["with_fragment_high"] <= allowed,
     }
 
 
@@ -147,30 +141,25 @@ def _places(side: int) -> Iterator[tuple[slice, slice]]:
 
 
 def _flips(images: Float32) -> tuple[Float32, ...]:
-    return images, images[:, :, ::-1], images[:, ::-1], images[:, ::-1, ::-1]
+    return images, images[:, ::-1], images[:, :, ::-1], images[:, ::-1, ::-1]
 
 
 def _windows(images: Float32, place: tuple[slice, slice]) -> Float32:
     """[N, D], each with mean 0 and, unless nearly flat, deviation 1."""
-    own = images[:, place[0], place[1]].reshape(len(images), -1)
-    flat: Float32 = own - own.mean(axis=1, keepdims=True)
-    flat /= flat.std(axis=1, keepdims=True) + FAINT
-    return flat
+    return standardise(images[:, place[0], place[1]].reshape(len(images), -1))
 
 
 def _nearest_of_groups(
     windows: Float32, reference: Float32, starts: Rows, but: Rows | None
 ) -> Float32:
     """[M, G] squared distances to the nearest window of each group, in any flip."""
-    least: Float32 | None = None
+    least = np.full((len(windows), reference.shape[1]), np.inf, np.float32)
     for flipped in reference:
         # |y|^2 - 2 x.y by one product, a quarter of the time being spent on memory otherwise.
         norms = (flipped * flipped).sum(axis=1, keepdims=True)
         right = np.concatenate([-2 * flipped, norms], axis=1).T
         left = np.concatenate([windows, np.ones((len(windows), 1), np.float32)], axis=1)
-        found = left @ right
-        least = found if least is None else np.minimum(least, found, out=least)
-    assert least is not None
+        np.minimum(least, left @ right, out=least)
     if but is not None:
         leave_out(least, but)
     nearest: Float32 = np.minimum.reduceat(least, starts, axis=1)

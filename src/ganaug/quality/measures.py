@@ -8,12 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ganaug.images import Labels, Rows
-from ganaug.quality.distances import FEWEST_IMAGES, per_class
+from ganaug.quality.distances import FEWEST_IMAGES, measure, per_class
 from ganaug.quality.features import Extractor, Features
 from ganaug.quality.fragments import measure_fragments
 from ganaug.quality.memorisation import measure_memorisation
 from ganaug.quality.neighbours import FloatArray, as_they_stand, nearest
-from ganaug.quality.parts import Parts, origins
+from ganaug.quality.parts import Parts
 from ganaug.rng import numpy_rng
 from ganaug.thumbnails import AXES, combine, flip
 
@@ -44,8 +44,8 @@ def measure_distances(
     # A class without synthetic images still gets its floor.
     limit = np.where(counts["synthetic"] > 0, counts["synthetic"], counts["train"])
     limit = np.minimum(limit, counts["train"])
-    made = counts["synthetic"] if counts["synthetic"].any() else counts["train"]
-    numbers = _keep_shares(counts["test"], np.minimum(made, counts["train"]))
+    offered = counts["synthetic"] if counts["synthetic"].any() else counts["train"]
+    numbers = _keep_shares(counts["test"], np.minimum(offered, counts["train"]))
     found = {}
     for name, other in (("synthetic", "synthetic"), ("floor", "train")):
         sides = features["test"], labels["test"], features[other], labels[other]
@@ -56,9 +56,8 @@ def measure_distances(
             features[part][_draw(labels[part], numbers, numpy_rng(seed, "overall", side))]
             for side, part in (("real", "test"), ("other", other))
         ]
-        one = [np.zeros(len(pool), np.int64) for pool in pools]
-        overall = per_class(pools[0], one[0], pools[1], one[1], class_names=("overall",), seed=seed)
-        found[name] |= overall["classes"]
+        rng, most = numpy_rng(seed, "distances", 0), int(numbers.sum())
+        found[name]["overall"] = measure(*pools, max_prdc_images=most, rng=rng)
     return found
 
 
@@ -77,18 +76,17 @@ def _draw(labels: Labels, numbers: Counts, rng: np.random.Generator) -> Rows:
 
 
 def measure_copying(
-    spaces: Mapping[str, Mapping[str, Features]], parts: Parts, *, seed: int
+    spaces: Mapping[str, Mapping[str, Features]], parts: Parts, *, declared: Rows, seed: int
 ) -> dict[str, dict[str, Any]]:
     """The gate in each space, and for fragments of images; nothing without synthetic images.
 
     Val and test are the hold-out. The training image that a synthetic one is declared to start from
-    does not count for it. The flips of training images count in the space of thumbnails and
-    for fragments; in others only images as they stand.
+    does not count for it; `declared` [M] is of `origins`. The flips of training images count in the
+    space of thumbnails and for fragments; in others only images as they stand.
     """
     if parts["synthetic"].rows.empty:
         return {}
     groups = pd.factorize(parts["train"].rows["group_id"])[0].astype(np.int64)
-    declared = origins(parts)
     found = {
         space: measure_memorisation(
             features["synthetic"],
@@ -100,8 +98,8 @@ def measure_copying(
         )
         for space, features in spaces.items()
     }
-    made, train = (parts[name].data.images for name in ("synthetic", "train"))
-    found[FRAGMENTS] = measure_fragments(made, train, groups, seed=seed, origins=declared)
+    synthetic, train = (parts[name].data.images for name in ("synthetic", "train"))
+    found[FRAGMENTS] = measure_fragments(synthetic, train, groups, seed=seed, origins=declared)
     return found
 
 
@@ -111,19 +109,15 @@ def flipped_ways(small: FloatArray) -> list[FloatArray]:
 
 
 def describe_pairs(
-    small: Mapping[str, Features],
-    train: pd.DataFrame,
-    made: pd.DataFrame,
-    *,
-    declared: Rows | None = None,
+    small: Mapping[str, Features], parts: Parts, *, declared: Rows
 ) -> list[dict[str, Any]]:
     """The synthetic images nearest to a training image in any flip, by image_id, nearest first.
 
     Args:
         small: `thumbnails` of "train" and "synthetic".
-        train, made: their rows.
-        declared: [M] the training image that a synthetic one is declared to start from, -1: none;
-            it makes no pair.
+        parts: the rows of both.
+        declared: [M] of `origins`: the training image that a synthetic one is declared to start
+            from makes no pair.
     Returns:
         synthetic_id, train_id, distance and flip ("", "hflip", "vflip" or "hflip+vflip") of each.
     """
@@ -133,8 +127,8 @@ def describe_pairs(
     least = distances.min(axis=0)
     return [
         {
-            "synthetic_id": made["image_id"].iloc[i],
-            "train_id": train["image_id"].iloc[rows[best[i], i]],
+            "synthetic_id": parts["synthetic"].rows["image_id"].iloc[i],
+            "train_id": parts["train"].rows["image_id"].iloc[rows[best[i], i]],
             "distance": float(least[i]),
             "flip": "+".join(FLIPS[best[i]]),
         }

@@ -16,6 +16,7 @@ Also shown: whether synthetic images lie nearer to train than held-out real imag
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import binom, binomtest, rankdata
 
 from ganaug.images import Groups, Rows
@@ -25,9 +26,9 @@ from ganaug.quality.neighbours import (
     Floats,
     Variants,
     as_they_stand,
+    copy_ratios,
     nearest,
     nearest_others,
-    squared_distances,
 )
 
 NEAR_COPY_RATIO = 0.5  # copy ratio of a near copy
@@ -69,32 +70,29 @@ def measure_memorisation(
     """
     if groups is None or len(np.unique(groups)) < 2:
         groups = np.arange(len(train))
-    made, nearest_train = nearest(synthetic, train, variants=variants, but=origins)
-    every, nearest_every = made, nearest_train
+    distances, nearest_train = nearest(synthetic, train, variants=variants, but=origins)
+    with_origins, nearest_with = distances, nearest_train
     if origins is not None and (origins >= 0).any():
-        every, nearest_every = nearest(synthetic, train, variants=variants)
-    other, _ = nearest(holdout, train, variants=variants)
-    own = nearest_others(train, k=1, variants=variants)[0][:, 0]
-    across, neighbours = nearest_others(train, k=1, groups=groups, variants=variants)
-    ratios = made / np.maximum(own[nearest_train], TINY)
-    shares_real = _shares(_ratios_across(train, across[:, 0], neighbours[:, 0], groups, variants))
-    found: dict[str, Any] = {}
+        with_origins, nearest_with = nearest(synthetic, train, variants=variants)
+    held_out, _ = nearest(holdout, train, variants=variants)
+    own = np.maximum(nearest_others(train, k=1, variants=variants)[0][:, 0], TINY)
+    ratios = distances / own[nearest_train]
+    across, ratios_real = copy_ratios(train, groups=groups, variants=variants)
     n = len(synthetic)
-    for name, share in _shares(ratios).items():
-        low, high = wilson(round(share * n), n)
-        found |= {name: share, f"{name}_low": low, f"{name}_high": high}
-        found[f"{name}_real"] = shares_real[name]
-    copies, shortfall = shares_real["near_copies"], 1 - shares_real["authentic"]
+    found = {
+        **share_beside_real("near_copies", ratios < NEAR_COPY_RATIO, ratios_real < NEAR_COPY_RATIO),
+        **share_beside_real("authentic", ratios > 1, ratios_real > 1),
+    }
+    copies, shortfall = found["near_copies_real"], 1 - found["authentic_real"]
     found["near_copies_allowed"] = allowed_high(copies, n, margin=MAX_NEAR_COPIES)
     found["authentic_demanded"] = 1 - allowed_high(shortfall, n, margin=MAX_SHORTFALL)
+    copied_with_origins = with_origins / own[nearest_with] < NEAR_COPY_RATIO
     return {
         **found,
         "nearest_ratio": float(np.median(ratios)),
-        "near_copies_with_origins": _shares(every / np.maximum(own[nearest_every], TINY))[
-            "near_copies"
-        ],
-        "copying_z": copying_z(every, other),
-        "copying_z_real": copying_z(across[np.isfinite(across[:, 0]), 0], other),
+        "near_copies_with_origins": float(copied_with_origins.mean()),
+        "copying_z": copying_z(with_origins, held_out),
+        "copying_z_real": copying_z(across, held_out),
         "num_synthetic": n,
         "num_train": len(train),
         "num_holdout": len(holdout),
@@ -105,6 +103,15 @@ def measure_memorisation(
             and found["authentic_low"] >= found["authentic_demanded"]
         ),
     }
+
+
+def share_beside_real(
+    name: str, images: NDArray[np.bool_], real: NDArray[np.bool_]
+) -> dict[str, float]:
+    """The share of images for which it holds, its _low and _high, and that of real ones, _real."""
+    low, high = wilson(int(images.sum()), len(images))
+    share, share_real = float(images.mean()), float(real.mean())
+    return {name: share, f"{name}_low": low, f"{name}_high": high, f"{name}_real": share_real}
 
 
 def wilson(hits: int, number: int) -> tuple[float, float]:
@@ -139,23 +146,3 @@ def copying_z(synthetic_distances: Floats, holdout_distances: Floats) -> float:
     ranks = rankdata(np.concatenate([synthetic_distances, holdout_distances]))
     u = ranks[:m].sum() - m * (m + 1) / 2
     return float((u - m * h / 2) / np.sqrt(m * h * (m + h + 1) / 12))
-
-
-def _shares(ratios: Floats) -> dict[str, float]:
-    """What the gate is about, of copy ratios."""
-    near_copies, authentic = (ratios < NEAR_COPY_RATIO).mean(), (ratios > 1).mean()
-    return {"near_copies": float(near_copies), "authentic": float(authentic)}
-
-
-def _ratios_across(
-    train: FloatArray, distances: Floats, nearest: Rows, groups: Groups, variants: Variants
-) -> Floats:
-    """Copy ratios of training images to those of other groups, as if their own were not there."""
-    reference = np.empty(len(train))
-    for rows, block in squared_distances(train[nearest], train, variants=variants):
-        block[groups[rows, None] == groups] = np.inf
-        block[np.arange(len(block)), nearest[rows]] = np.inf
-        reference[rows] = np.sqrt(block.min(axis=1))
-    known = np.isfinite(reference)
-    ratios: Floats = distances[known] / np.maximum(reference[known], TINY)
-    return ratios if len(ratios) else np.ones(1)

@@ -4,19 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ganaug.images import Groups, Rows
 
 BLOCK_ROWS = 1024
 TINY = 1e-9  # keeps ratios finite where images have duplicates
-# Of the nearest distances between groups of train, 1 % lie below `USUAL`. A third of it is left
-# alone by all pairs of elpv (least: 0.74 of it) and digits (0.52). Noise of 2 grey levels stays
-# below it for over 90 % of elpv's images and all digits, and so do changes of brightness by 5 %.
-USUAL = 0.01  # quantile
-NEAR = 1 / 3
-MOST_ASKED = 2000  # training images that the threshold is read off
 
 FloatArray = NDArray[np.floating[Any]]
 Floats = NDArray[np.float64]
@@ -36,12 +29,11 @@ def squared_distances(
     y_norm = (y * y).sum(axis=1)
     for start in range(0, len(x), BLOCK_ROWS):
         rows = slice(start, min(start + BLOCK_ROWS, len(x)))
-        least: Floats | None = None
+        least = np.full((len(x[rows]), len(y)), np.inf)
         for variant in variants(x[rows]):
             block = variant.astype(np.float64, copy=False)
             found = (block * block).sum(axis=1)[:, None] + y_norm[None] - 2 * block @ y.T
-            least = found if least is None else np.minimum(least, found, out=least)
-        assert least is not None
+            np.minimum(least, found, out=least)
         yield rows, np.maximum(least, 0)
 
 
@@ -96,26 +88,23 @@ def nearest_others(
     return distances, indices
 
 
-def copy_ratios(distances: Floats, neighbours: Rows) -> Floats:
-    """[N] distance of each image to its nearest, over the distance of that one to its own nearest.
+def copy_ratios(
+    rows: FloatArray, *, groups: Groups | None = None, variants: Variants = as_they_stand
+) -> tuple[Floats, Floats]:
+    """Distance [N] of each row to its nearest other row, and the copy ratios of rows.
 
-    The image is taken as if it were not in the set: where two are nearest to each other, the
-    second one's next neighbour counts. Both arguments are of `nearest_others`, k 2 or more.
+    A copy ratio is this distance over the distance of the nearest row to its own nearest one, as if
+    the first row were not there. With `groups` [N] only rows of other groups count, for both. Rows
+    without a ratio are left out; if all are, the ratios are a single 1.
     """
-    closest = neighbours[:, 0]
-    is_mutual = neighbours[closest, 0] == np.arange(len(closest))
-    reference = np.where(is_mutual, distances[closest, 1], distances[closest, 0])
-    return np.asarray(distances[:, 0] / np.maximum(reference, TINY))
-
-
-def repeat_distance(features: FloatArray, groups: "pd.Series[str]") -> float:
-    """Below this distance two images of different groups are one picture; 0 with a single group."""
-    codes = pd.factorize(groups)[0]
-    asked = np.unique(np.linspace(0, len(codes) - 1, MOST_ASKED).astype(int))
-    least = [
-        np.where(codes[asked[rows], None] == codes, np.inf, block).min(axis=1)
-        for rows, block in squared_distances(features[asked], features)
-    ]
-    squared = np.concatenate(least)
-    between = np.sqrt(squared[np.isfinite(squared)])
-    return float(NEAR * np.quantile(between, USUAL)) if len(between) else 0.0
+    if groups is None:
+        groups = np.arange(len(rows))
+    distances, neighbours = nearest_others(rows, k=1, groups=groups, variants=variants)
+    closest, reference = neighbours[:, 0], np.empty(len(rows))
+    for own, block in squared_distances(rows[closest], rows, variants=variants):
+        block[groups[own, None] == groups] = np.inf
+        leave_out(block, closest[own])
+        reference[own] = np.sqrt(block.min(axis=1))
+    known = np.isfinite(reference)
+    ratios = distances[known, 0] / np.maximum(reference[known], TINY)
+    return distances[:, 0], ratios if len(ratios) else np.ones(1)

@@ -44,27 +44,23 @@ def read_parts(prepared: Prepared, synthetic: Path, *, scratch: Path) -> dict[st
         DatasetError: a shard is missing, or classes or image shapes differ.
     """
     shards = {split: prepared.shards(split) for split in SPLITS}
-    shards["synthetic"] = _synthetic_shards(synthetic)
+    files = read_json(synthetic / "synthetic.json")["files"]
+    require_files(synthetic, files, listed_in="synthetic.json", stage="generate")
+    shards["synthetic"] = [synthetic / name for name in sorted(files)]
     return {name: _read(paths, prepared, scratch / f"{name}.npy") for name, paths in shards.items()}
 
 
 def origins(parts: Parts) -> Rows:
     """[M] the row of train that each synthetic image starts from, -1: none; see `origin_rows`."""
-    train, made = parts["train"], parts["synthetic"]
-    ids = train.rows["image_id"]
-    return origin_rows(made.rows["parent_id"], made.data.labels, ids, train.data.labels)
+    train, synthetic = parts["train"], parts["synthetic"]
+    parents, ids = synthetic.rows["parent_id"], train.rows["image_id"]
+    return origin_rows(parents, synthetic.data.labels, ids, train.data.labels)
 
 
-def unfilled_classes(made: Mapping[str, Any]) -> tuple[str, ...]:
+def unfilled_classes(generated: Mapping[str, Any]) -> tuple[str, ...]:
     """Classes for which `generate` was asked for images and kept none, by synthetic.json."""
-    return tuple(name for name, n in made["wanted"].items() if n and not made["accepted"][name])
-
-
-def _synthetic_shards(folder: Path) -> list[Path]:
-    """The shards that synthetic.json lists."""
-    files = read_json(folder / "synthetic.json")["files"]
-    require_files(folder, files, listed_in="synthetic.json", stage="generate")
-    return [folder / name for name in sorted(files)]
+    wanted, accepted = generated["wanted"], generated["accepted"]
+    return tuple(name for name, number in wanted.items() if number and not accepted[name])
 
 
 def _read(paths: Sequence[Path], prepared: Prepared, file: Path) -> Part:

@@ -31,16 +31,16 @@ def validation_score(
     spreads = [_mean_distance(real[labels == c]) for c in range(len(class_names))]
 
     def score(samples: Pixels, asked: Labels) -> dict[str, float]:
-        made = extractor(samples)
-        measured = per_class(real, labels, made, asked, class_names=class_names, seed=seed)
-        overall = kid(real, made)
+        features = extractor(samples)
+        measured = per_class(real, labels, features, asked, class_names=class_names, seed=seed)
+        overall = kid(real, features)
         means = {k: v for k, v in measured["class_mean"].items() if k != "num_classes"}
-        values = {**means, "kid": means["kid"] if means["kid"] is not None else overall}
-        values["kid_overall"] = overall
+        mean = means["kid"] if means["kid"] is not None else overall
+        values = {**means, "kid": mean, "kid_overall": overall}
         for label, name in enumerate(class_names):
             for metric in ("kid", "recall", "coverage"):
                 values[f"class_{metric}/{name}"] = measured["classes"][name][metric]
-            spread = _mean_distance(made[asked == label])
+            spread = _mean_distance(features[asked == label])
             if spread is not None and (reference := spreads[label]):
                 values[f"{DIVERSITY}{name}"] = spread / reference
         return {name: float(value) for name, value in values.items() if value is not None}

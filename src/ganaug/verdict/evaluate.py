@@ -13,7 +13,8 @@ from ganaug.config import EvaluateParams
 from ganaug.downstream.classifier import Classifier, TrainedFeatures
 from ganaug.downstream.linear import FEATURE_RESOLUTION, view_sets
 from ganaug.downstream.recipes import TEACHER
-from ganaug.downstream.runs import Run, Sets, Setting, fit_network, one_thread
+from ganaug.downstream.runs import Run, Sets, fit_network, one_thread
+from ganaug.downstream.setting import Setting
 from ganaug.fileio import read_json, scratch
 from ganaug.preparing.prepared import Prepared
 from ganaug.quality.features import FeatureCache, Features, ImageNetFeatures
@@ -24,7 +25,7 @@ from ganaug.records import SPLITS
 from ganaug.rng import derive_seed
 from ganaug.thumbnails import NAME as THUMBNAILS
 from ganaug.thumbnails import thumbnails
-from ganaug.verdict.evidence import Trained, arm_facts, network_facts, train_all
+from ganaug.verdict.comparison import network_facts, network_metrics, train_all
 from ganaug.verdict.rule import Evidence, Margins, decide
 
 IMAGENET, LEARNED = "distances", "distances_trained"  # sections of metrics.json
@@ -65,45 +66,47 @@ def evaluate(
     Raises:
         DatasetError: a shard is missing, classes differ, or a test image has leaked.
     """
-    classes, made = prepared.classes, read_json(synthetic / "synthetic.json")
-    setting = _setting(prepared, params, seed=seed)
+    classes, generated = prepared.classes, read_json(synthetic / "synthetic.json")
+    setting = classifier_setting(prepared, params, seed=derive_seed(seed, "evaluate"))
     with scratch() as folder:
         parts = read_parts(prepared, synthetic, scratch=folder)
+        images = {name: part.data for name, part in parts.items()}
         small = _check(parts, prepared.symmetries, near_duplicate_distance)
         imagenet, kept = ImageNetFeatures(), FeatureCache(cache)
         spaces = {"thumbnails": small, "imagenet": extract(partial(kept, imagenet), parts)}
-        sets = _sets(params.networks, parts, setting, kept)
+        sets = _sets(params.networks, images, setting, kept)
         kept.drop_unused()
         trained = train_all(
             sets,
-            parts["test"],
+            parts["test"].rows,
             shares=params.shares,
             num_repetitions=params.num_repetitions,
             setting=setting,
             num_workers=num_workers or joblib.cpu_count(),
         )
-        memorisation = measure_copying(spaces, parts, seed=seed)
-        pairs = describe_pairs(
-            spaces["thumbnails"],
-            parts["train"].rows,
-            parts["synthetic"].rows,
-            declared=origins(parts),
-        )
-        distances = _measure_spaces(imagenet, spaces["imagenet"], parts, setting, seed=seed)
+        declared = origins(parts)
+        memorisation = measure_copying(spaces, parts, declared=declared, seed=seed)
+        pairs = describe_pairs(small, parts, declared=declared)
+        measure = partial(_measure_distances, parts=parts, classes=classes, seed=seed)
+        learned = _learned_features(images, setting)
+        distances = {
+            IMAGENET: measure(imagenet, spaces["imagenet"]),
+            LEARNED: measure(learned, extract(learned, parts)),
+        }
     networks = network_facts(trained, classes, confidence=params.confidence, seed=seed)
     rows = parts["synthetic"].rows
     evidence = Evidence(
         networks=networks,
         memorisation=memorisation,
         precision=_precision(distances[IMAGENET], classes),
-        empty=unfilled_classes(made),
+        empty=unfilled_classes(generated),
         num_synthetic=len(rows),
         num_with_parent=int(rows["parent_id"].notna().sum()),
-        num_translated=int((origins(parts) >= 0).sum()),
+        num_translated=int((declared >= 0).sum()),
     )
-    verdict = {**_verdict(evidence, params), "judged": _judged(prepared, made)}
+    verdict = {**_verdict(evidence, params), "judged": _judged_files(prepared, generated)}
     metrics = {
-        "networks": _describe_networks(trained, networks, classes),
+        "networks": network_metrics(trained, networks, classes),
         **distances,
         "memorisation": memorisation | {"thumbnails_space": THUMBNAILS},
         "classical_augmentation": setting.augmentation(0).to_dict(),
@@ -126,8 +129,8 @@ def _verdict(evidence: Evidence, params: EvaluateParams) -> dict[str, Any]:
     }
 
 
-def _setting(prepared: Prepared, params: EvaluateParams, *, seed: int) -> Setting:
-    """What all classifiers of the stage have in common."""
+def classifier_setting(prepared: Prepared, params: EvaluateParams, *, seed: int) -> Setting:
+    """What all classifiers of the stage have in common; `seed` is theirs alone."""
     return Setting(
         num_steps=params.num_steps,
         batch_size=params.batch_size,
@@ -135,25 +138,9 @@ def _setting(prepared: Prepared, params: EvaluateParams, *, seed: int) -> Settin
         class_names=prepared.classes,
         symmetries=prepared.symmetries,
         classical=params.classical,
-        seed=derive_seed(seed, "evaluate"),
+        seed=seed,
         spectrogram_side=prepared.spectrogram_side,
     )
-
-
-def _describe_networks(
-    trained: Trained, networks: Mapping[str, Mapping[str, Any]], classes: Sequence[str]
-) -> dict[str, Any]:
-    """What metrics.json says of each network: its answers, the arms, and the choice on val."""
-    arms = arm_facts(trained, classes)
-    return {
-        net: {
-            "uplift": networks[net]["uplift"],
-            "plain_gain": networks[net]["plain_gain"],
-            "arms": arms[net],
-            "choice": {"candidates": choice.val.to_dict("records"), "at_edge": choice.at_edge},
-        }
-        for net, choice in trained.choices.items()
-    }
 
 
 def _check(parts: Parts, symmetries: Sequence[str], distance: float) -> dict[str, Features]:
@@ -170,57 +157,51 @@ def _check(parts: Parts, symmetries: Sequence[str], distance: float) -> dict[str
 
 
 def _sets(
-    networks: Sequence[str], parts: Parts, setting: Setting, kept: FeatureCache
+    networks: Sequence[str], images: Sets, setting: Setting, kept: FeatureCache
 ) -> dict[str, Sets]:
     """What each network trains on: images, or views of their features."""
-    images = {name: part.data for name, part in parts.items()}
-    sets: dict[str, Sets] = dict.fromkeys(networks, images)
+    sets = dict.fromkeys(networks, images)
     if "linear" in networks:
-        seed = derive_seed(setting.seed, "views")
-        augment = setting.augmentation(seed)
+        augment = setting.augmentation(derive_seed(setting.seed, "views"))
         extractor = partial(kept, ImageNetFeatures(resolution=FEATURE_RESOLUTION))
-        sets["linear"] = view_sets(parts, extractor, augment)
+        sets["linear"] = view_sets(images, extractor, augment)
     return sets
 
 
-def _measure_spaces(
-    imagenet: ImageNetFeatures,
-    features: Mapping[str, Features],
-    parts: Parts,
-    setting: Setting,
-    *,
-    seed: int,
-) -> dict[str, dict[str, Any]]:
-    """Distances in the ImageNet space, and in one that a CNN learned on the real train split."""
-    images = {name: part.data for name, part in parts.items()}
+def _learned_features(images: Sets, setting: Setting) -> TrainedFeatures:
+    """A space that a CNN learned on the real train split."""
     with one_thread():
         model = fit_network(Run("cnn", TEACHER, 0), images, setting)
     assert isinstance(model, Classifier)
-    learned = TrainedFeatures(model)
-    found = {}
-    for name, own, of_parts in (
-        (IMAGENET, imagenet, features),
-        (LEARNED, learned, extract(learned, parts)),
-    ):
-        facts = {"name": own.name, "weights_sha256": own.weights_sha256}
-        measured = measure_distances(of_parts, parts, setting.class_names, seed=seed)
-        found[name] = {"extractor": facts} | measured
-    return found
+    return TrainedFeatures(model)
+
+
+def _measure_distances(
+    extractor: ImageNetFeatures | TrainedFeatures,
+    features: Mapping[str, Features],
+    *,
+    parts: Parts,
+    classes: Sequence[str],
+    seed: int,
+) -> dict[str, Any]:
+    """Distances in a space, beside what it is."""
+    facts = {"name": extractor.name, "weights_sha256": extractor.weights_sha256}
+    return {"extractor": facts} | measure_distances(features, parts, classes, seed=seed)
 
 
 def _precision(
     distances: Mapping[str, Any], classes: Sequence[str]
 ) -> dict[str, tuple[float | None, float | None]]:
     """By class, of the synthetic images and of other real ones."""
-    made, floor = (distances[side]["classes"] for side in ("synthetic", "floor"))
-    return {name: (made[name]["precision"], floor[name]["precision"]) for name in classes}
+    synthetic, floor = (distances[side]["classes"] for side in ("synthetic", "floor"))
+    return {name: (synthetic[name]["precision"], floor[name]["precision"]) for name in classes}
 
 
-def _judged(prepared: Prepared, made: Mapping[str, Any]) -> dict[str, Any]:
+def _judged_files(prepared: Prepared, generated: Mapping[str, Any]) -> dict[str, Any]:
     """Which generator and which shards the verdict is about: merge takes no others."""
-    files = {**prepared.files, **made["files"]}
+    files = {**prepared.files, **generated["files"]}
     hashes = {name: facts["sha256"] for name, facts in sorted(files.items())}
-    return {"generator_id": made["generator_id"], "files": hashes}
+    return {"generator_id": generated["generator_id"], "files": hashes}
 
 
 def rounded(content: Any) -> Any:

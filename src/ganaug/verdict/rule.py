@@ -183,10 +183,10 @@ def _shares(found: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 def _unreal(evidence: Evidence) -> list[str]:
     return [
-        f"Class {name} does not look like its real images: {made:.1%} lie where these do, against "
-        f"{floor:.1%} of other real images."
-        for name, (made, floor) in evidence.precision.items()
-        if made is not None and floor is not None and made < LEAST_PRECISION * floor
+        f"Class {name} does not look like its real images: {synthetic:.1%} lie where these do, "
+        f"against {floor:.1%} of other real images."
+        for name, (synthetic, floor) in evidence.precision.items()
+        if synthetic is not None and floor is not None and synthetic < LEAST_PRECISION * floor
     ]
 
 
@@ -218,6 +218,7 @@ def _sentence(evidence: Evidence, margins: Margins, decision: str) -> str:
 def _assurances(evidence: Evidence) -> list[str]:
     """Why they may be shipped, and what remains unknown."""
     too_small = ", ".join(_too_small(evidence))
+    origins = ", beyond those that images are declared to start from"
     return [
         *(
             f"With {facts['words']} the lower bound of the change of macro-F1 is "
@@ -225,16 +226,9 @@ def _assurances(evidence: Evidence) -> list[str]:
             for facts in evidence.used.values()
         ),
         "No class is shown to lose recall beyond the margin.",
-        _no_copies(evidence),
+        f"No copying of training images shows{origins if evidence.num_translated else ''}.",
         *([f"Too few test images or groups to tell of: {too_small}."] if too_small else []),
     ]
-
-
-def _no_copies(evidence: Evidence) -> str:
-    beyond = (
-        ", beyond those that images are declared to start from" if evidence.num_translated else ""
-    )
-    return f"No copying of training images shows{beyond}."
 
 
 def _remarks(evidence: Evidence) -> list[str]:

@@ -1,19 +1,18 @@
 """What the classifiers say on test: the best recipes of each network, and the textbooks' arms."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ganaug.downstream.choice import Choice, Choices, choose_recipes
 from ganaug.downstream.intervals import joint_delta
 from ganaug.downstream.recipes import ARMS, PLAIN, Recipe
-from ganaug.downstream.runs import NETWORKS, RECALL, Run, Sets, Setting, score_runs
-from ganaug.quality.parts import Part
+from ganaug.downstream.runs import NETWORKS, RECALL, Run, Sets, score_runs
+from ganaug.downstream.setting import Setting
 from ganaug.rng import numpy_rng
 
 SCORED = ("val", "test")
@@ -41,7 +40,7 @@ class Trained:
 
 def train_all(
     sets: Mapping[str, Sets],
-    test: Part,
+    test: pd.DataFrame,
     *,
     shares: Sequence[float],
     num_repetitions: int,
@@ -58,28 +57,28 @@ def train_all(
         setting: of all classifiers.
         num_workers: processes.
     """
-    chosen = choose_recipes(list(sets), shares, sets, setting=setting, num_workers=num_workers)
+    chosen = choose_recipes(sets, shares, setting=setting, num_workers=num_workers)
     any_synthetic = any(choice.best_with for choice in chosen.networks.values())
-    wanted = {
-        (net, recipe, number): None  # each once, in order
+    asked = [
+        Run(net, recipe, number, SCORED)
         for net, choice in chosen.networks.items()
-        for recipe, repetitions in _verdict_recipes(choice, num_repetitions, any_synthetic)
-        for number in range(repetitions)
-    }
-    asked = [Run(*run, SCORED) for run in wanted]
-    runs = score_runs(asked, sets, setting=setting, num_workers=num_workers, soft=chosen.soft)
+        for recipe, times in _verdict_recipes(choice, num_repetitions, any_synthetic).items()
+        for number in range(times)
+    ]
+    setting = replace(setting, soft=chosen.soft)
+    runs = score_runs(asked, sets, setting=setting, num_workers=num_workers)
     predictions = _predictions(runs[runs["split"] == "test"], test)
     return Trained(chosen.networks, _table(chosen, runs), predictions)
 
 
 def _verdict_recipes(
     choice: Choice, num_repetitions: int, any_synthetic: bool
-) -> list[tuple[Recipe, int]]:
-    deciding = [PLAIN, choice.without, *([choice.best_with] if choice.best_with else [])]
+) -> dict[Recipe, int]:
+    """How often each recipe is trained: first those that decide, then the other arms."""
+    recipes = (PLAIN, choice.without, choice.best_with or PLAIN)
+    deciding = dict.fromkeys(recipes, num_repetitions)
     arms = [arm for arm in ARMS.values() if any_synthetic or not arm.share]
-    return [(recipe, num_repetitions) for recipe in deciding] + [
-        (recipe, min(num_repetitions, ARM_REPETITIONS)) for recipe in arms
-    ]
+    return deciding | dict.fromkeys(arms, min(num_repetitions, ARM_REPETITIONS)) | deciding
 
 
 def _table(chosen: Choices, runs: pd.DataFrame) -> pd.DataFrame:
@@ -89,8 +88,8 @@ def _table(chosen: Choices, runs: pd.DataFrame) -> pd.DataFrame:
     return table[["stage", *table.columns.drop("stage")]]
 
 
-def _predictions(runs: pd.DataFrame, test: Part) -> pd.DataFrame:
-    images = test.rows[["image_id", "group_id"]].assign(label=test.data.labels)
+def _predictions(runs: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
+    images = test[["image_id", "group_id", "label"]]
     said = np.concatenate([own.argmax(axis=1) for own in runs["probabilities"]])
     classifiers = runs[["network", "recipe", "repetition"]]
     return classifiers.merge(images, how="cross").assign(predicted=said)
@@ -135,9 +134,9 @@ def changes(
         seed: of the resamples.
     """
     plain, without, with_them = recipes
-    delta = partial(
-        _compare, predictions, class_names=class_names, confidence=confidence, seed=seed
-    )
+    images, runs = ["image_id", "group_id", "label"], ["recipe", "repetition"]
+    said = predictions.pivot(index=images, columns=runs, values="predicted")
+    delta = partial(_compare, said, class_names=class_names, confidence=confidence, seed=seed)
     gain = delta(without, plain)
     gain.pop("recall")
     uplift = delta(with_them, without) if with_them else None
@@ -150,7 +149,7 @@ def _describe(recipe: Recipe) -> Json:
 
 
 def _compare(
-    predictions: pd.DataFrame,
+    said: pd.DataFrame,
     treated: str,
     control: str,
     class_names: Sequence[str],
@@ -158,14 +157,15 @@ def _compare(
     confidence: float,
     seed: int,
 ) -> Json:
-    """`joint_delta` of two recipes, by name; its recalls by class name."""
-    said = {recipe: _matrix(predictions, recipe) for recipe in (treated, control)}
-    paired = min(len(rows) for rows in said.values())
-    first = predictions[predictions["recipe"] == control]
-    images = first[first["repetition"] == first["repetition"].min()]
+    """`joint_delta` of two recipes, by name; its recalls by class name.
+
+    `said` has a row an image and a column a recipe and repetition.
+    """
+    paired = min(said[treated].shape[1], said[control].shape[1])
+    images = said.index.to_frame()
     found = joint_delta(
-        said[treated][:paired],
-        said[control][:paired],
+        said[treated].to_numpy(np.int64).T[:paired],
+        said[control].to_numpy(np.int64).T[:paired],
         images["label"].to_numpy(),
         images["group_id"].to_numpy(),
         num_classes=len(class_names),
@@ -176,29 +176,35 @@ def _compare(
     return found
 
 
-def _matrix(predictions: pd.DataFrame, recipe: str) -> NDArray[np.int64]:
-    """Predicted classes [R, N], repetitions in order."""
-    own = predictions[predictions["recipe"] == recipe]
-    rows = [part["predicted"].to_numpy() for _, part in own.groupby("repetition")]
-    return np.stack(rows)
-
-
-def arm_facts(trained: Trained, class_names: Sequence[str]) -> dict[str, Json]:
-    """{network: {arm: mean and std of macro-F1 and mean recalls on test; on val as val_*}}."""
+def network_metrics(
+    trained: Trained, facts: Mapping[str, Json], class_names: Sequence[str]
+) -> dict[str, Json]:
+    """What metrics.json says of each network, beside what `network_facts` says of it."""
     runs = trained.runs[trained.runs["stage"] == "verdict"]
-    facts: dict[str, Json] = {}
-    for net in trained.choices:
-        facts[net] = {}
-        for arm, recipe in ARMS.items():
-            own = runs[(runs["network"] == net) & (runs["recipe"] == recipe.name)]
-            test, val = (own[own["split"] == split] for split in ("test", "val"))
-            if len(test):
-                facts[net][arm] = {
-                    "mean": test["macro_f1"].mean(),
-                    "std": test["macro_f1"].std(),
-                    "val_mean": val["macro_f1"].mean(),
-                    "val_std": val["macro_f1"].std(),
-                    "recall": {name: test[RECALL + name].mean() for name in class_names},
-                    "num_repetitions": len(test),
-                }
-    return facts
+    return {
+        net: {
+            "uplift": facts[net]["uplift"],
+            "plain_gain": facts[net]["plain_gain"],
+            "arms": _arm_metrics(runs[runs["network"] == net], class_names),
+            "choice": {"candidates": choice.val.to_dict("records"), "at_edge": choice.at_edge},
+        }
+        for net, choice in trained.choices.items()
+    }
+
+
+def _arm_metrics(runs: pd.DataFrame, class_names: Sequence[str]) -> dict[str, Json]:
+    """{arm: mean and std of macro-F1 and mean recalls on test; on val as val_*}."""
+    found: dict[str, Json] = {}
+    for arm, recipe in ARMS.items():
+        own = runs[runs["recipe"] == recipe.name]
+        test, val = (own[own["split"] == split] for split in ("test", "val"))
+        if len(test):
+            found[arm] = {
+                "mean": test["macro_f1"].mean(),
+                "std": test["macro_f1"].std(),
+                "val_mean": val["macro_f1"].mean(),
+                "val_std": val["macro_f1"].std(),
+                "recall": {name: test[RECALL + name].mean() for name in class_names},
+                "num_repetitions": len(test),
+            }
+    return found
