@@ -3,22 +3,28 @@
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ganaug.config import MOST_PIXELS, change_params, load_params
-from ganaug.errors import DatasetError, GanaugError, run
-from ganaug.fileio import atomic_file, read_json, write_json, write_text
+from ganaug.errors import DatasetError, GanaugError, require_known, run
+from ganaug.fileio import read_json, write_bytes, write_json, write_text
+
+if TYPE_CHECKING:
+    from ganaug.images import Pixels
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
 COLUMNS = 8  # of a sample grid
-PARAMS = Path("params.yaml")
-OF_SOUND: dict[str, object] = {"prepare.channels": 1, "prepare.files.flips": []}  # spectrograms
 
-# Options that several commands share.
+# Options that several commands share, and two defaults.
 ParamsFile = Annotated[Path, typer.Option(dir_okay=False)]
+PARAMS = Path("params.yaml")
+PreparedFolder = Annotated[Path, typer.Option(help="Prepared dataset.")]
+MergedFolder = Annotated[Path, typer.Option(help="The merged dataset.")]
+MERGED = Path("data/augmented")
+SnapshotFolder = Annotated[Path, typer.Option(help="Generator folder.")]
 GroupPattern = Annotated[
     str | None, typer.Option(help="Regular expression; its (group) stays in one split.")
 ]
@@ -31,7 +37,7 @@ def ganaug() -> None:
 
 @app.command()
 def summary(
-    augmented: Annotated[Path, typer.Option(help="The merged dataset.")] = Path("data/augmented"),
+    augmented: MergedFolder = MERGED,
     results: Annotated[Path, typer.Option(help="The results folder.")] = Path("results"),
 ) -> None:
     """Show the last run: images per class, the verdict, where the files are."""
@@ -46,7 +52,7 @@ def summary(
 
 @app.command()
 def plan(
-    prepared: Annotated[Path, typer.Option(help="Prepared dataset.")] = Path("data/prepared"),
+    prepared: PreparedFolder = Path("data/prepared"),
     results: Annotated[Path, typer.Option(help="What the stages cost last time.")] = Path(
         "results"
     ),
@@ -60,8 +66,7 @@ def plan(
     from ganaug.plan import GPUS, describe, read_real
     from ganaug.probe import probe
 
-    if gpu not in GPUS:
-        raise GanaugError(f"--gpu {gpu}: not one of {', '.join(GPUS)}")
+    require_known("--gpu", gpu, GPUS)
     real = read_real(prepared, p.prepare)
     speeds = probe(p, len(real.classes))
     typer.echo(describe(p, real, speeds, results=results, gpu=gpu))
@@ -100,7 +105,7 @@ def sample(
     truncation: Annotated[
         float | None, typer.Option(min=0.01, help="Truncate the latents: more typical images.")
     ] = None,
-    snapshot: Annotated[Path, typer.Option(help="Generator folder.")] = Path("models/generator"),
+    snapshot: SnapshotFolder = Path("models/generator"),
 ) -> None:
     """Draw a grid of synthetic images, or their sounds one after another, from a snapshot alone."""
     from ganaug.gan.sampling import LatentLaw
@@ -109,29 +114,33 @@ def sample(
     from ganaug.images import encode_png, tile
 
     model = load_snapshot(snapshot)
-    if class_name is not None and class_name not in model.classes:
-        raise GanaugError(f"--class {class_name}: not one of {', '.join(model.classes)}")
-    wanted = model.classes if class_name is None else (class_name,)
-    labels = [model.classes.index(name) for name in wanted for _ in range(num)]
-    seeds = [seed + i for _ in wanted for i in range(num)]
+    names, columns = model.classes, num
+    if class_name is not None:
+        require_known("--class", class_name, model.classes)
+        names, columns = (class_name,), min(num, COLUMNS)
+    labels = [model.classes.index(name) for name in names for _ in range(num)]
+    seeds = list(range(seed, seed + num)) * len(names)
     law = LatentLaw(latent_std, truncation)
     images = sample_images(model.generator, labels, seeds, law=law)
-    columns = min(num, COLUMNS) if class_name is not None else num
-    if out.suffix.lower() == ".wav":
-        if model.sound is None:
-            raise GanaugError(f"{snapshot} makes images, not sound: give a .png")
-        import numpy as np
-
-        from ganaug.spectrogram import Scale, encode_wav, to_sound
-
-        scale = Scale(**model.sound["scale"])
-        sounds = np.concatenate([to_sound(image, scale) for image in images])
-        content = encode_wav(sounds, scale.sample_rate, synthetic=True)
-    else:
+    if out.suffix.lower() != ".wav":
         content = encode_png(tile(images, columns=columns))
-    with atomic_file(out) as temporary:
-        temporary.write_bytes(content)
-    typer.echo(f"{len(images)} images of {', '.join(wanted)}, from seed {seed} -> {out}")
+    elif model.sound is None:
+        raise GanaugError(f"{snapshot} makes images, not sound: give a .png")
+    else:
+        content = _as_wav(images, model.sound["scale"])
+    write_bytes(content, out)
+    typer.echo(f"{len(images)} images of {', '.join(names)}, from seed {seed} -> {out}")
+
+
+def _as_wav(images: "Pixels", scale: dict[str, Any]) -> bytes:
+    """The sounds of spectrograms, one after another."""
+    import numpy as np
+
+    from ganaug.spectrogram import Scale, encode_wav, to_sound
+
+    own = Scale(**scale)
+    sounds = np.concatenate([to_sound(image, own) for image in images])
+    return encode_wav(sounds, own.sample_rate, synthetic=True)
 
 
 @app.command()
@@ -141,7 +150,7 @@ def translate(
     out: Annotated[Path, typer.Option(dir_okay=False, help="PNG to write.")],
     num: Annotated[int, typer.Option(min=1, max=32, help="Images to make.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the first; the next follow.")] = 0,
-    snapshot: Annotated[Path, typer.Option(help="Generator folder.")] = Path("models/generator"),
+    snapshot: SnapshotFolder = Path("models/generator"),
 ) -> None:
     """Make images of a class from a photo: above it and they, below in white what is new."""
     import numpy as np
@@ -162,8 +171,7 @@ def translate(
         raise GanaugError(
             f"{snapshot} makes sound, and a photo is none; draw some by ganaug sample"
         )
-    if to not in model.classes:
-        raise GanaugError(f"--to {to}: not one of {', '.join(model.classes)}")
+    require_known("--to", to, model.classes)
     form = Form(model.architecture.resolution, model.architecture.channels, MOST_PIXELS)
     try:
         real = decode_image(photo, form)
@@ -172,8 +180,7 @@ def translate(
     seeds = list(range(seed, seed + num))
     images, masks = translate_image(model.generator, real, model.classes.index(to), seeds)
     rows = np.concatenate([real[None], images, np.zeros_like(real)[None], masks])
-    with atomic_file(out) as temporary:
-        temporary.write_bytes(encode_png(tile(rows, columns=num + 1), synthetic=True))
+    write_bytes(encode_png(tile(rows, columns=num + 1), synthetic=True), out)
     typer.echo(
         f"{num} images of {to} from {photo}, from seed {seed}; below, white is new, black as in "
         f"the photo -> {out}"
@@ -193,14 +200,7 @@ def inspect(
     from ganaug.preparing.survey import as_html, as_text, survey
     from ganaug.sources.recognise import recognise
 
-    source = recognise(path)
-    changes = {
-        "prepare.source": source,
-        "prepare.files.path": path,
-        "prepare.files.group_pattern": group_pattern,
-        **(OF_SOUND if source == "audio" else {}),
-    }
-    p = load_params(params, changes)
+    p = load_params(params, _own_images(path, recognise(path), group_pattern))
     found = survey(p.prepare, seed=p.seed)
     typer.echo(as_text(found))
     if sheet is not None:
@@ -227,14 +227,9 @@ def init(
     from ganaug.sources.recognise import recognise
 
     slug = re.sub(r"[^a-z0-9]+", "-", (name or Path(path).stem).lower()).strip("-") or "my-images"
-    source = source or recognise(path)
-    changes: dict[str, object] = {
-        "prepare.source": source,
-        "prepare.files.path": path,
+    changes = _own_images(path, source or recognise(path), group_pattern) | {
         "prepare.files.name": name or Path(path).stem,
-        **(OF_SOUND if source == "audio" else {}),
         "prepare.files.flips": [flip for flip in flips.split(",") if flip],
-        "prepare.files.group_pattern": group_pattern,
         "merge.name": f"{slug if slug[0].isalpha() else f'd-{slug}'}-augmented",
     }
     p = load_params(params, changes)
@@ -247,6 +242,17 @@ def init(
     typer.echo(f"{params} is set for these images; next: make repro")
 
 
+def _own_images(path: str, source: str, group_pattern: str | None) -> dict[str, object]:
+    """Params of images of your own, by `section.key`."""
+    changes: dict[str, object] = {
+        "prepare.source": source,
+        "prepare.files.path": path,
+        "prepare.files.group_pattern": group_pattern,
+    }
+    of_sound = {"prepare.channels": 1, "prepare.files.flips": []}  # spectrograms
+    return changes | (of_sound if source == "audio" else {})
+
+
 @app.command()
 def review(
     out: Annotated[
@@ -256,7 +262,7 @@ def review(
         bool, typer.Option("--serve", help="Serve the page to this machine; it saves by itself.")
     ] = False,
     port: Annotated[int, typer.Option(min=0, help="Of --serve; 0 for any free one.")] = 8765,
-    prepared: Annotated[Path, typer.Option(help="Prepared dataset.")] = Path("data/prepared"),
+    prepared: PreparedFolder = Path("data/prepared"),
     synthetic: Annotated[Path, typer.Option(help="Accepted images.")] = Path("data/synthetic"),
     reviews: Annotated[Path, typer.Option(help="Table of reviews.")] = Path("data/review.csv"),
 ) -> None:
@@ -279,7 +285,7 @@ def review(
 
 @app.command()
 def verify(
-    dataset: Annotated[Path, typer.Argument(help="The merged dataset.")] = Path("data/augmented"),
+    dataset: Annotated[Path, typer.Argument(help="The merged dataset.")] = MERGED,
 ) -> None:
     """Check every file and row of a dataset against its manifest and the rules."""
     from ganaug.publishing.verify import verify_dataset
@@ -298,7 +304,7 @@ def export(
     config: Annotated[
         str, typer.Option(help="default (what the verdict recommends) | real | augmented.")
     ] = "default",
-    dataset: Annotated[Path, typer.Option(help="The merged dataset.")] = Path("data/augmented"),
+    dataset: MergedFolder = MERGED,
 ) -> None:
     """Write the dataset as class folders, WebDataset tars, images and a table, or sounds."""
     from ganaug.publishing.export import export_dataset

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ganaug.data import AUGMENTED, dvc_version
-from ganaug.errors import DatasetError, GanaugError
+from ganaug.errors import DatasetError, GanaugError, require_known
 from ganaug.fileio import read_json
 from ganaug.publishing.judged import require_judged
 from ganaug.publishing.manifest import MANIFEST, configs_of
@@ -47,8 +47,7 @@ def make_release(bump: str, *, repo: Path) -> str:
     import gto.api
     from gto.exceptions import ArtifactNotFound
 
-    if bump not in FIRST:
-        raise GanaugError(f"--bump {bump}: not one of {', '.join(FIRST)}")
+    require_known("--bump", bump, FIRST)
     _require_committed(repo)
     manifest = verify_dataset(repo / AUGMENTED)
     _require_verdict(repo, manifest)
