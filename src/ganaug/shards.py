@@ -157,8 +157,7 @@ def read_images(paths: Sequence[Path], *, spill: Path | None = None) -> NDArray[
         together = np.empty(shape, dtype=np.uint8)
     else:
         together = np.lib.format.open_memmap(spill, mode="w+", dtype=np.uint8, shape=shape)
-    together[0] = first
-    for row, image in enumerate(images, start=1):
+    for row, image in enumerate(chain([first], images)):
         if image.shape != first.shape:
             raise DatasetError(
                 f"{paths[0].parent}: image {row} has shape {image.shape}, the first {first.shape}"
