@@ -213,7 +213,7 @@ def test_the_summary_says_counts_both_answers_and_the_verdict(small_run):
         assert part in lines[4]
     assert lines[-1] == "Ship. Synthetic images raise macro-F1 by 1.2 pp."
     rewrite_synthetic(small_run, number=0)
-    judged = verdict("ship_real_only", small_run, made=False)
+    judged = verdict("ship_real_only", small_run, any_synthetic=False)
     manifest = merge(small_run, judged=judged)
     lines = merge_summary(manifest, judged).splitlines()
     assert merge_metrics(manifest)["num_synthetic"] == 0
