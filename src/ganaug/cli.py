@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from ganaug.config import MOST_PIXELS, change_params, load_params
 from ganaug.errors import DatasetError, GanaugError, require_known, run
@@ -19,14 +20,14 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_
 COLUMNS = 8  # of a sample grid
 
 # Options that several commands share, and two defaults.
-ParamsFile = Annotated[Path, typer.Option(dir_okay=False)]
+ParamsFile = Annotated[Path, Option(dir_okay=False)]
 PARAMS = Path("params.yaml")
-PreparedFolder = Annotated[Path, typer.Option(help="Prepared dataset.")]
-MergedFolder = Annotated[Path, typer.Option(help="The merged dataset.")]
+PreparedFolder = Annotated[Path, Option(help="Prepared dataset.")]
+MergedFolder = Annotated[Path, Option(help="The merged dataset.")]
 MERGED = Path("data/augmented")
-SnapshotFolder = Annotated[Path, typer.Option(help="Generator folder.")]
+SnapshotFolder = Annotated[Path, Option(help="Generator folder.")]
 GroupPattern = Annotated[
-    str | None, typer.Option(help="Regular expression; its (group) stays in one split.")
+    str | None, Option(help="Regular expression; its (group) stays in one split.")
 ]
 
 
@@ -38,7 +39,7 @@ def ganaug() -> None:
 @app.command()
 def summary(
     augmented: MergedFolder = MERGED,
-    results: Annotated[Path, typer.Option(help="The results folder.")] = Path("results"),
+    results: Annotated[Path, Option(help="The results folder.")] = Path("results"),
 ) -> None:
     """Show the last run: images per class, the verdict, where the files are."""
     from ganaug.publishing.manifest import read_manifest
@@ -53,12 +54,8 @@ def summary(
 @app.command()
 def plan(
     prepared: PreparedFolder = Path("data/prepared"),
-    results: Annotated[Path, typer.Option(help="What the stages cost last time.")] = Path(
-        "results"
-    ),
-    gpu: Annotated[
-        str, typer.Option(help="What would it change? T4 | A100 | H100 | H200")
-    ] = "H100",
+    results: Annotated[Path, Option(help="What the stages cost last time.")] = Path("results"),
+    gpu: Annotated[str, Option(help="What would it change? T4 | A100 | H100 | H200")] = "H100",
     params: ParamsFile = PARAMS,
 ) -> None:
     """Say what a run will cost on this machine, by a probe of some seconds."""
@@ -74,8 +71,8 @@ def plan(
 
 @app.command()
 def folds(
-    num: Annotated[int, typer.Option(min=2, help="Outer folds.")] = 3,
-    out: Annotated[Path, typer.Option(dir_okay=False, help="JSON.")] = Path("results/folds.json"),
+    num: Annotated[int, Option(min=2, help="Outer folds.")] = 3,
+    out: Annotated[Path, Option(dir_okay=False, help="JSON.")] = Path("results/folds.json"),
 ) -> None:
     """Run the whole pipeline on several outer folds, and judge all their test images together."""
     from ganaug.folds import run_folds
@@ -95,15 +92,15 @@ def folds(
 
 @app.command()
 def sample(
-    out: Annotated[Path, typer.Option(dir_okay=False, help="PNG to write; or WAV, of sound.")],
+    out: Annotated[Path, Option(dir_okay=False, help="PNG to write; or WAV, of sound.")],
     class_name: Annotated[
-        str | None, typer.Option("--class", help="Class name; without it, a row for each class.")
+        str | None, Option("--class", help="Class name; without it, a row for each class.")
     ] = None,
-    num: Annotated[int, typer.Option(min=1, help="Images for each class.")] = 16,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first image; the next follow.")] = 0,
-    latent_std: Annotated[float, typer.Option(min=0.01, help="Above 1 more varied.")] = 1.0,
+    num: Annotated[int, Option(min=1, help="Images for each class.")] = 16,
+    seed: Annotated[int, Option(min=0, help="Seed of the first image; the next follow.")] = 0,
+    latent_std: Annotated[float, Option(min=0.01, help="Above 1 more varied.")] = 1.0,
     truncation: Annotated[
-        float | None, typer.Option(min=0.01, help="Truncate the latents: more typical images.")
+        float | None, Option(min=0.01, help="Truncate the latents: more typical images.")
     ] = None,
     snapshot: SnapshotFolder = Path("models/generator"),
 ) -> None:
@@ -145,11 +142,11 @@ def _as_wav(images: "Pixels", scale: dict[str, Any]) -> bytes:
 
 @app.command()
 def translate(
-    photo: Annotated[Path, typer.Argument(dir_okay=False, help="A real image.")],
-    to: Annotated[str, typer.Option(help="Class to make of it.")],
-    out: Annotated[Path, typer.Option(dir_okay=False, help="PNG to write.")],
-    num: Annotated[int, typer.Option(min=1, max=32, help="Images to make.")] = 8,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first; the next follow.")] = 0,
+    photo: Annotated[Path, Argument(dir_okay=False, help="A real image.")],
+    to: Annotated[str, Option(help="Class to make of it.")],
+    out: Annotated[Path, Option(dir_okay=False, help="PNG to write.")],
+    num: Annotated[int, Option(min=1, max=32, help="Images to make.")] = 8,
+    seed: Annotated[int, Option(min=0, help="Seed of the first; the next follow.")] = 0,
     snapshot: SnapshotFolder = Path("models/generator"),
 ) -> None:
     """Make images of a class from a photo: above it and they, below in white what is new."""
@@ -189,10 +186,10 @@ def translate(
 
 @app.command()
 def inspect(
-    path: Annotated[str, typer.Argument(help="Folder, table, Parquet, tar or zip; or a URL.")],
+    path: Annotated[str, Argument(help="Folder, table, Parquet, tar or zip; or a URL.")],
     group_pattern: GroupPattern = None,
     sheet: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="HTML page with contact sheets.")
+        Path | None, Option(dir_okay=False, help="HTML page with contact sheets.")
     ] = None,
     params: ParamsFile = PARAMS,
 ) -> None:
@@ -212,13 +209,12 @@ def inspect(
 
 @app.command()
 def init(
-    path: Annotated[str, typer.Option(help="Folder, table, Parquet, tar or zip; or a URL.")],
+    path: Annotated[str, Option(help="Folder, table, Parquet, tar or zip; or a URL.")],
     source: Annotated[
-        str | None,
-        typer.Option(help="prepare.source in params.yaml; found from the files if not given."),
+        str | None, Option(help="prepare.source in params.yaml; found from the files if not given.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What to call the dataset.")] = None,
-    flips: Annotated[str, typer.Option(help="Flips that keep labels: hflip,vflip")] = "",
+    name: Annotated[str | None, Option(help="What to call the dataset.")] = None,
+    flips: Annotated[str, Option(help="Flips that keep labels: hflip,vflip")] = "",
     group_pattern: GroupPattern = None,
     params: ParamsFile = PARAMS,
 ) -> None:
@@ -256,15 +252,15 @@ def _own_images(path: str, source: str, group_pattern: str | None) -> dict[str, 
 @app.command()
 def review(
     out: Annotated[
-        Path, typer.Option(dir_okay=False, help="HTML page to write; it needs no network.")
+        Path, Option(dir_okay=False, help="HTML page to write; it needs no network.")
     ] = Path(".ganaug/review.html"),
     serve: Annotated[
-        bool, typer.Option("--serve", help="Serve the page to this machine; it saves by itself.")
+        bool, Option("--serve", help="Serve the page to this machine; it saves by itself.")
     ] = False,
-    port: Annotated[int, typer.Option(min=0, help="Of --serve; 0 for any free one.")] = 8765,
+    port: Annotated[int, Option(min=0, help="Of --serve; 0 for any free one.")] = 8765,
     prepared: PreparedFolder = Path("data/prepared"),
-    synthetic: Annotated[Path, typer.Option(help="Accepted images.")] = Path("data/synthetic"),
-    reviews: Annotated[Path, typer.Option(help="Table of reviews.")] = Path("data/review.csv"),
+    synthetic: Annotated[Path, Option(help="Accepted images.")] = Path("data/synthetic"),
+    reviews: Annotated[Path, Option(help="Table of reviews.")] = Path("data/review.csv"),
 ) -> None:
     """Look at the accepted images in a browser, and reject or relabel them."""
     from ganaug.curating.reviews import read_reviews
@@ -285,7 +281,7 @@ def review(
 
 @app.command()
 def verify(
-    dataset: Annotated[Path, typer.Argument(help="The merged dataset.")] = MERGED,
+    dataset: Annotated[Path, Argument(help="The merged dataset.")] = MERGED,
 ) -> None:
     """Check every file and row of a dataset against its manifest and the rules."""
     from ganaug.publishing.verify import verify_dataset
@@ -297,12 +293,10 @@ def verify(
 
 @app.command()
 def export(
-    layout: Annotated[
-        str, typer.Option("--format", help="imagefolder | csv | webdataset | audio.")
-    ],
-    out: Annotated[Path, typer.Option(file_okay=False, help="Folder to write to.")],
+    layout: Annotated[str, Option("--format", help="imagefolder | csv | webdataset | audio.")],
+    out: Annotated[Path, Option(file_okay=False, help="Folder to write to.")],
     config: Annotated[
-        str, typer.Option(help="default (what the verdict recommends) | real | augmented.")
+        str, Option(help="default (what the verdict recommends) | real | augmented.")
     ] = "default",
     dataset: MergedFolder = MERGED,
 ) -> None:
@@ -317,7 +311,7 @@ def export(
 def release(
     bump: Annotated[
         str,
-        typer.Option(help="patch: same rows | minor: rows added | major: rows changed or removed"),
+        Option(help="patch: same rows | minor: rows added | major: rows changed or removed"),
     ],
 ) -> None:
     """Check the dataset and tag this commit as its next version."""

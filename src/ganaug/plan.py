@@ -7,7 +7,6 @@ again.
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +105,10 @@ def estimate(p: Params, real: Prepared, speeds: Speeds) -> dict[str, Cost]:
     # Two classifiers learn; both are asked for probabilities and for features.
     asked = 2 * p.generate.filter_steps * BATCH_SIZE + 4 * SCORED * DRAWS * wanted
     generate = asked * speeds.fit["cnn"] + DRAWS * wanted * speeds.draw
-    trained = partial(
-        num_classifiers, e=p.evaluate, lopsided=are_lopsided(real.counts["train"].values())
-    )
+    e, lopsided = p.evaluate, are_lopsided(real.counts["train"].values())
     classifiers = sum(
-        sum(trained(net)) * _classifier_sec(net, p.evaluate, num, speeds)
-        for net in p.evaluate.networks
+        sum(num_classifiers(net, e, lopsided=lopsided)) * _classifier_sec(net, e, num, speeds)
+        for net in e.networks
     )
     evaluate = classifiers / speeds.workers + (every + SMALLER * views) * speeds.features
 
@@ -196,9 +193,8 @@ def savings(p: Params, real: Prepared, speeds: Speeds) -> dict[str, float]:
         ("generate", "amount", p.generate.amount / 2),
         ("evaluate", "num_repetitions", max(2, e.num_repetitions // 2)),
     ]
-    if len(e.networks) > 1:
-        without = ([net for net in e.networks if net != one] for one in e.networks)
-        lower += [("evaluate", "networks", rest) for rest in without]
+    without_one = [[net for net in e.networks if net != one] for one in e.networks]
+    lower += [("evaluate", "networks", rest) for rest in without_one if rest]
     saved, before = {}, estimate(p, real, speeds)["total"].minutes
     for section, key, value in lower:
         changed = getattr(p, section).model_copy(update={key: value})
