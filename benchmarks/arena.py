@@ -13,7 +13,6 @@ day; delete the files to run them again. `python -m benchmarks.arena CELL ...` r
 
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ import pyarrow.parquet as pq
 from imblearn.over_sampling import SMOTE
 from sklearn.metrics import f1_score
 
+from benchmarks.pages import as_markdown, change, put_table
 from benchmarks.quality import PARAMS, prepare_source
 from benchmarks.studies import ALL, DIGITS, ELPV, LONG_TAIL, ROOT, TENTH
 from ganaug.config import change_params, load_params
@@ -40,12 +41,12 @@ from ganaug.downstream.recipes import TEACHER, Recipe
 from ganaug.downstream.runs import Run, Sets, score_runs
 from ganaug.downstream.setting import Setting
 from ganaug.errors import GanaugError, run
-from ganaug.fileio import atomic_file, read_json, write_json, write_text
+from ganaug.fileio import atomic_file, read_json, write_json
 from ganaug.folds import code_first
 from ganaug.preparing.prepared import Prepared, read_prepared
 from ganaug.quality.features import ImageNetFeatures
 from ganaug.quality.parts import LabelledImages, Part, Parts, read_parts
-from ganaug.templates import interval, points
+from ganaug.templates import points
 from ganaug.verdict.comparison import changes
 from ganaug.verdict.evaluate import classifier_setting
 
@@ -57,6 +58,7 @@ REPETITIONS = 4
 NETWORKS = ("cnn", "linear")
 POOLS = {"noise": "r3", "translated": "translator"}  # and the family that makes it
 BOTH = "both"
+TOGETHER = {**{pool: [pool] for pool in POOLS}, BOTH: list(POOLS)}  # which pools each one holds
 SMOTE_NAME = "SMOTE"  # of features, for the linear classifier
 BEST = "without"  # the best recipe without synthetic images
 RARE = 0.5  # of the images of the largest class: classes with fewer are called rare
@@ -87,13 +89,11 @@ HEADS = (
     "balanced",
     "best without",
     "paste",
-    *POOLS,
-    BOTH,
+    *TOGETHER,
     SMOTE_NAME,
-    *(f"rare recall, {pool}" for pool in (*POOLS, BOTH)),
+    *(f"rare recall, {pool}" for pool in TOGETHER),
     "hours",
 )
-TABLE = re.compile(r"(?<=<!-- arena -->\n).*?(?=<!-- end of arena -->)", re.DOTALL)
 CELLS = [f"{data}-{regime}" for data, regimes in REGIMES.items() for regime in regimes]
 WITHOUT = (TEACHER, replace(TEACHER, mixup=True), replace(TEACHER, cutmix=True))
 SHARES = ((0.2, False), (0.2, True), (0.5, True))  # and whether by need
@@ -131,9 +131,9 @@ def run_fold(cell: str, fold: int) -> None:
         params |= {"train.family": family}
         places = {"prepared": prepared, "out": snapshot, "results": own}
         _stage("train", own, params, snapshot, **places, checkpoints=own / "states")
-        made = own / "synthetic"
-        places |= {"snapshot": snapshot, "out": made, "review": ROOT / "data" / "review.csv"}
-        _stage("generate", own, params, made, **places)
+        images = own / "synthetic"
+        places |= {"snapshot": snapshot, "out": images, "review": ROOT / "data" / "review.csv"}
+        _stage("generate", own, params, images, **places)
     predictions, facts = score(read_prepared(prepared), folder)
     RESULTS.mkdir(parents=True, exist_ok=True)
     with atomic_file(RESULTS / f"{cell}-{fold}.parquet") as temporary:
@@ -165,9 +165,11 @@ def unsealed(data: str) -> Path:
     return folder
 
 
-def _stage(name: str, folder: Path, changes: Mapping[str, Any], made: Path, **places: Path) -> None:
-    """Run a stage's script with params of its own, unless it has been run."""
-    if made.exists():
+def _stage(
+    name: str, folder: Path, changes: Mapping[str, Any], result: Path, **places: Path
+) -> None:
+    """Run a stage's script with params of its own, unless its result is there."""
+    if result.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     params = folder / "params.yaml"
@@ -175,8 +177,7 @@ def _stage(name: str, folder: Path, changes: Mapping[str, Any], made: Path, **pl
     change_params(params, changes)
     given = [part for key, path in places.items() for part in (f"--{key}", str(path))]
     command = [sys.executable, "-m", f"pipeline.{name}", *given, "--params", str(params)]
-    environment = code_first(ROOT / "src")
-    subprocess.run(command, check=True, cwd=ROOT, env=os.environ | environment)
+    subprocess.run(command, check=True, cwd=ROOT, env=os.environ | code_first(ROOT / "src"))
 
 
 def score(prepared: Prepared, folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -188,7 +189,7 @@ def score(prepared: Prepared, folder: Path) -> tuple[pd.DataFrame, dict[str, Any
         (name by network and role).
     """
     setting = classifier_setting(prepared, load_params(PARAMS).evaluate, seed=0)
-    parts = {pool: _read(prepared, folder, pools) for pool, pools in _pools().items()}
+    parts = {pool: _read(prepared, folder, pools) for pool, pools in TOGETHER.items()}
     found: list[pd.DataFrame] = []
     recipes: dict[str, dict[str, str]] = {net: {} for net in NETWORKS}
     for net in NETWORKS:
@@ -230,10 +231,6 @@ def _try(
     return scored, max(candidates, key=lambda recipe: on_val[recipe.name])
 
 
-def _pools() -> dict[str, list[str]]:
-    return {**{pool: [pool] for pool in POOLS}, BOTH: list(POOLS)}
-
-
 def _read(prepared: Prepared, folder: Path, pools: Sequence[str]) -> Parts:
     """All parts, with the images of some pools together."""
     found = []
@@ -241,10 +238,10 @@ def _read(prepared: Prepared, folder: Path, pools: Sequence[str]) -> Parts:
         scratch = folder / pool / "arrays"
         scratch.mkdir(exist_ok=True)
         found.append(read_parts(prepared, folder / pool / "synthetic", scratch=scratch))
-    made = [parts["synthetic"] for parts in found]
-    images = np.concatenate([part.data.images for part in made])
-    labels = np.concatenate([part.data.labels for part in made])
-    together = Part(pd.concat([part.rows for part in made]), LabelledImages(images, labels))
+    synthetic = [parts["synthetic"] for parts in found]
+    images = np.concatenate([part.data.images for part in synthetic])
+    labels = np.concatenate([part.data.labels for part in synthetic])
+    together = Part(pd.concat([part.rows for part in synthetic]), LabelledImages(images, labels))
     return {**found[0], "synthetic": together}
 
 
@@ -279,10 +276,8 @@ def _predictions(runs: pd.DataFrame, recipe: Recipe, test: Part) -> pd.DataFrame
 
 def write_table() -> None:
     """Put what has been measured so far into docs/arena.md, between its marks."""
-    text = PAGE.read_text(encoding="utf-8")
-    rows = [HEADS, ("---",) * len(HEADS), *(row for cell in CELLS for row in _rows(cell))]
-    table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
-    write_text(TABLE.sub(lambda _: table, text), PAGE)
+    rows = chain.from_iterable(map(_rows, CELLS))
+    put_table(as_markdown([HEADS, *rows]), "arena", PAGE)
 
 
 def _rows(cell: str) -> Iterator[tuple[str, ...]]:
@@ -298,8 +293,8 @@ def _rows(cell: str) -> Iterator[tuple[str, ...]]:
     hours = sum(own["seconds"] for own in facts) / 3600
     for net in NETWORKS:
         own = said[said["network"] == net]
-        against = {BEST: "balanced", "paste": "balanced", **dict.fromkeys(_pools(), BEST)}
-        against |= {SMOTE_NAME: BEST}
+        against = dict.fromkeys((BEST, "paste"), "balanced")
+        against |= dict.fromkeys((*TOGETHER, SMOTE_NAME), BEST)
         deltas = {
             role: changes(own, (other, other, role), classes, confidence=0.9, seed=0)
             for role, other in against.items()
@@ -310,23 +305,19 @@ def _rows(cell: str) -> Iterator[tuple[str, ...]]:
             net,
             str(len(files)),
             f"{100 * _macro_f1(own[own['recipe'] == 'balanced']):.1f}",
-            *(_cell(deltas[role]["uplift"]) if role in deltas else "-" for role in against),
-            *(_recall(deltas[pool]["recall_change_pp"], rare) for pool in _pools()),
+            *(change(deltas[role]["uplift"]) if role in deltas else "-" for role in against),
+            *(_recall(deltas[pool]["recall_change_pp"], rare) for pool in TOGETHER),
             f"{hours:.1f}",
         )
 
 
 def _macro_f1(said: pd.DataFrame) -> float:
     """Of the held-out images of all folds together, the mean over repetitions."""
-    own = [
+    scores = [
         f1_score(part["label"], part["predicted"], average="macro", zero_division=0)
         for _, part in said.groupby("repetition")
     ]
-    return float(np.mean(own))
-
-
-def _cell(delta: Mapping[str, Any]) -> str:
-    return f"{points(delta['mean_pp'])} {interval(delta)}"
+    return float(np.mean(scores))
 
 
 def _recall(changed: Mapping[str, Mapping[str, float | None]], rare: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tarfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -63,20 +63,23 @@ def run(*command: str, folder: Path) -> str:
     """Run a command of this environment, with the code of `folder` where it has some."""
     source = folder / "src"
     own = code_first(source if source.exists() else REPOSITORY / "src")
-    environment = os.environ | KEYS | own | {"HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{shlex.join(command)}: {done.stdout}{done.stderr}"
-    return done.stdout
+    return _output(command, folder, os.environ | KEYS | own | {"HF_HUB_OFFLINE": "1"})
 
 
 def git(folder: Path, *arguments: str) -> str:
     """Run git as a committer of no account."""
     who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
-    command = ["git", *who, *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    return _output(["git", *who, *arguments], folder)
+
+
+def _output(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> str:
+    """What a command prints; it must not fail."""
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{shlex.join(command)}: {done.stdout}{done.stderr}"
     return done.stdout
 
 

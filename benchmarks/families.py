@@ -5,18 +5,16 @@ sampled, filtered and judged by the stages of the pipeline. What has been run li
 results/families; delete a file to run it again. The table goes to docs/benchmarks.md.
 """
 
-import re
 import shutil
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.pages import as_markdown, change, put_table
 from benchmarks.quality import DCGAN, lasting, prepare_source
 from benchmarks.studies import ALL, DIGITS, ELPV, ROOT
-from ganaug.fileio import atomic_file, read_json, write_json
+from ganaug.fileio import read_json, write_json
 from ganaug.folds import run_folds
-from ganaug.templates import interval, points
 
 RESULTS = ROOT / "results" / "families"
 SCRATCH = ROOT / ".ganaug" / "families"
@@ -30,7 +28,6 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "vae": {**DCGAN, "train.family": "vae", "train.lr": 1e-3},
 }
 HEADS = ("data", "family", "KID", "recall", "coverage", "CNN", "linear", "training")
-TABLE = re.compile(r"(?<=<!-- families -->\n).*?(?=<!-- end of families -->)", re.DOTALL)
 
 
 def main() -> None:
@@ -41,7 +38,8 @@ def main() -> None:
             if not out.is_file():
                 write_json(_run(data, family, ALL | of_data | of_family), out)
             print(f"{data} {family}: {out}", flush=True)
-    write_table(ROOT / "docs" / "benchmarks.md")
+    rows = [_row(file) for file in sorted(RESULTS.glob("*.json"))]
+    put_table(as_markdown([HEADS, *rows]), "families", ROOT / "docs" / "benchmarks.md")
 
 
 def _run(data: str, family: str, changes: dict[str, Any]) -> dict[str, Any]:
@@ -58,32 +56,21 @@ def _run(data: str, family: str, changes: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def write_table(page: Path) -> None:
-    """Put the table between its marks."""
-    text = page.read_text(encoding="utf-8")
-    rows = [HEADS, ("---",) * len(HEADS)]
-    for file in sorted(RESULTS.glob("*.json")):
-        data, _, family = file.stem.partition("-")
-        rows.append(_row(data, family, read_json(file)))
-    table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
-    with atomic_file(page) as temporary:
-        temporary.write_text(TABLE.sub(lambda _: table, text), encoding="utf-8")
-
-
-def _row(data: str, family: str, found: Mapping[str, Any]) -> tuple[str, ...]:
+def _row(file: Path) -> tuple[str, ...]:
+    data, _, family = file.stem.partition("-")
+    found = read_json(file)
     (fold,) = found["folds"]
-    made, floor = (fold["class_mean"][side] for side in ("synthetic", "floor"))
-    uplifts = [found["networks"][net]["uplift"] for net in ("cnn", "linear")]
+    synthetic, floor = (fold["class_mean"][side] for side in ("synthetic", "floor"))
     return (
         data,
         family,
-        *(_beside(made[name], floor[name]) for name in ("kid", "recall", "coverage")),
-        *(f"{points(u['mean_pp'])} {interval(u)}" if u else "none made" for u in uplifts),
+        *(_beside(synthetic[name], floor[name]) for name in ("kid", "recall", "coverage")),
+        *(change(found["networks"][net]["uplift"]) for net in ("cnn", "linear")),
         f"{fold['seconds']['train']:.0f} s",
     )
 
 
-def _beside(made: float | None, floor: float | None) -> str:
+def _beside(synthetic: float | None, floor: float | None) -> str:
     """A figure and, in brackets, that of other real images."""
-    one, other = ("too few" if value is None else f"{value:.2f}" for value in (made, floor))
+    one, other = ("too few" if value is None else f"{value:.2f}" for value in (synthetic, floor))
     return f"{one} ({other})"

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.quality import PARAMS, prepare_source, train_for
 from ganaug.config import load_params
 from ganaug.errors import ParamsError
-from ganaug.fileio import atomic_file
+from ganaug.fileio import write_bytes
 from ganaug.gan.architecture import FAMILIES
 from ganaug.gan.losses import LOSSES
 from ganaug.images import encode_png, tile
@@ -49,8 +49,8 @@ def main() -> None:
                     continue
                 images, labels, seconds = train_for(params, dataset, Path(folder) / "states")
                 rows = [images[labels == label][:PER_CLASS] for label in np.unique(labels)]
-                with atomic_file(OUT / f"{family}-{loss}.png") as temporary:
-                    temporary.write_bytes(encode_png(tile(np.concatenate(rows), columns=PER_CLASS)))
+                grid = tile(np.concatenate(rows), columns=PER_CLASS)
+                write_bytes(encode_png(grid), OUT / f"{family}-{loss}.png")
                 print(f"{family} x {loss}: {seconds:.0f} s", flush=True)
 
 

@@ -9,18 +9,13 @@ import multiprocessing
 import tempfile
 from pathlib import Path
 
-import numpy as np
-import torch
-
+from benchmarks.random_images import SIDE, default_architecture, random_batches
 from ganaug.budget import peak_memory_mib
 from ganaug.config import load_params
-from ganaug.gan.architecture import resolve_architecture
-from ganaug.gan.batches import RealBatches
 from ganaug.gan.checkpoints import Checkpoints
 from ganaug.gan.compute import choose_compute
 from ganaug.gan.trainer import Trainer
 
-SIDE = 64
 SIZES = (10_000, 200_000)  # images
 CHANNELS = (1, 3)
 KIMG = 1.0
@@ -43,32 +38,14 @@ def main() -> None:
 
 def _peak_mib(num_images: int, channels: int) -> float:
     params = load_params(Path("params.yaml"), {"train.kimg": KIMG}).train
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (num_images, SIDE, SIDE, channels), dtype=np.uint8)
-    architecture = resolve_architecture(
-        family="r3",
-        size="small",
-        resolution=SIDE,
-        channels=channels,
-        num_classes=4,
-        z_dim=params.z_dim,
-    )
-    batches = RealBatches(
-        images,
-        np.arange(num_images) % 4,
-        batch_size=params.batch_size,
-        class_exponent=params.class_exponent,
-        flips=(),
-        seed=0,
-        device=torch.device("cpu"),
-    )
+    compute = choose_compute(device="cpu", precision=params.precision)
     with tempfile.TemporaryDirectory() as folder:
         Trainer(
-            batches=batches,
-            architecture=architecture,
+            batches=random_batches(num_images, channels, params, compute.device),
+            architecture=default_architecture(channels, params.z_dim),
             params=params,
             seed=0,
-            compute=choose_compute(device="cpu", precision=params.precision),
+            compute=compute,
             evaluate=lambda images, labels: {"kid": 1.0},
             observer=None,
             checkpoints=Checkpoints(Path(folder), "memory"),

@@ -8,8 +8,6 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import cv2
 import joblib
 import numpy as np
 
+from benchmarks.timing import seconds_of
 from ganaug.config import load_params
 from ganaug.preparing.prepare import prepare
 from ganaug.sources.registry import load_source
@@ -24,7 +23,6 @@ from ganaug.sources.registry import load_source
 PHOTOS = 8000
 NUMBERS = (10_000, 100_000)  # of small images
 SMALL = 32  # px
-MIB = 2**20
 
 
 def main() -> None:
@@ -44,8 +42,8 @@ def compare_rates(folder: Path, *, num_photos: int) -> None:
         ("solar cells", cells, None),
         ("photos", sorted(photos.rglob("*.jpg")), photos),
     ):
-        rival = len(paths) / _seconds(partial(_opencv, paths))
-        ours = len(paths) / _seconds(partial(run, path, folder / "out"))
+        rival = len(paths) / seconds_of(partial(_opencv, paths))
+        ours = len(paths) / seconds_of(partial(run, path, folder / "out"))
         print(
             f"prepare: {ours:.0f} images/s of {name}, OpenCV alone {rival:.0f}, "
             f"ratio {ours / rival:.2f}"
@@ -62,7 +60,7 @@ def measure_growth(folder: Path, numbers: tuple[int, ...]) -> None:
         seconds, peak = map(float, shown.stdout.split())
         print(
             f"prepare: {number} images of {SMALL} px in {seconds:.1f} s, "
-            f"{1000 * seconds / number:.2f} ms each; peak memory {peak / MIB:.0f} MiB"
+            f"{1000 * seconds / number:.2f} ms each; peak memory {peak:.0f} MiB"
         )
 
 
@@ -98,16 +96,6 @@ def _decode(path: str) -> None:
     cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)
 
 
-def _measure(path: Path, out: Path) -> tuple[float, float]:
-    seconds = _seconds(partial(run, path, out))
-    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _seconds(work: Callable[[], None]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
 if __name__ == "__main__":  # one measurement, in the process that `measure_growth` starts
-    print(*_measure(*map(Path, sys.argv[1:])))
+    seconds = seconds_of(partial(run, *map(Path, sys.argv[1:])))
+    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

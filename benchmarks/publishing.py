@@ -7,9 +7,9 @@ synthetic rows alone. `python -m benchmarks.publishing 50000` takes fewer rows.
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.small_run import CLASSES, CLASSICAL, GENERATOR, SOURCE, merge
+from benchmarks.small_run import (
+    CLASSES,
+    CLASSICAL,
+    PROVENANCE,
+    SOURCE,
+    merge,
+    synthetic_document,
+)
+from benchmarks.timing import seconds_of
 from ganaug.budget import peak_memory_mib
 from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.fileio import write_json
@@ -40,12 +48,11 @@ def main(num_rows: int = 1_000_000) -> None:
 
 def _measure(folder: Path, num_rows: int) -> None:
     num_real, num_synthetic = write_stages(folder, num_rows)
-    began = time.perf_counter()
-    shutil.copytree(folder / "prepared", folder / "copy")
-    copying = time.perf_counter() - began
-    real, _ = _in_own_process(merge_real_only, folder)
+    copying = seconds_of(partial(shutil.copytree, folder / "prepared", folder / "copy"))
+    real_only = partial(merge, on_reject="real_only")
+    real, _ = _in_own_process(real_only, folder, "ship_real_only")
     both, memory = _in_own_process(merge, folder, "ship")
-    checking, verify_memory = _in_own_process(verify, folder)
+    checking, verify_memory = _in_own_process(verify_dataset, folder / "augmented")
     print(
         f"merge: {num_real} real rows {real:.1f} s (copy alone {copying:.1f}), "
         f"{num_synthetic} synthetic ones {both - real:.1f} s more; a synthetic row costs "
@@ -67,19 +74,7 @@ def _in_own_process(work: Callable[..., object], *arguments: Any) -> tuple[float
 
 def _timed(work: Callable[..., object], *arguments: Any) -> tuple[float, float]:
     ClassicalAugmentation((), CLASSICAL, seed=0)  # its import takes a second
-    began = time.perf_counter()
-    work(*arguments)
-    return time.perf_counter() - began, peak_memory_mib()
-
-
-def merge_real_only(folder: Path) -> None:
-    """Merge with a verdict of no, the synthetic images left out."""
-    merge(folder, "ship_real_only", on_reject="real_only")
-
-
-def verify(folder: Path) -> None:
-    """Verify what `_measure` merged."""
-    verify_dataset(folder / "augmented")
+    return seconds_of(partial(work, *arguments)), peak_memory_mib()
 
 
 def write_stages(folder: Path, num_rows: int) -> tuple[int, int]:
@@ -116,21 +111,8 @@ def _write_prepared(folder: Path, num_rows: int) -> None:
 
 def _write_synthetic(folder: Path, num_rows: int, *, first: int) -> None:
     folder.mkdir()
-    provenance = {"generator_id": GENERATOR, "label_confidence": 0.9, "realism": 1.1}
-    provenance |= {"nearest_id": "0" * 32, "nearest_distance": 2.5, "source": "synthetic"}
-    paths = _write_blocks(folder, "train-synthetic", num_rows, first, split="train", **provenance)
-    counts = _counts(num_rows)
-    document: dict[str, Any] = {
-        "generator_id": GENERATOR,
-        "strategy": "ratio",
-        "amount": 1.0,
-        "latent_std": 1.0,
-        "truncation": None,
-        **dict.fromkeys(("wanted", "accepted", "drawn"), counts),
-        "rejected": {name: {} for name in CLASSES},
-        "files": describe_files(paths),
-    }
-    write_json(document, folder / "synthetic.json")
+    paths = _write_blocks(folder, "train-synthetic", num_rows, first, **PROVENANCE)
+    write_json(synthetic_document(_counts(num_rows), paths), folder / "synthetic.json")
 
 
 def _counts(num_rows: int) -> dict[str, int]:

@@ -9,10 +9,10 @@ import logging
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.consumers import (
     AUGMENTED,
@@ -28,10 +28,8 @@ from benchmarks.consumers import (
     s3_bucket,
     section_of,
 )
+from benchmarks.timing import seconds_of
 from ganaug.publishing.verify import verify_dataset
-
-# What the text of the section needs beside the dataset.
-NEEDED = (AUGMENTED, "models/generator")
 
 
 def main() -> None:
@@ -43,7 +41,7 @@ def main() -> None:
         logging.disable(logging.WARNING)
         repo = scratch / "repo"
         copy_repository(repo)
-        for path in NEEDED:
+        for path in (AUGMENTED, "models/generator"):  # the snippets need both
             shutil.copytree(REPOSITORY / path, repo / path)
         git(repo, "config", "user.name", "release-check")
         git(repo, "config", "user.email", "release-check@localhost")
@@ -51,31 +49,28 @@ def main() -> None:
         git(repo, "add", "-A")
         git(repo, "commit", "-q", "--allow-empty", "-m", "Run")
         dataset = repo / AUGMENTED
-        passed("verified", lambda: verify_dataset(dataset))
-        passed("committed as it lies there", lambda: require_committed(repo))
-        passed("released as a version, and once", lambda: check_release(repo))
+        passed("verified", verify_dataset, dataset)
+        passed("committed as it lies there", require_committed, repo)
+        passed("released as a version, and once", check_release, repo)
         git(repo, "tag", "augmented@v1.2.0")
-        passed("valid Croissant, read row by row", lambda: check_croissant(dataset))
+        passed("valid Croissant, read row by row", check_croissant, dataset)
         for readme, title in (
             (REPOSITORY / "README.md", "Load the result"),
             (dataset / "README.md", "How to load it"),
         ):
             text = section_of(readme, title)
             passed(f"{title}: all snippets", partial(run_section, text, folder=repo))
-        passed(
-            "exports give pixels and labels back", lambda: check_exports(dataset, scratch / "out")
-        )
-        passed("folder remote", lambda: check_remote(repo, str(scratch / "remote"), scratch / "a"))
+        passed("exports give pixels and labels back", check_exports, dataset, scratch / "out")
+        passed("folder remote", check_remote, repo, str(scratch / "remote"), scratch / "a")
         with s3_bucket("release") as (url, endpoint):
-            passed("S3 remote", lambda: check_remote(repo, url, scratch / "b", endpoint))
+            passed("S3 remote", check_remote, repo, url, scratch / "b", endpoint)
 
 
-def passed(what: str, check: Callable[[], object]) -> None:
+def passed(what: str, check: Callable[..., object], *arguments: Any) -> None:
     """Run a check and say how long it took."""
-    began = time.monotonic()
     with contextlib.redirect_stdout(io.StringIO()):
-        check()
-    print(f"{what}: {time.monotonic() - began:.1f} s", flush=True)
+        seconds = seconds_of(partial(check, *arguments))
+    print(f"{what}: {seconds:.1f} s", flush=True)
 
 
 def require_committed(repo: Path) -> None:

@@ -1,15 +1,27 @@
 """A made-up dataset and verdict, for benchmarks and tests of what comes after the verdict."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ganaug.config import MergeParams, load_params
 from ganaug.fileio import read_json
 from ganaug.publishing.merge import merge_dataset
+from ganaug.shards import describe_files
 
 CLASSICAL = load_params(Path(__file__).parents[1] / "params.yaml").evaluate.classical
 CLASSES = ("clear", "cracked")
 GENERATOR = "ab" * 32
+PROVENANCE = {  # what the rows of synthetic images have in common
+    "source": "synthetic",
+    "split": "train",
+    "generator_id": GENERATOR,
+    "label_confidence": 0.9,
+    "realism": 1.1,
+    "nearest_id": "0" * 32,
+    "nearest_distance": 2.5,
+    "weight": 1.0,
+}
 SOURCE = {
     "name": "toy <cells>",
     "version": "1.0",
@@ -19,8 +31,19 @@ SOURCE = {
 }
 
 
+def synthetic_document(
+    counts: Mapping[str, int], shards: Sequence[Path], **changes: object
+) -> dict[str, Any]:
+    """The content of synthetic.json: as many images wanted, drawn and accepted, by class name."""
+    how = {"strategy": "balance", "amount": 1.5, "latent_std": 1.0, "truncation": None}
+    numbers = dict.fromkeys(("wanted", "drawn", "accepted"), counts)
+    rejected: dict[str, dict[str, int]] = {name: {} for name in counts}
+    facts = {"generator_id": GENERATOR, **how, **numbers, "rejected": rejected}
+    return facts | changes | {"files": describe_files(shards)}
+
+
 def verdict(
-    decision: str, run: Path | None = None, *, passed: bool = True, synthetic: bool = True
+    decision: str, run: Path | None = None, *, passed: bool = True, any_synthetic: bool = True
 ) -> dict[str, Any]:
     """The content of verdict.json.
 
@@ -28,14 +51,15 @@ def verdict(
         decision: ship, ship_real_only or undecided.
         run: folder with prepared/ and synthetic/, whose shards it judged.
         passed: whether no synthetic image copies a real one.
-        synthetic: whether there are synthetic images.
+        any_synthetic: whether there are synthetic images.
     """
     networks = {
-        "cnn": _network("a small CNN", mixup=True, synthetic=synthetic),
-        "linear": _network(
-            "a linear classifier on ImageNet features", mixup=False, synthetic=synthetic
-        ),
+        "cnn": _network("a small CNN", mixup=True),
+        "linear": _network("a linear classifier on ImageNet features", mixup=False),
     }
+    if not any_synthetic:
+        without = {"with": None, "chosen_share": 0, "uplift": None, "recall_change_pp": None}
+        networks = {net: facts | without for net, facts in networks.items()}
     return {
         "decision": decision,
         "sentence": "Synthetic images raise macro-F1 by 1.2 pp.",
@@ -54,7 +78,7 @@ def verdict(
     }
 
 
-def _network(words: str, *, mixup: bool, synthetic: bool) -> dict[str, Any]:
+def _network(words: str, *, mixup: bool) -> dict[str, Any]:
     recipe: dict[str, Any] = {"balanced": True, "classical": True}
     recipe |= {"mixup": mixup, "soft_labels": False}
     base = "classes drawn equally often, classical augmentation" + (", mixup" if mixup else "")
@@ -66,12 +90,12 @@ def _network(words: str, *, mixup: bool, synthetic: bool) -> dict[str, Any]:
     return {
         "words": words,
         "without": {"name": "base", "words": base, "recipe": recipe},
-        "with": better if synthetic else None,
-        "chosen_share": 0.25 if synthetic else 0,
+        "with": better,
+        "chosen_share": 0.25,
         "at_edge": False,
         "plain_gain": uplift | {"mean_pp": 7.46, "low_pp": 6.02, "high_pp": 8.91},
-        "uplift": uplift if synthetic else None,
-        "recall_change_pp": changes if synthetic else None,
+        "uplift": uplift,
+        "recall_change_pp": changes,
     }
 
 
@@ -80,7 +104,8 @@ def _judged(run: Path | None) -> dict[str, Any]:
         return {"generator_id": GENERATOR, "files": {}}
     real = read_json(run / "prepared" / "prepared.json")
     generation = read_json(run / "synthetic" / "synthetic.json")
-    files = {name: facts["sha256"] for name, facts in (real["files"] | generation["files"]).items()}
+    shards = real["files"] | generation["files"]
+    files = {name: facts["sha256"] for name, facts in shards.items()}
     return {"generator_id": generation["generator_id"], "files": files}
 
 

@@ -6,7 +6,6 @@ goes on with the stage it was in, as long as params and code are the same. `make
 README's table from these files and from the results of the pipeline itself.
 """
 
-import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -14,9 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.pages import as_markdown, put_table
 from ganaug.config import load_params
 from ganaug.errors import GanaugError, run
-from ganaug.fileio import atomic_file, read_json, write_json
+from ganaug.fileio import read_json, write_json
 from ganaug.folds import decide_together, findings, run_folds
 from ganaug.publishing.wording import study_rows
 
@@ -50,13 +50,8 @@ TITLES = {  # in README's table, in this order
     "digits-10": "digits, a tenth",
     "digits-long-tail": "digits, long tail 1:12",
 }
-ALL = {
-    "prepare.channels": 1,
-    "prepare.keep_splits": None,
-    "train.init_from": None,
-}
+ALL = {"prepare.channels": 1, "prepare.keep_splits": None, "train.init_from": None}
 NUM_FOLDS = 3
-TABLE = re.compile(r"(?<=<!-- studies -->\n).*?(?=<!-- end of studies -->)", re.DOTALL)
 
 
 def main(names: Sequence[str]) -> None:
@@ -70,14 +65,7 @@ def main(names: Sequence[str]) -> None:
             write_json(found, out)
             shutil.rmtree(SCRATCH / name)
         print(f"{name}: {out}", flush=True)
-    write_table(ROOT / "README.md")
-
-
-def write_table(readme: Path) -> None:
-    """Put the table between its marks."""
-    text = readme.read_text(encoding="utf-8")
-    with atomic_file(readme) as temporary:
-        temporary.write_text(TABLE.sub(lambda _: table(RESULTS), text), encoding="utf-8")
+    put_table(table(RESULTS), "studies", ROOT / "README.md")
 
 
 def table(results: Path) -> str:
@@ -93,8 +81,7 @@ def table(results: Path) -> str:
             study = read_json(path)
             decided = decide_together(study["folds"], study["networks"], params)
             rows += study_rows(title, study | decided)
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(row.values() for row in rows)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return as_markdown([list(rows[0]), *(list(row.values()) for row in rows)])
 
 
 if __name__ == "__main__":

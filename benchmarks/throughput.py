@@ -4,19 +4,17 @@ The limit: every convolution and linear layer of G and D alone, forward and back
 and in the precision of training. No training loop around the same layers can be faster.
 """
 
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.random_images import default_architecture, random_batches
+from benchmarks.timing import seconds_of
 from ganaug.config import load_params
-from ganaug.gan.architecture import resolve_architecture
-from ganaug.gan.batches import RealBatches
 from ganaug.gan.compute import Compute, choose_compute
 from ganaug.gan.networks import Discriminator
 from ganaug.gan.schedules import penalty_scale
@@ -30,18 +28,8 @@ def main() -> None:
     """Print FLOP/s of a training step, of its layers alone, and their ratio."""
     params = load_params(Path("params.yaml")).train
     compute = choose_compute(device="cpu", precision=params.precision)
-    architecture = resolve_architecture(
-        family="r3", size="small", resolution=64, channels=1, num_classes=4, z_dim=params.z_dim
-    )
-    batches = RealBatches(
-        np.random.default_rng(0).integers(0, 256, (params.batch_size, 64, 64, 1), dtype=np.uint8),
-        np.arange(4).repeat(params.batch_size // 4),
-        batch_size=params.batch_size,
-        class_exponent=params.class_exponent,
-        flips=(),
-        seed=0,
-        device=compute.device,
-    )
+    architecture = default_architecture(1, params.z_dim)
+    batches = random_batches(params.batch_size, 1, params, compute.device)
     networks = make_state(architecture, params, batches, seed=0, device=compute.device).networks
     real, label = batches.draw(0)
     stream = torch.Generator().manual_seed(0)
@@ -80,14 +68,15 @@ class _NoModules(nullcontext[None]):
 
 def _rate(work: Callable[[int], None]) -> float:
     """FLOP/s of `work(0) .. work(REPEATS - 1)`."""
-    counter = _FlopCounter()
-    with counter:
+
+    def repeat() -> None:
         for number in range(REPEATS):
             work(number)
-    began = time.perf_counter()
-    for number in range(REPEATS):
-        work(number)
-    return counter.get_total_flops() / (time.perf_counter() - began)
+
+    counter = _FlopCounter()
+    with counter:
+        repeat()
+    return counter.get_total_flops() / seconds_of(repeat)
 
 
 def _layer_rate(
@@ -111,11 +100,8 @@ def _layer_rate(
     with compute.autocast():
         G(z, label)
         both = torch.cat([real, real])
-        D(
-            D.encode(both),
-            torch.cat([label, label]),
-            networks.anchors.code(real, label).repeat(2, 1),
-        )
+        code = networks.anchors.code(real, label)
+        D(D.encode(both), torch.cat([label, label]), code.repeat(2, 1))
     for handle in handles:
         handle.remove()
 

@@ -32,11 +32,11 @@ RUNS = 2000
 RESAMPLES = 1000
 COVERED = ((6, 11), (6, 40), (10, 11))  # repetitions, groups
 SIZES = ((6, 11, 1000), (10, 11, 300), (20, 11, 300), (6, 22, 300), (6, 44, 300))  # and runs
-WIDE_SIZES = ((6, 11, 300),)
 UPLIFTS = (-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 3.0)  # percentage points
 ANSWERS = ("ship", "undecided", "ship_real_only")
 
 Integers = NDArray[np.int64]
+JUDGE = partial(joint_delta, num_classes=len(SHARES), num_resamples=RESAMPLES)
 Rule = Callable[[Mapping[str, Any]], str]
 
 
@@ -51,39 +51,38 @@ def main() -> None:
         _print_answers(*size, shifts, rule, confidence)
     print(f"each recipe's own effects {WIDE} times as large:")
     _print_coverage(6, 11, WIDE)
-    wide_shifts = _shifts(UPLIFTS, WIDE)
-    for size in WIDE_SIZES:
-        _print_answers(*size, wide_shifts, rule, confidence, WIDE)
+    _print_answers(6, 11, 300, _shifts(UPLIFTS, WIDE), rule, confidence, WIDE)
     print("for comparison, the 95 % interval with margins of half a point:")
     _print_answers(6, 11, 300, shifts, _first_rule, 0.95)
 
 
 def _print_coverage(repetitions: int, groups: int, own: float = 1.0) -> None:
-    founds, spreads = [], []
+    judged, spreads = [], []
     for run in range(RUNS):
         rng = numpy_rng(0, "coverage", repetitions, groups, run)
         (treated,), control, labels, group = _simulate(rng, repetitions, groups, [0.0], own)
-        founds.append(_judge(treated, control, labels, group, 0.95, rng))
+        judged.append(JUDGE(treated, control, labels, group, confidence=0.95, rng=rng))
         pairs = zip(treated, control, strict=True)
         deltas = [_macro_f1(labels, new) - _macro_f1(labels, old) for new, old in pairs]
         spreads.append(100 * np.std(deltas, ddof=1))
     # The recipes differ in nothing, so the truth is 0.
-    held = np.mean([found["low_pp"] <= 0 <= found["high_pp"] for found in founds])
-    recalls = [
-        found["recall"][label]["low_pp"] <= 0 <= found["recall"][label]["high_pp"]
-        for found in founds
-        for label in range(len(SHARES))
-    ]
-    half = np.mean([found["high_pp"] - found["low_pp"] for found in founds]) / 2
+    held = _share_with_truth(judged)
+    recalls = _share_with_truth([delta["recall"][k] for delta in judged for k in delta["recall"]])
+    half = np.mean([delta["high_pp"] - delta["low_pp"] for delta in judged]) / 2
     print(
         f"coverage: {repetitions} repetitions x {groups} groups, {RUNS} runs: 95 % interval holds "
-        f"the truth in {held:.1%}, of recall in {np.mean(recalls):.1%}; half-width {half:.1f} pp; "
-        f"standard error {np.std([found['mean_pp'] for found in founds]):.2f} pp, estimated as "
-        f"groups {_rms(founds, 'spread_groups_pp'):.2f}, "
-        f"repetitions {_rms(founds, 'spread_repetitions_pp'):.2f}; single repetitions differ by "
+        f"the truth in {held:.1%}, of recall in {recalls:.1%}; half-width {half:.1f} pp; "
+        f"standard error {np.std([delta['mean_pp'] for delta in judged]):.2f} pp, estimated as "
+        f"groups {_rms(judged, 'spread_groups_pp'):.2f}, "
+        f"repetitions {_rms(judged, 'spread_repetitions_pp'):.2f}; single repetitions differ by "
         f"{np.mean(spreads):.1f} pp",
         flush=True,
     )
+
+
+def _share_with_truth(deltas: Sequence[Mapping[str, Any]]) -> float:
+    """Part of the intervals that hold 0."""
+    return float(np.mean([delta["low_pp"] <= 0 <= delta["high_pp"] for delta in deltas]))
 
 
 def _print_answers(
@@ -101,9 +100,9 @@ def _print_answers(
         rng = numpy_rng(0, "power", repetitions, groups, run)
         treateds, control, labels, group = _simulate(rng, repetitions, groups, shifts, own)
         for count, treated in zip(counts, treateds, strict=True):
-            found = _judge(treated, control, labels, group, confidence, rng)
-            count[rule(found)] += 1
-        needed.append(groups_needed(found, half_width_pp=1.5) or np.inf)
+            delta = JUDGE(treated, control, labels, group, confidence=confidence, rng=rng)
+            count[rule(delta)] += 1
+        needed.append(groups_needed(delta, half_width_pp=1.5) or np.inf)
     print(
         f"answers: {repetitions} repetitions x {groups} groups, {runs} runs each; "
         f"half of the runs ask for {np.median(needed):.0f} groups or fewer to reach +-1.5 pp"
@@ -115,34 +114,14 @@ def _print_answers(
         print(f"| {uplift:+g} |{shares}", flush=True)
 
 
-def _first_rule(found: Mapping[str, Any]) -> str:
-    if found["low_pp"] > -0.5:
+def _first_rule(delta: Mapping[str, Any]) -> str:
+    if delta["low_pp"] > -0.5:
         return "ship"
-    return "ship_real_only" if found["high_pp"] < 0.5 else "undecided"
+    return "ship_real_only" if delta["high_pp"] < 0.5 else "undecided"
 
 
-def _judge(
-    treated: Integers,
-    control: Integers,
-    labels: Integers,
-    group: Integers,
-    confidence: float,
-    rng: np.random.Generator,
-) -> dict[str, Any]:
-    return joint_delta(
-        treated,
-        control,
-        labels,
-        group,
-        num_classes=len(SHARES),
-        confidence=confidence,
-        rng=rng,
-        num_resamples=RESAMPLES,
-    )
-
-
-def _rms(founds: Sequence[Mapping[str, Any]], key: str) -> float:
-    return float(np.sqrt(np.mean([found[key] ** 2 for found in founds])))
+def _rms(deltas: Sequence[Mapping[str, Any]], key: str) -> float:
+    return float(np.sqrt(np.mean([delta[key] ** 2 for delta in deltas])))
 
 
 def _simulate(

@@ -81,7 +81,7 @@ def test_the_arena_shows_what_each_pool_adds_to_the_best_without(tmp_path, monke
     assert row["SMOTE"] == "-"  # of features, which this classifier has none of
     assert float(row["both"].split(" [")[0]) > 5
     assert float(row["translated"].split(" [")[0]) > float(row["both"].split(" [")[0])
-    assert [row[f"rare recall, {pool}"] for pool in arena._pools()] == ["+0.0", "+40.0", "+20.0"]
+    assert [row[f"rare recall, {pool}"] for pool in arena.TOGETHER] == ["+0.0", "+40.0", "+20.0"]
     assert row["hours |"] == "1.0 |"
     assert linear.startswith("| elpv-rare | linear |")
     assert line.count("---") == head.count("|") - 1

@@ -55,19 +55,22 @@ def singer(snapshot, tmp_path):
     return snapshot
 
 
+def ganaug(*arguments):
+    return CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+
+
 def sample(snapshot, out, *options):
-    arguments = ["sample", "--snapshot", str(snapshot), "--out", str(out), *options]
-    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+    return ganaug("sample", "--snapshot", snapshot, "--out", out, *options)
 
 
 def test_sample_draws_a_grid_of_one_class_or_a_row_for_each(snapshot, tmp_path):
     out = tmp_path / "grid.png"
-    result = sample(snapshot, out, "--class", "bad", "--num", "16", "--seed", "3")
+    result = sample(snapshot, out, "--class", "bad", "--num", 16, "--seed", 3)
     assert result.exit_code == 0
     assert "16 images of bad, from seed 3" in result.output
     with Image.open(out) as grid:
         assert grid.size == (8 * 16, 2 * 16)
-    sample(snapshot, out, "--num", "5")
+    sample(snapshot, out, "--num", 5)
     with Image.open(out) as grid:
         assert grid.size == (5 * 16, 2 * 16)
 
@@ -87,17 +90,17 @@ def test_unknown_class_names_the_known_ones(snapshot, tmp_path):
 
 def test_an_unknown_format_names_the_known_ones_and_so_does_help(augmented, tmp_path):
     out = tmp_path / "out"
-    arguments = ["export", "--dataset", str(augmented), "--out", str(out), "--format", "zip"]
-    invoke, match = CliRunner().invoke, f"no format 'zip'; there are {', '.join(LAYOUTS)}"
-    refuses(GanaugError, match, invoke, app, arguments, catch_exceptions=False)
+    arguments = ["export", "--dataset", augmented, "--out", out, "--format", "zip"]
+    match = f"no format 'zip'; there are {', '.join(LAYOUTS)}"
+    refuses(GanaugError, match, ganaug, *arguments)
     assert not out.exists()
-    shown = invoke(app, ["export", "--help"], env={"COLUMNS": "120"}).output
+    shown = CliRunner().invoke(app, ["export", "--help"], env={"COLUMNS": "120"}).output
     assert all(layout in shown for layout in LAYOUTS)
 
 
 def test_release_says_how_to_take_it_back(versioned, monkeypatch):
     monkeypatch.chdir(versioned)
-    shown = CliRunner().invoke(app, ["release", "--bump", "minor"], catch_exceptions=False).output
+    shown = ganaug("release", "--bump", "minor").output
     assert "made the tag augmented@v0.1.0" in shown
     undo = re.search(r"undo: git (tag -d \S+@v0\.1\.0)", shown)[1]
     git(versioned, *undo.split())
@@ -105,9 +108,7 @@ def test_release_says_how_to_take_it_back(versioned, monkeypatch):
 
 
 def translate(snapshot, photo, out, *options, to="bad"):
-    arguments = ["translate", str(photo), "--to", to, "--out", str(out), "--snapshot", *options]
-    arguments.insert(arguments.index("--snapshot") + 1, str(snapshot))
-    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+    return ganaug("translate", photo, "--to", to, "--out", out, "--snapshot", snapshot, *options)
 
 
 def test_translate_shows_the_photo_its_translations_and_what_is_new(photo, tmp_path):

@@ -8,7 +8,8 @@ import pytest
 from typer.main import get_command
 
 from benchmarks.consumers import run_section, section_of
-from benchmarks.studies import RESULTS, TABLE, table
+from benchmarks.pages import marked
+from benchmarks.studies import RESULTS, table
 from ganaug.cli import app
 from ganaug.config import load_params
 from tests.versioned import git
@@ -39,7 +40,7 @@ def test_every_picture_and_every_file_named_in_the_tree_exists():
 
 
 def test_the_table_of_studies_is_what_the_results_say():
-    assert TABLE.search(README)[0] == table(RESULTS), "run `make table`"
+    assert marked("studies").search(README)[0] == table(RESULTS), "run `make table`"
 
 
 @pytest.mark.slow

@@ -3,7 +3,8 @@
 import pytest
 
 from benchmarks import studies
-from benchmarks.studies import ALL, PARAMS, STUDIES, main, table, write_table
+from benchmarks.pages import put_table
+from benchmarks.studies import ALL, PARAMS, STUDIES, main, table
 from ganaug.config import load_params
 from ganaug.errors import GanaugError
 from ganaug.fileio import read_json, write_json
@@ -45,7 +46,8 @@ def test_a_study_is_run_once_and_leaves_its_findings(tmp_path, monkeypatch):
     monkeypatch.setattr(studies, "run_folds", run_folds)
     monkeypatch.setattr(studies, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(studies, "SCRATCH", tmp_path / "scratch")
-    monkeypatch.setattr(studies, "write_table", lambda readme: None)
+    monkeypatch.setattr(studies, "table", lambda results: "")
+    monkeypatch.setattr(studies, "put_table", lambda *_: None)
     main(["digits", "digits"])
     assert asked == [(studies.NUM_FOLDS, "digits")]
     assert read_json(tmp_path / "results" / "studies" / "digits.json") == {"folds": []}
@@ -71,7 +73,7 @@ def test_the_table_has_a_row_a_classifier_and_says_what_was_not_measured(tmp_pat
     assert few.endswith("| +1.3 [-0.5, +3.0] | Ship |")
     readme = tmp_path / "README.md"
     readme.write_text("a\n<!-- studies -->\nold\n<!-- end of studies -->\nb\n")
-    write_table(readme)
+    put_table(table(tmp_path), "studies", readme)
     assert readme.read_text() == (
         f"a\n<!-- studies -->\n{table(tmp_path)}<!-- end of studies -->\nb\n"
     )

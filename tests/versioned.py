@@ -6,10 +6,9 @@ from pathlib import Path
 from dvc.repo import Repo
 
 from benchmarks.consumers import git
+from ganaug.data import AUGMENTED
 from ganaug.fileio import write_json
 from tests.publishing.small_run import merge, verdict, write_run
-
-AUGMENTED = "data/augmented"
 
 
 def make_repo(folder: Path, decision: str = "ship") -> Path:

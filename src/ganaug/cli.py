@@ -3,24 +3,31 @@
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from ganaug.config import MOST_PIXELS, change_params, load_params
-from ganaug.errors import DatasetError, GanaugError, run
-from ganaug.fileio import atomic_file, read_json, write_json, write_text
+from ganaug.errors import DatasetError, GanaugError, require_known, run
+from ganaug.fileio import read_json, write_bytes, write_json, write_text
+
+if TYPE_CHECKING:
+    from ganaug.images import Pixels
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
 COLUMNS = 8  # of a sample grid
-PARAMS = Path("params.yaml")
-OF_SOUND: dict[str, object] = {"prepare.channels": 1, "prepare.files.flips": []}  # spectrograms
 
-# Options that several commands share.
-ParamsFile = Annotated[Path, typer.Option(dir_okay=False)]
+# Options that several commands share, and two defaults.
+ParamsFile = Annotated[Path, Option(dir_okay=False)]
+PARAMS = Path("params.yaml")
+PreparedFolder = Annotated[Path, Option(help="Prepared dataset.")]
+MergedFolder = Annotated[Path, Option(help="The merged dataset.")]
+MERGED = Path("data/augmented")
+SnapshotFolder = Annotated[Path, Option(help="Generator folder.")]
 GroupPattern = Annotated[
-    str | None, typer.Option(help="Regular expression; its (group) stays in one split.")
+    str | None, Option(help="Regular expression; its (group) stays in one split.")
 ]
 
 
@@ -31,8 +38,8 @@ def ganaug() -> None:
 
 @app.command()
 def summary(
-    augmented: Annotated[Path, typer.Option(help="The merged dataset.")] = Path("data/augmented"),
-    results: Annotated[Path, typer.Option(help="The results folder.")] = Path("results"),
+    augmented: MergedFolder = MERGED,
+    results: Annotated[Path, Option(help="The results folder.")] = Path("results"),
 ) -> None:
     """Show the last run: images per class, the verdict, where the files are."""
     from ganaug.publishing.manifest import read_manifest
@@ -46,13 +53,9 @@ def summary(
 
 @app.command()
 def plan(
-    prepared: Annotated[Path, typer.Option(help="Prepared dataset.")] = Path("data/prepared"),
-    results: Annotated[Path, typer.Option(help="What the stages cost last time.")] = Path(
-        "results"
-    ),
-    gpu: Annotated[
-        str, typer.Option(help="What would it change? T4 | A100 | H100 | H200")
-    ] = "H100",
+    prepared: PreparedFolder = Path("data/prepared"),
+    results: Annotated[Path, Option(help="What the stages cost last time.")] = Path("results"),
+    gpu: Annotated[str, Option(help="What would it change? T4 | A100 | H100 | H200")] = "H100",
     params: ParamsFile = PARAMS,
 ) -> None:
     """Say what a run will cost on this machine, by a probe of some seconds."""
@@ -60,8 +63,7 @@ def plan(
     from ganaug.plan import GPUS, describe, read_real
     from ganaug.probe import probe
 
-    if gpu not in GPUS:
-        raise GanaugError(f"--gpu {gpu}: not one of {', '.join(GPUS)}")
+    require_known("--gpu", gpu, GPUS)
     real = read_real(prepared, p.prepare)
     speeds = probe(p, len(real.classes))
     typer.echo(describe(p, real, speeds, results=results, gpu=gpu))
@@ -69,8 +71,8 @@ def plan(
 
 @app.command()
 def folds(
-    num: Annotated[int, typer.Option(min=2, help="Outer folds.")] = 3,
-    out: Annotated[Path, typer.Option(dir_okay=False, help="JSON.")] = Path("results/folds.json"),
+    num: Annotated[int, Option(min=2, help="Outer folds.")] = 3,
+    out: Annotated[Path, Option(dir_okay=False, help="JSON.")] = Path("results/folds.json"),
 ) -> None:
     """Run the whole pipeline on several outer folds, and judge all their test images together."""
     from ganaug.folds import run_folds
@@ -90,17 +92,17 @@ def folds(
 
 @app.command()
 def sample(
-    out: Annotated[Path, typer.Option(dir_okay=False, help="PNG to write; or WAV, of sound.")],
+    out: Annotated[Path, Option(dir_okay=False, help="PNG to write; or WAV, of sound.")],
     class_name: Annotated[
-        str | None, typer.Option("--class", help="Class name; without it, a row for each class.")
+        str | None, Option("--class", help="Class name; without it, a row for each class.")
     ] = None,
-    num: Annotated[int, typer.Option(min=1, help="Images for each class.")] = 16,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first image; the next follow.")] = 0,
-    latent_std: Annotated[float, typer.Option(min=0.01, help="Above 1 more varied.")] = 1.0,
+    num: Annotated[int, Option(min=1, help="Images for each class.")] = 16,
+    seed: Annotated[int, Option(min=0, help="Seed of the first image; the next follow.")] = 0,
+    latent_std: Annotated[float, Option(min=0.01, help="Above 1 more varied.")] = 1.0,
     truncation: Annotated[
-        float | None, typer.Option(min=0.01, help="Truncate the latents: more typical images.")
+        float | None, Option(min=0.01, help="Truncate the latents: more typical images.")
     ] = None,
-    snapshot: Annotated[Path, typer.Option(help="Generator folder.")] = Path("models/generator"),
+    snapshot: SnapshotFolder = Path("models/generator"),
 ) -> None:
     """Draw a grid of synthetic images, or their sounds one after another, from a snapshot alone."""
     from ganaug.gan.sampling import LatentLaw
@@ -109,39 +111,43 @@ def sample(
     from ganaug.images import encode_png, tile
 
     model = load_snapshot(snapshot)
-    if class_name is not None and class_name not in model.classes:
-        raise GanaugError(f"--class {class_name}: not one of {', '.join(model.classes)}")
-    wanted = model.classes if class_name is None else (class_name,)
-    labels = [model.classes.index(name) for name in wanted for _ in range(num)]
-    seeds = [seed + i for _ in wanted for i in range(num)]
+    names, columns = model.classes, num
+    if class_name is not None:
+        require_known("--class", class_name, model.classes)
+        names, columns = (class_name,), min(num, COLUMNS)
+    labels = [model.classes.index(name) for name in names for _ in range(num)]
+    seeds = list(range(seed, seed + num)) * len(names)
     law = LatentLaw(latent_std, truncation)
     images = sample_images(model.generator, labels, seeds, law=law)
-    columns = min(num, COLUMNS) if class_name is not None else num
-    if out.suffix.lower() == ".wav":
-        if model.sound is None:
-            raise GanaugError(f"{snapshot} makes images, not sound: give a .png")
-        import numpy as np
-
-        from ganaug.spectrogram import Scale, encode_wav, to_sound
-
-        scale = Scale(**model.sound["scale"])
-        sounds = np.concatenate([to_sound(image, scale) for image in images])
-        content = encode_wav(sounds, scale.sample_rate, synthetic=True)
-    else:
+    if out.suffix.lower() != ".wav":
         content = encode_png(tile(images, columns=columns))
-    with atomic_file(out) as temporary:
-        temporary.write_bytes(content)
-    typer.echo(f"{len(images)} images of {', '.join(wanted)}, from seed {seed} -> {out}")
+    elif model.sound is None:
+        raise GanaugError(f"{snapshot} makes images, not sound: give a .png")
+    else:
+        content = _as_wav(images, model.sound["scale"])
+    write_bytes(content, out)
+    typer.echo(f"{len(images)} images of {', '.join(names)}, from seed {seed} -> {out}")
+
+
+def _as_wav(images: "Pixels", scale: dict[str, Any]) -> bytes:
+    """The sounds of spectrograms, one after another."""
+    import numpy as np
+
+    from ganaug.spectrogram import Scale, encode_wav, to_sound
+
+    own = Scale(**scale)
+    sounds = np.concatenate([to_sound(image, own) for image in images])
+    return encode_wav(sounds, own.sample_rate, synthetic=True)
 
 
 @app.command()
 def translate(
-    photo: Annotated[Path, typer.Argument(dir_okay=False, help="A real image.")],
-    to: Annotated[str, typer.Option(help="Class to make of it.")],
-    out: Annotated[Path, typer.Option(dir_okay=False, help="PNG to write.")],
-    num: Annotated[int, typer.Option(min=1, max=32, help="Images to make.")] = 8,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the first; the next follow.")] = 0,
-    snapshot: Annotated[Path, typer.Option(help="Generator folder.")] = Path("models/generator"),
+    photo: Annotated[Path, Argument(dir_okay=False, help="A real image.")],
+    to: Annotated[str, Option(help="Class to make of it.")],
+    out: Annotated[Path, Option(dir_okay=False, help="PNG to write.")],
+    num: Annotated[int, Option(min=1, max=32, help="Images to make.")] = 8,
+    seed: Annotated[int, Option(min=0, help="Seed of the first; the next follow.")] = 0,
+    snapshot: SnapshotFolder = Path("models/generator"),
 ) -> None:
     """Make images of a class from a photo: above it and they, below in white what is new."""
     import numpy as np
@@ -162,8 +168,7 @@ def translate(
         raise GanaugError(
             f"{snapshot} makes sound, and a photo is none; draw some by ganaug sample"
         )
-    if to not in model.classes:
-        raise GanaugError(f"--to {to}: not one of {', '.join(model.classes)}")
+    require_known("--to", to, model.classes)
     form = Form(model.architecture.resolution, model.architecture.channels, MOST_PIXELS)
     try:
         real = decode_image(photo, form)
@@ -172,8 +177,7 @@ def translate(
     seeds = list(range(seed, seed + num))
     images, masks = translate_image(model.generator, real, model.classes.index(to), seeds)
     rows = np.concatenate([real[None], images, np.zeros_like(real)[None], masks])
-    with atomic_file(out) as temporary:
-        temporary.write_bytes(encode_png(tile(rows, columns=num + 1), synthetic=True))
+    write_bytes(encode_png(tile(rows, columns=num + 1), synthetic=True), out)
     typer.echo(
         f"{num} images of {to} from {photo}, from seed {seed}; below, white is new, black as in "
         f"the photo -> {out}"
@@ -182,10 +186,10 @@ def translate(
 
 @app.command()
 def inspect(
-    path: Annotated[str, typer.Argument(help="Folder, table, Parquet, tar or zip; or a URL.")],
+    path: Annotated[str, Argument(help="Folder, table, Parquet, tar or zip; or a URL.")],
     group_pattern: GroupPattern = None,
     sheet: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="HTML page with contact sheets.")
+        Path | None, Option(dir_okay=False, help="HTML page with contact sheets.")
     ] = None,
     params: ParamsFile = PARAMS,
 ) -> None:
@@ -193,14 +197,7 @@ def inspect(
     from ganaug.preparing.survey import as_html, as_text, survey
     from ganaug.sources.recognise import recognise
 
-    source = recognise(path)
-    changes = {
-        "prepare.source": source,
-        "prepare.files.path": path,
-        "prepare.files.group_pattern": group_pattern,
-        **(OF_SOUND if source == "audio" else {}),
-    }
-    p = load_params(params, changes)
+    p = load_params(params, _own_images(path, recognise(path), group_pattern))
     found = survey(p.prepare, seed=p.seed)
     typer.echo(as_text(found))
     if sheet is not None:
@@ -212,13 +209,12 @@ def inspect(
 
 @app.command()
 def init(
-    path: Annotated[str, typer.Option(help="Folder, table, Parquet, tar or zip; or a URL.")],
+    path: Annotated[str, Option(help="Folder, table, Parquet, tar or zip; or a URL.")],
     source: Annotated[
-        str | None,
-        typer.Option(help="prepare.source in params.yaml; found from the files if not given."),
+        str | None, Option(help="prepare.source in params.yaml; found from the files if not given.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What to call the dataset.")] = None,
-    flips: Annotated[str, typer.Option(help="Flips that keep labels: hflip,vflip")] = "",
+    name: Annotated[str | None, Option(help="What to call the dataset.")] = None,
+    flips: Annotated[str, Option(help="Flips that keep labels: hflip,vflip")] = "",
     group_pattern: GroupPattern = None,
     params: ParamsFile = PARAMS,
 ) -> None:
@@ -227,14 +223,9 @@ def init(
     from ganaug.sources.recognise import recognise
 
     slug = re.sub(r"[^a-z0-9]+", "-", (name or Path(path).stem).lower()).strip("-") or "my-images"
-    source = source or recognise(path)
-    changes: dict[str, object] = {
-        "prepare.source": source,
-        "prepare.files.path": path,
+    changes = _own_images(path, source or recognise(path), group_pattern) | {
         "prepare.files.name": name or Path(path).stem,
-        **(OF_SOUND if source == "audio" else {}),
         "prepare.files.flips": [flip for flip in flips.split(",") if flip],
-        "prepare.files.group_pattern": group_pattern,
         "merge.name": f"{slug if slug[0].isalpha() else f'd-{slug}'}-augmented",
     }
     p = load_params(params, changes)
@@ -247,18 +238,29 @@ def init(
     typer.echo(f"{params} is set for these images; next: make repro")
 
 
+def _own_images(path: str, source: str, group_pattern: str | None) -> dict[str, object]:
+    """Params of images of your own, by `section.key`."""
+    changes: dict[str, object] = {
+        "prepare.source": source,
+        "prepare.files.path": path,
+        "prepare.files.group_pattern": group_pattern,
+    }
+    of_sound = {"prepare.channels": 1, "prepare.files.flips": []}  # spectrograms
+    return changes | (of_sound if source == "audio" else {})
+
+
 @app.command()
 def review(
     out: Annotated[
-        Path, typer.Option(dir_okay=False, help="HTML page to write; it needs no network.")
+        Path, Option(dir_okay=False, help="HTML page to write; it needs no network.")
     ] = Path(".ganaug/review.html"),
     serve: Annotated[
-        bool, typer.Option("--serve", help="Serve the page to this machine; it saves by itself.")
+        bool, Option("--serve", help="Serve the page to this machine; it saves by itself.")
     ] = False,
-    port: Annotated[int, typer.Option(min=0, help="Of --serve; 0 for any free one.")] = 8765,
-    prepared: Annotated[Path, typer.Option(help="Prepared dataset.")] = Path("data/prepared"),
-    synthetic: Annotated[Path, typer.Option(help="Accepted images.")] = Path("data/synthetic"),
-    reviews: Annotated[Path, typer.Option(help="Table of reviews.")] = Path("data/review.csv"),
+    port: Annotated[int, Option(min=0, help="Of --serve; 0 for any free one.")] = 8765,
+    prepared: PreparedFolder = Path("data/prepared"),
+    synthetic: Annotated[Path, Option(help="Accepted images.")] = Path("data/synthetic"),
+    reviews: Annotated[Path, Option(help="Table of reviews.")] = Path("data/review.csv"),
 ) -> None:
     """Look at the accepted images in a browser, and reject or relabel them."""
     from ganaug.curating.reviews import read_reviews
@@ -279,7 +281,7 @@ def review(
 
 @app.command()
 def verify(
-    dataset: Annotated[Path, typer.Argument(help="The merged dataset.")] = Path("data/augmented"),
+    dataset: Annotated[Path, Argument(help="The merged dataset.")] = MERGED,
 ) -> None:
     """Check every file and row of a dataset against its manifest and the rules."""
     from ganaug.publishing.verify import verify_dataset
@@ -291,14 +293,12 @@ def verify(
 
 @app.command()
 def export(
-    layout: Annotated[
-        str, typer.Option("--format", help="imagefolder | csv | webdataset | audio.")
-    ],
-    out: Annotated[Path, typer.Option(file_okay=False, help="Folder to write to.")],
+    layout: Annotated[str, Option("--format", help="imagefolder | csv | webdataset | audio.")],
+    out: Annotated[Path, Option(file_okay=False, help="Folder to write to.")],
     config: Annotated[
-        str, typer.Option(help="default (what the verdict recommends) | real | augmented.")
+        str, Option(help="default (what the verdict recommends) | real | augmented.")
     ] = "default",
-    dataset: Annotated[Path, typer.Option(help="The merged dataset.")] = Path("data/augmented"),
+    dataset: MergedFolder = MERGED,
 ) -> None:
     """Write the dataset as class folders, WebDataset tars, images and a table, or sounds."""
     from ganaug.publishing.export import export_dataset
@@ -311,7 +311,7 @@ def export(
 def release(
     bump: Annotated[
         str,
-        typer.Option(help="patch: same rows | minor: rows added | major: rows changed or removed"),
+        Option(help="patch: same rows | minor: rows added | major: rows changed or removed"),
     ],
 ) -> None:
     """Check the dataset and tag this commit as its next version."""

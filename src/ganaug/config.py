@@ -129,7 +129,7 @@ class TrainParams(_Section):
     loss: Literal["relativistic", "non_saturating", "minimax", "hinge", "wgan_gp"]
     init_from: str | None
     kimg: Positive
-    patience: Annotated[float, Field(gt=0, le=1)]
+    patience: Share
     batch_size: Annotated[int, Field(ge=8, multiple_of=8)]
     z_dim: Annotated[int, Field(ge=2)]
     lr: Positive

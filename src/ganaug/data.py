@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,10 +54,9 @@ def fetch(rev: str, *, repo: str = ".", path: str = AUGMENTED, cache: Path | Non
     with dvc_version(rev, repo=repo) as files:
         md5 = str(files.info(path)["md5"]).removesuffix(".dir")
         folder = _expand(cache or CACHE) / md5
-        if folder.parent.is_dir():
-            sweep(folder.parent)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        sweep(folder.parent)
         if not folder.exists():
-            folder.parent.mkdir(parents=True, exist_ok=True)
             # A unique name: several processes may download the same version.
             with scratch(folder.parent) as own:
                 whole = own / "whole"
@@ -197,36 +197,34 @@ class RecipeSampler(torch.utils.data.Sampler[list[int]]):
         Raises:
             DatasetError: the recipe has a share of synthetic images, and there are none.
         """
-        self._images, self._recipe = images, recipe or images.recipe
-        if self._recipe.share and not images.synthetic.any():
+        recipe = recipe or images.recipe
+        if recipe.share and not images.synthetic.any():
             raise DatasetError(
-                f"there is no synthetic image, and the recipe asks for {self._recipe.share:.0%} "
-                "of each batch; load another config or give another recipe"
+                f"there is no synthetic image, and the recipe asks for {recipe.share:.0%} of each "
+                "batch; load another config or give another recipe"
             )
-        self._batch_size, self._num_steps, self._seed = batch_size, num_steps, seed
+        self._num_steps, labels = num_steps, images.labels.numpy()
+        self._draw = partial(
+            draw_batches,
+            _numbers(labels, ~images.synthetic),
+            _numbers(labels, images.synthetic) if recipe.share else None,
+            recipe=recipe,
+            batch_size=batch_size,
+            num_steps=num_steps,
+            seed=seed,
+        )
 
     def __len__(self) -> int:
         return self._num_steps
 
     def __iter__(self) -> Iterator[list[int]]:
-        synthetic = self._images.synthetic
-        real, made = self._pool(~synthetic), self._pool(synthetic)
-        batches = draw_batches(
-            real,
-            made if self._recipe.share else None,
-            recipe=self._recipe,
-            batch_size=self._batch_size,
-            num_steps=self._num_steps,
-            seed=self._seed,
-        )
-        for batch in batches:
-            yield batch.images.tolist()
+        return (batch.images.tolist() for batch in self._draw())
 
-    def _pool(self, wanted: NDArray[np.bool_]) -> Pool:
-        """Row numbers instead of images, drawn like the batches of the verdict."""
-        labels = self._images.labels.numpy()
-        unused = one_hot(np.zeros_like(labels), 1)
-        return Pool(np.arange(len(labels)), labels, unused, np.flatnonzero(wanted))
+
+def _numbers(labels: NDArray[np.int64], wanted: NDArray[np.bool_]) -> Pool:
+    """Row numbers instead of images, drawn like the batches of the verdict."""
+    unused = one_hot(np.zeros_like(labels), 1)
+    return Pool(np.arange(len(labels)), labels, unused, np.flatnonzero(wanted))
 
 
 def load_torch(

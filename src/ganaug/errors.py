@@ -6,7 +6,7 @@ line and exit code 2. Anything else is our own mistake and keeps its traceback.
 
 import errno
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -60,6 +60,12 @@ def explained(kind: type[GanaugError], where: str, *errors: type[Exception]) -> 
         yield
     except errors as error:
         raise kind(f"{where} ({one_line(error)})") from None
+
+
+def require_known(option: str, value: str, known: Collection[str]) -> None:
+    """Refuse the value of a command's option if it is not one of those that are known."""
+    if value not in known:
+        raise GanaugError(f"{option} {value}: not one of {', '.join(known)}")
 
 
 def run(command: Callable[[], object]) -> None:

@@ -123,10 +123,15 @@ class Span:
             return file.read(self.length)
 
 
-def write_text(text: str, path: Path) -> None:
-    """Write UTF-8 text with Unix line ends, atomically."""
+def write_bytes(content: bytes, path: Path) -> None:
+    """Write a file atomically."""
     with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_bytes(content)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write UTF-8 text with its line ends as they are, atomically."""
+    write_bytes(text.encode(), path)
 
 
 def write_json(content: Any, path: Path) -> None:

@@ -61,13 +61,13 @@ def run_folds(
         for fold, folder in enumerate(folders):
             print(f"fold {fold + 1} of {num_folds}, up to {stage}", file=sys.stderr, flush=True)
             _reproduce(stage, folder)
-    found = [findings(folder / "results") for folder in folders]
+    folds = [findings(folder / "results") for folder in folders]
     networks = judge_together(folders, params)
     return {
         "params": dict(changes),
-        "folds": found,
+        "folds": folds,
         "networks": networks,
-        **decide_together(found, networks, params),
+        **decide_together(folds, networks, params),
     }
 
 
@@ -87,17 +87,17 @@ def _lay_out(root: Path, folder: Path, changes: Mapping[str, Any]) -> None:
             (folder / name).symlink_to(root / name)
     write_text(as_text([]), folder / REVIEWS)
     params = load_params(root / "params.yaml", changes)
-    given = {
+    paths = {
         "prepare.files.path": params.prepare.files.path,
         "prepare.keep_splits": params.prepare.keep_splits,
         "train.init_from": params.train.init_from,
     }
-    elsewhere = {
+    absolute = {
         key: str(root / path)
-        for key, path in given.items()
+        for key, path in paths.items()
         if path and "://" not in path and not path.startswith("data/raw")
     }
-    change_params(folder / "params.yaml", {**changes, **elsewhere})
+    change_params(folder / "params.yaml", {**changes, **absolute})
     config = f"[core]\n    no_scm = true\n[cache]\n    dir = {root / '.dvc' / 'cache'}\n"
     write_text(config, folder / ".dvc" / "config")
 
@@ -129,7 +129,6 @@ def findings(results: Path) -> dict[str, Any]:
     """What the stages' results say, in short."""
     metrics = read_json(results / "evaluate" / "metrics.json")
     verdict = read_json(results / "evaluate" / "verdict.json")
-    seconds = {stage: read_json(results / stage / "budget.json")["seconds"] for stage in STAGES}
     return {
         "num_real": read_json(results / "prepare" / "metrics.json")["counts"],
         "num_synthetic": read_json(results / "generate" / "metrics.json")["accepted"],
@@ -138,7 +137,7 @@ def findings(results: Path) -> dict[str, Any]:
             part: {name: metrics["distances"][part]["class_mean"][name] for name in MEASURES}
             for part in ("synthetic", "floor")
         },
-        "seconds": seconds,
+        "seconds": {name: read_json(results / name / "budget.json")["seconds"] for name in STAGES},
     }
 
 
@@ -157,16 +156,16 @@ def judge_together(folders: Sequence[Path], params: Params) -> dict[str, dict[st
     groups = [set(own["group_id"]) for own in predictions]
     if sum(map(len, groups)) > len(set().union(*groups)):
         raise GanaugError(f"{folders[0].parent}: two folds test the same group; remove the folder")
-    found: dict[str, dict[str, Any]] = {}
+    networks: dict[str, dict[str, Any]] = {}
     for net in params.evaluate.networks:
         said = (_by_role(p, v[net], net) for p, v in zip(predictions, verdicts, strict=True))
         together = pd.concat(chain(*said), ignore_index=True)
         how: dict[str, Any] = {"confidence": params.evaluate.confidence, "seed": params.seed}
-        found[net] = {
+        networks[net] = {
             "words": verdicts[0][net]["words"],
             **changes(together, ROLES, classes, **how),
         }
-    return found
+    return networks
 
 
 def decide_together(

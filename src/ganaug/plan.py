@@ -7,7 +7,6 @@ again.
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +93,8 @@ def estimate(p: Params, real: Prepared, speeds: Speeds) -> dict[str, Cost]:
     DVC's cache keeps a copy of what it tracks; the shards that merge takes over are there already.
     """
     num = _num_images(p, real)
-    made, every = num["synthetic"], sum(num.values())
-    png = sum(facts["bytes"] for facts in real.files.values()) / (every - made) / MIB
+    wanted, every = num["synthetic"], sum(num.values())
+    png = sum(facts["bytes"] for facts in real.files.values()) / (every - wanted) / MIB
     pixels = p.prepare.resolution**2 * p.prepare.channels / MIB
     views = sum(VIEWS.get(part, 1) * number for part, number in num.items())
     views *= "linear" in p.evaluate.networks
@@ -104,14 +103,12 @@ def estimate(p: Params, real: Prepared, speeds: Speeds) -> dict[str, Cost]:
     evaluation = EVALUATION_SAMPLES * (speeds.draw + speeds.features)
     train = 1000 * p.train.kimg * shown + p.train.num_evaluations * evaluation
     # Two classifiers learn; both are asked for probabilities and for features.
-    asked = 2 * p.generate.filter_steps * BATCH_SIZE + 4 * SCORED * DRAWS * made
-    generate = asked * speeds.fit["cnn"] + DRAWS * made * speeds.draw
-    trained = partial(
-        num_classifiers, e=p.evaluate, lopsided=are_lopsided(real.counts["train"].values())
-    )
+    asked = 2 * p.generate.filter_steps * BATCH_SIZE + 4 * SCORED * DRAWS * wanted
+    generate = asked * speeds.fit["cnn"] + DRAWS * wanted * speeds.draw
+    e, lopsided = p.evaluate, are_lopsided(real.counts["train"].values())
     classifiers = sum(
-        sum(trained(net)) * _classifier_sec(net, p.evaluate, num, speeds)
-        for net in p.evaluate.networks
+        sum(num_classifiers(net, e, lopsided=lopsided)) * _classifier_sec(net, e, num, speeds)
+        for net in e.networks
     )
     evaluate = classifiers / speeds.workers + (every + SMALLER * views) * speeds.features
 
@@ -119,7 +116,7 @@ def estimate(p: Params, real: Prepared, speeds: Speeds) -> dict[str, Cost]:
     state, kept = speeds.state_bytes / MIB, every * (pixels + FEATURES_MIB) + views * FEATURES_MIB
     costs = {
         "train": Cost(train / 60, with_gan + num["train"] * pixels, (KEPT + 2) * state),
-        "generate": Cost(generate / 60, alone + made * png, 2 * made * png),
+        "generate": Cost(generate / 60, alone + wanted * png, 2 * wanted * png),
         "evaluate": Cost(evaluate / 60, alone + 2 * views * FEATURES_MIB, kept),
         "merge": Cost(REST_SEC / 60, REST_MIB + every * png, every * png),
         "report": Cost(REST_SEC / 60, REST_MIB, 0.0),
@@ -130,9 +127,10 @@ def estimate(p: Params, real: Prepared, speeds: Speeds) -> dict[str, Cost]:
 
 def _num_images(p: Params, real: Prepared) -> dict[str, int]:
     """By split, and the synthetic ones that are wanted."""
-    wanted, how = real.counts["train"], p.generate
-    made = synthetic_targets(wanted, strategy=how.strategy, amount=how.amount)
-    return {part: sum(of.values()) for part, of in (real.counts | {"synthetic": made}).items()}
+    strategy, amount = p.generate.strategy, p.generate.amount
+    wanted = synthetic_targets(real.counts["train"], strategy=strategy, amount=amount)
+    counts = real.counts | {"synthetic": wanted}
+    return {part: sum(by_class.values()) for part, by_class in counts.items()}
 
 
 def _classifier_sec(net: str, e: EvaluateParams, num: Mapping[str, int], speeds: Speeds) -> float:
@@ -195,9 +193,8 @@ def savings(p: Params, real: Prepared, speeds: Speeds) -> dict[str, float]:
         ("generate", "amount", p.generate.amount / 2),
         ("evaluate", "num_repetitions", max(2, e.num_repetitions // 2)),
     ]
-    if len(e.networks) > 1:
-        without = ([net for net in e.networks if net != one] for one in e.networks)
-        lower += [("evaluate", "networks", rest) for rest in without]
+    without_one = [[net for net in e.networks if net != one] for one in e.networks]
+    lower += [("evaluate", "networks", rest) for rest in without_one if rest]
     saved, before = {}, estimate(p, real, speeds)["total"].minutes
     for section, key, value in lower:
         changed = getattr(p, section).model_copy(update={key: value})

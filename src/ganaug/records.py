@@ -24,7 +24,7 @@ FIELDS: dict[str, pa.DataType] = {
     "source": pa.string(),  # real | synthetic
     "split": pa.string(),  # train | val | test
     "group_id": pa.string(),  # rows that must stay in one split; null on synthetic rows
-    # The next ones are null on real rows.
+    # Null on real rows:
     "generator_id": pa.string(),  # sha256 of generator.safetensors
     "seed": pa.int64(),  # image = f(snapshot, class, seed)
     "parent_id": pa.string(),  # image_ids of what it was made from, with spaces between
@@ -32,6 +32,7 @@ FIELDS: dict[str, pa.DataType] = {
     "realism": pa.float32(),  # >= 1 lies inside the real images' k-NN balls
     "nearest_id": pa.string(),  # image_id of the nearest real training image
     "nearest_distance": pa.float32(),  # to it, in the filter's feature space
+    # Never null:
     "weight": pa.float32(),  # in a loss; 1 in every shard: a recipe weighs rows when loaded
 }
 METADATA_COLUMNS = [name for name in FIELDS if name != "image"]

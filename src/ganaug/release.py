@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ganaug.data import AUGMENTED, dvc_version
-from ganaug.errors import DatasetError, GanaugError
+from ganaug.errors import DatasetError, GanaugError, require_known
 from ganaug.fileio import read_json
 from ganaug.publishing.judged import require_judged
 from ganaug.publishing.manifest import MANIFEST, configs_of
@@ -28,6 +28,7 @@ from ganaug.shards import read_rows
 
 ARTIFACT = "augmented"  # as dvc.yaml names it
 FIRST = {"patch": "v0.0.1", "minor": "v0.1.0", "major": "v1.0.0"}  # and the bumps, in order
+MESSAGE = "{name}: {num_real} real and {num_synthetic} synthetic images ({synthetic}), {decision}"
 VERDICT = "results/evaluate/verdict.json"
 
 
@@ -47,8 +48,7 @@ def make_release(bump: str, *, repo: Path) -> str:
     import gto.api
     from gto.exceptions import ArtifactNotFound
 
-    if bump not in FIRST:
-        raise GanaugError(f"--bump {bump}: not one of {', '.join(FIRST)}")
+    require_known("--bump", bump, FIRST)
     _require_committed(repo)
     manifest = verify_dataset(repo / AUGMENTED)
     _require_verdict(repo, manifest)
@@ -58,12 +58,8 @@ def make_release(bump: str, *, repo: Path) -> str:
         last = gto.api.find_latest_version(str(repo), ARTIFACT)
         version = {f"bump_{bump}": True}
         _require_enough(bump, repo, manifest, tag=f"{ARTIFACT}@{last.version}")
-    message = (
-        "{name}: {num_real} real and {num_synthetic} synthetic images ({synthetic}), {decision}"
-    )
-    message = message.format_map(manifest | merge_metrics(manifest))
-    made = gto.api.register(str(repo), ARTIFACT, "HEAD", message=message, **version)
-    return str(made.tag)
+    message = MESSAGE.format_map(manifest | merge_metrics(manifest))
+    return str(gto.api.register(str(repo), ARTIFACT, "HEAD", message=message, **version).tag)
 
 
 def _require_verdict(repo: Path, manifest: dict[str, Any]) -> None:
@@ -76,9 +72,9 @@ def _require_verdict(repo: Path, manifest: dict[str, Any]) -> None:
 
 def _require_review(manifest: dict[str, Any]) -> None:
     """Require that somebody has seen all synthetic images, if the real ones show people."""
-    made = any(facts["source"] == "synthetic" for facts in manifest["files"].values())
+    any_synthetic = any(facts["source"] == "synthetic" for facts in manifest["files"].values())
     seen = manifest.get("review", {}).get("complete", False)
-    if made and manifest["real_images"].get("people") and not seen:
+    if any_synthetic and manifest["real_images"].get("people") and not seen:
         raise DatasetError(
             f"{AUGMENTED} shows people (prepare.files.people), and nobody has seen all of its "
             "synthetic images: run `ganaug review`, say there that you have, then `make repro`"
@@ -110,7 +106,7 @@ def _require_committed(repo: Path) -> None:
 
 def _require_enough(bump: str, repo: Path, manifest: dict[str, Any], *, tag: str) -> None:
     """Require a bump as large as the change in the default config and in the whole dataset."""
-    bumps, found = list(FIRST), []
+    bumps, needs = list(FIRST), []
     with dvc_version(tag, repo=str(repo)) as files, TemporaryDirectory() as name:
         scratch = Path(name)
         files.get_file(f"{AUGMENTED}/{MANIFEST}", str(scratch / MANIFEST))
@@ -126,8 +122,8 @@ def _require_enough(bump: str, repo: Path, manifest: dict[str, Any], *, tag: str
                     path.parent.mkdir(exist_ok=True)
                     where = path.relative_to(scratch).as_posix()
                     files.get_file(f"{AUGMENTED}/{where}", str(path))
-            found.append(needed_bump(gone, added))
-    needed, reason = max(found, key=lambda pair: bumps.index(pair[0]))
+            needs.append(needed_bump(gone, added))
+    needed, reason = max(needs, key=lambda pair: bumps.index(pair[0]))
     if bumps.index(bump) < bumps.index(needed):
         raise GanaugError(f"since {tag} {reason}: that takes --bump {needed}")
 

@@ -6,6 +6,7 @@ added or removed changes one shard only.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -168,8 +169,7 @@ def read_images(paths: Sequence[Path], *, spill: Path | None = None) -> NDArray[
         together = np.empty(shape, dtype=np.uint8)
     else:
         together = np.lib.format.open_memmap(spill, mode="w+", dtype=np.uint8, shape=shape)
-    together[0] = first
-    for row, image in enumerate(images, start=1):
+    for row, image in enumerate(chain([first], images)):
         if image.shape != first.shape:
             raise DatasetError(
                 f"{paths[0].parent}: image {row} has shape {image.shape}, the first {first.shape}"

@@ -109,7 +109,7 @@ def test_the_card_without_synthetic_images_claims_none_and_says_why(small_run):
         assert [c["config_name"] for c in front_matter(card)["configs"]] == ["default", "real"]
         assert "No synthetic image is in this version." in card
     rewrite_synthetic(small_run, number=0)
-    card = card_of(small_run, decided=verdict("ship_real_only", small_run, synthetic=False))
+    card = card_of(small_run, decided=verdict("ship_real_only", small_run, any_synthetic=False))
     assert "There are no synthetic ones." in card
     assert "+7.5 [+6.0, +8.9] | none | none |" in card
 

@@ -213,7 +213,7 @@ def test_the_summary_says_counts_both_answers_and_the_verdict(small_run):
         assert part in lines[4]
     assert lines[-1] == "Ship. Synthetic images raise macro-F1 by 1.2 pp."
     rewrite_synthetic(small_run, number=0)
-    decided = verdict("ship_real_only", small_run, synthetic=False)
+    decided = verdict("ship_real_only", small_run, any_synthetic=False)
     manifest = merge(small_run, decided=decided)
     lines = merge_summary(manifest, decided).splitlines()
     assert merge_metrics(manifest)["num_synthetic"] == 0
