@@ -46,6 +46,9 @@ fast: $(VENV)/developed ## the quick tests only
 bench: $(VENV)/developed ## benchmarks against named rivals; prints ratios (BENCH=name for one of them)
 	$(BIN)/python -m benchmarks $(BENCH)
 
+gpu-check: $(VENV)/installed ## on a machine with a GPU, ten minutes: correct? how fast? to results/gpu.json (DEVICE=cpu)
+	$(BIN)/python -m benchmarks.gpu $(DEVICE)
+
 storm: $(VENV)/developed ## kills, bad files, full disks, liars: docs/reliability.md (STORM=name for a part; resumes)
 	$(BIN)/python -m benchmarks.storm $(STORM)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from benchmarks import arena, publishing
+from benchmarks import arena, gpu, publishing
 from benchmarks.sweep import METRICS, ranked_table
 from ganaug.fileio import write_json
 from ganaug.publishing.verify import verify_dataset
@@ -85,3 +85,15 @@ def test_the_arena_shows_what_each_pool_adds_to_the_best_without(tmp_path, monke
     assert row["hours |"] == "1.0 |"
     assert linear.startswith("| elpv-rare | linear |")
     assert line.count("---") == head.count("|") - 1
+
+
+def test_the_check_of_a_gpu_runs_on_the_cpu_and_records_nothing(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(gpu, "SIDE", 16)
+    monkeypatch.setattr(gpu, "OUT", tmp_path / "gpu.json")
+    monkeypatch.setattr("sys.argv", ["gpu", "cpu"])
+    gpu.main()
+    printed = capsys.readouterr().out
+    assert "| relative error of D's gradients, fp32 | 0.0e+00 (limit 0.02) |" in printed
+    assert "| a state goes on on the CPU | yes |" in printed
+    assert "| training, bf16, batches of 16 |" in printed
+    assert not gpu.OUT.exists()

@@ -21,7 +21,7 @@ from ganaug.errors import WorkerError, one_line
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 Backend = Literal["loky", "ray", "dask"]
-Submit = Callable[..., "Future[Any]"]  # the arguments of `_run_in`, to any worker
+Submit = Callable[[Any], "Future[Any]"]  # a task, to any worker
 
 POLL_SEC = 1.0
 MOST_DEATHS = 3  # of workers on this machine; a cluster has a limit of its own
@@ -120,13 +120,13 @@ def _map_on_cluster(
 ) -> Iterator[Result]:
     num_workers = num_workers if num_workers > 0 else joblib.cpu_count()
     cluster = _ray if backend == "ray" else _dask
-    with cluster(num_workers) as (submit, num_slots):
+    with cluster(num_workers, partial(_run_in, Path.cwd(), function)) as (submit, num_slots):
         running = set[Future[Any]]()
         for task in tasks:
             if len(running) >= 2 * num_slots:  # one at work, one at hand
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 yield from map(_outcome, done)
-            running.add(submit(Path.cwd(), function, task))
+            running.add(submit(task))
         yield from map(_outcome, as_completed(running))
 
 
@@ -151,8 +151,13 @@ def _outcome(future: "Future[Any]") -> Any:
     return result
 
 
+def _call(work: Callable[[Any], Result], task: Any) -> Result:
+    return work(task)
+
+
 @contextmanager
-def _ray(num_workers: int) -> Iterator[tuple[Submit, int]]:
+def _ray(num_workers: int, work: Callable[[Any], Any]) -> Iterator[tuple[Submit, int]]:
+    """Submits to Ray, and how many tasks run at a time; `work` and its data are sent once."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage reports
     with _usable("ray"):
         import ray
@@ -161,15 +166,16 @@ def _ray(num_workers: int) -> Iterator[tuple[Submit, int]]:
         where = {} if os.environ.get("RAY_ADDRESS") else own
         ray.init(**where, log_to_driver=False, logging_level="error")
     try:
-        remote = ray.remote(_run_in)
+        remote, sent = ray.remote(_call), ray.put(work)
         slots = int(ray.cluster_resources().get("CPU", num_workers))
-        yield lambda *arguments: remote.remote(*arguments).future(), slots
+        yield lambda task: remote.remote(sent, task).future(), slots
     finally:
         ray.shutdown()
 
 
 @contextmanager
-def _dask(num_workers: int) -> Iterator[tuple[Submit, int]]:
+def _dask(num_workers: int, work: Callable[[Any], Any]) -> Iterator[tuple[Submit, int]]:
+    """The same on Dask."""
     with _usable("dask"):
         import dask
         from distributed import Client
@@ -178,7 +184,8 @@ def _dask(num_workers: int) -> Iterator[tuple[Submit, int]]:
         client = Client(**({} if dask.config.get("scheduler-address", None) else own))
     with client:
         slots = sum(client.nthreads().values()) or num_workers
-        yield partial(client.get_executor(pure=False).submit, _run_in), slots
+        sent = client.scatter(work, broadcast=True, hash=False)
+        yield partial(client.get_executor(pure=False).submit, _call, sent), slots
 
 
 @contextmanager

@@ -6,6 +6,7 @@ plain modules; processes exchange one flat sum of gradients per update.
 
 import ctypes
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch._utils import _flatten_dense_tensors, _unflatten_dense_tensors
 
-from ganaug.errors import TrainingError
+from ganaug.errors import TrainingError, explained
 
 Value = TypeVar("Value")
 
@@ -51,7 +52,8 @@ class Compute:
             return
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         flat = _flatten_dense_tensors(gradients)  # type: ignore[no-untyped-call]
-        mean = self.fabric.all_reduce(flat, reduce_op="mean")
+        with _exchange():
+            mean = self.fabric.all_reduce(flat, reduce_op="mean")
         parts = _unflatten_dense_tensors(mean, gradients)  # type: ignore[no-untyped-call]
         torch._foreach_copy_(gradients, list(parts))
 
@@ -61,13 +63,18 @@ class Compute:
 
     def agree(self, value: Value) -> Value:
         """Return the value of process 0 in all processes; waits for them."""
-        return self.fabric.broadcast(value) if self.fabric else value
+        if self.fabric is None:
+            return value
+        with _exchange():
+            return self.fabric.broadcast(value)
 
     def maximum(self, value: int) -> int:
         """The largest of all processes' values."""
         if self.fabric is None:
             return value
-        largest = self.fabric.all_reduce(torch.tensor(value, device=self.device), reduce_op="max")
+        own = torch.tensor(value, device=self.device)
+        with _exchange():
+            largest = self.fabric.all_reduce(own, reduce_op="max")
         return int(largest.item())  # type: ignore[union-attr]
 
     def fits(self, num_bytes: int) -> bool:
@@ -120,6 +127,12 @@ def choose_compute(
         chosen = fabric.device
     bf16 = _is_fast_at_bf16(chosen) if precision == "auto" else precision == "bf16"
     return Compute(device=chosen, bf16=bf16, fabric=fabric)
+
+
+def _exchange() -> AbstractContextManager[None]:
+    """Say plainly that another process is gone; gloo and NCCL raise a RuntimeError of their own."""
+    lost = "another process of this training is gone; the last state is saved, start all again"
+    return explained(TrainingError, lost, RuntimeError)
 
 
 def _keep_freed_memory() -> None:
