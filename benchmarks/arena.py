@@ -43,6 +43,7 @@ from ganaug.downstream.setting import Setting
 from ganaug.errors import GanaugError, run
 from ganaug.fileio import atomic_file, read_json, write_json
 from ganaug.folds import code_first
+from ganaug.parallel import map_unordered
 from ganaug.preparing.prepared import Prepared, read_prepared
 from ganaug.quality.features import ImageNetFeatures
 from ganaug.quality.parts import LabelledImages, Part, Parts, read_parts
@@ -225,8 +226,8 @@ def _try(
         for recipe in candidates
         for number in range(REPETITIONS)
     ]
-    workers = joblib.cpu_count()
-    scored = score_runs(runs, {net: sets}, setting=setting, num_workers=workers)
+    map_tasks = partial(map_unordered, num_workers=joblib.cpu_count())
+    scored = score_runs(runs, {net: sets}, setting=setting, map_tasks=map_tasks)
     on_val = scored[scored["split"] == "val"].groupby("recipe")["macro_f1"].mean()
     return scored, max(candidates, key=lambda recipe: on_val[recipe.name])
 

@@ -83,5 +83,5 @@ def _train(
     num_steps, repetition = task
     runs.NETWORKS[net] = replace(NETWORKS[net], num_steps=num_steps)
     run = Run(net, TEACHER, repetition, ("val",))
-    scored = score_runs([run], {net: sets}, setting=setting, num_workers=1).iloc[0]
+    scored = score_runs([run], {net: sets}, setting=setting).iloc[0]
     return *task, 100 * float(scored["macro_f1"]), float(scored["seconds"])

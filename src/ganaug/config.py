@@ -87,6 +87,9 @@ class AudioParams(_Section):
     sample_rate: Annotated[int, Field(ge=4000, le=192_000)]
 
 
+Backend = Literal["loky", "ray", "dask"]  # see `parallel.map_unordered`
+
+
 class PrepareParams(_Section):
     """Which real images, at which size, and how they are split."""
 
@@ -104,7 +107,7 @@ class PrepareParams(_Section):
     keep_splits: Annotated[str, Field(min_length=1)] | None
     near_duplicate_distance: Annotated[float, Field(ge=0, le=0.5)]
     max_pixels: Annotated[int, Field(ge=1, le=MOST_PIXELS)]
-    backend: Literal["loky", "ray", "dask"]
+    backend: Backend
     elpv: ElpvParams
     files: FilesParams
     audio: AudioParams
@@ -207,6 +210,7 @@ class ClassicalParams(_Section):
 class EvaluateParams(_Section):
     """How the verdict is measured."""
 
+    backend: Backend
     networks: Annotated[tuple[Literal["cnn", "linear", "efficientnet"], ...], Field(min_length=1)]
     num_repetitions: Annotated[int, Field(ge=2)]
     num_steps: Count

@@ -11,16 +11,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from ganaug.config import Backend
 from ganaug.errors import WorkerError, one_line
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Backend = Literal["loky", "ray", "dask"]
+MapTasks = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]  # as `map_unordered`
 Submit = Callable[[Any], "Future[Any]"]  # a task, to any worker
 
 POLL_SEC = 1.0

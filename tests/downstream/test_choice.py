@@ -30,7 +30,7 @@ def choose(monkeypatch):
     def run(points, *, networks=("cnn",), num_synthetic=6, shares=SHARES, rare=None):
         asked = []
 
-        def score_runs(runs, sets, *, setting, num_workers):
+        def score_runs(runs, sets, *, setting, map_tasks):
             asked.extend((run, run.scored, setting, dict(setting.soft)) for run in runs)
             return pd.DataFrame([row for run in runs for row in rows_of(run, sets)])
 
@@ -52,7 +52,7 @@ def choose(monkeypatch):
         sets = {net: {name: no_images(n) for name, n in numbers.items()} for net in networks}
         for own in sets.values():
             own["train"] = no_images(8, rare=rare)
-        found = choose_recipes(sets, shares, setting=SETTING, num_workers=1)
+        found = choose_recipes(sets, shares, setting=SETTING, map_tasks=map)
         return found, asked
 
     return run

@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from ganaug.downstream.runs import (
     scores,
 )
 from ganaug.downstream.setting import Setting
+from ganaug.parallel import map_unordered
 from ganaug.quality.parts import LabelledImages
 from tests.publishing.small_run import CLASSICAL
 from tests.toy_synthetic import new_images
@@ -49,9 +51,9 @@ SETS = {"cnn": CNN, "linear": LINEAR}
 SOFT = {name: np.full((32, 2), 0.5) for name in ("train", "synthetic")}
 
 
-def score(runs, *, splits=("val", "test"), num_workers=1, sets=SETS, setting=SETTING):
+def score(runs, *, splits=("val", "test"), sets=SETS, setting=SETTING, map_tasks=map):
     runs = [replace(run, scored=tuple(splits)) for run in runs]
-    return score_runs(runs, sets, setting=setting, num_workers=num_workers)
+    return score_runs(runs, sets, setting=setting, map_tasks=map_tasks)
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +84,15 @@ def test_the_rows_hold_scikit_learns_scores_of_their_probabilities(scored):
         assert [row["recall/left"], row["recall/right"]] == pytest.approx(recalls.tolist())
 
 
-def test_neither_workers_nor_order_nor_company_change_a_number(scored):
+@pytest.mark.parametrize(
+    "backend", ["loky", *(pytest.param(b, marks=pytest.mark.slow) for b in ("ray", "dask"))]
+)
+def test_neither_workers_nor_order_nor_company_change_a_number(scored, backend):
     keys = ["network", "recipe", "repetition", "split"]
     alone = scored.drop(columns="seconds").set_index(keys)
-    together = score(RUNS[:3:-1], num_workers=2).drop(columns="seconds").set_index(keys)
+    map_tasks = partial(map_unordered, num_workers=2, backend=backend)
+    together = score(RUNS[:3:-1], map_tasks=map_tasks)
+    together = together.drop(columns="seconds").set_index(keys)
     alone = alone.loc[together.index]
     for one, other in zip(alone.pop("probabilities"), together.pop("probabilities"), strict=True):
         assert one.tobytes() == other.tobytes()

@@ -25,6 +25,7 @@ from ganaug.downstream.recipes import (
 )
 from ganaug.downstream.runs import NETWORKS, Probabilities, Run, Sets, score_runs
 from ganaug.downstream.setting import Setting
+from ganaug.parallel import MapTasks
 from ganaug.rng import derive_seed
 
 ROUNDS = ((0, 1), (2, 3))  # repetitions of all candidates, then of the better half
@@ -71,7 +72,7 @@ class Choices:
 
 
 def choose_recipes(
-    sets: Mapping[str, Sets], shares: Sequence[float], *, setting: Setting, num_workers: int
+    sets: Mapping[str, Sets], shares: Sequence[float], *, setting: Setting, map_tasks: MapTasks
 ) -> Choices:
     """Choose on val for each network; "test" is not looked at.
 
@@ -79,9 +80,9 @@ def choose_recipes(
         sets: by network, of `NETWORKS`.
         shares: synthetic parts of a batch to try, 0 < share < 1; not used without such images.
         setting: of all runs; the repetitions here are others than those of the verdict.
-        num_workers: processes.
+        map_tasks: see `score_runs`.
     """
-    search = _Search(sets, replace(setting, seed=derive_seed(setting.seed, "choice")), num_workers)
+    search = _Search(sets, replace(setting, seed=derive_seed(setting.seed, "choice")), map_tasks)
     in_steps = {net: NETWORKS[net].in_steps for net in sets}
     plain = search.halve({net: without_synthetic(mixes=in_steps[net]) for net in sets})
     without = {net: search.best(net, own) for net, own in plain.items()}
@@ -109,8 +110,8 @@ def choose_recipes(
 class _Search:
     """The runs so far, and what they say."""
 
-    def __init__(self, sets: Mapping[str, Sets], setting: Setting, num_workers: int) -> None:
-        self._score = partial(score_runs, sets=sets, num_workers=num_workers)
+    def __init__(self, sets: Mapping[str, Sets], setting: Setting, map_tasks: MapTasks) -> None:
+        self._score = partial(score_runs, sets=sets, map_tasks=map_tasks)
         self.setting = setting
         self.runs = pd.DataFrame()
         labels = next(iter(sets.values()))["train"].labels

@@ -30,7 +30,7 @@ from ganaug.downstream.linear import fit_linear
 from ganaug.downstream.recipes import Recipe
 from ganaug.downstream.setting import Setting
 from ganaug.images import Labels, Rows
-from ganaug.parallel import map_unordered
+from ganaug.parallel import MapTasks
 from ganaug.progress import ProgressReport
 from ganaug.quality.parts import LabelledImages
 from ganaug.rng import derive_seed, numpy_rng
@@ -165,7 +165,7 @@ def score_runs(
     sets: Mapping[str, Sets],
     *,
     setting: Setting,
-    num_workers: int,
+    map_tasks: MapTasks = map,
 ) -> pd.DataFrame:
     """Train every run and score it on the sets that it names.
 
@@ -174,13 +174,13 @@ def score_runs(
         sets: by network; beside what the runs name, only train, synthetic and, by the linear
             classifier, val are touched.
         setting: of all runs.
-        num_workers: processes.
+        map_tasks: as `map`, which works in this process; may give the results in any order.
     Returns:
         A row per run and set, in the order of `runs`: network, recipe (its name),
         repetition, split, macro_f1, recall/<class>, probabilities ([N, K], in one cell), seconds.
     """
     score = partial(_score, sets, setting)
-    results = map_unordered(score, list(enumerate(runs)), num_workers=num_workers)
+    results = map_tasks(score, list(enumerate(runs)))
     rows: dict[int, list[dict[str, Any]]] = {}
     with ProgressReport("evaluate", total=len(runs), unit="classifiers") as progress:
         for index, scored in results:

@@ -18,10 +18,11 @@ import numpy as np
 import PIL
 
 from ganaug import spectrogram
+from ganaug.config import Backend
 from ganaug.errors import DatasetError, GanaugError, SourceError
 from ganaug.fileio import Span, atomic_file, read_json, sha256_file, write_sealed
 from ganaug.images import Pixels, encode_png, pixel_id
-from ganaug.parallel import Backend, map_unordered
+from ganaug.parallel import map_unordered
 from ganaug.preparing import decode, sound
 from ganaug.preparing.checks import Candidate, Rejection
 from ganaug.preparing.decode import Form, decode_image

@@ -13,6 +13,7 @@ from ganaug.downstream.intervals import joint_delta
 from ganaug.downstream.recipes import ARMS, PLAIN, Recipe
 from ganaug.downstream.runs import NETWORKS, RECALL, Run, Sets, score_runs
 from ganaug.downstream.setting import Setting
+from ganaug.parallel import MapTasks
 from ganaug.rng import numpy_rng
 
 SCORED = ("val", "test")
@@ -45,7 +46,7 @@ def train_all(
     shares: Sequence[float],
     num_repetitions: int,
     setting: Setting,
-    num_workers: int,
+    map_tasks: MapTasks,
 ) -> Trained:
     """Choose the recipes on val, then train them anew, and look at test.
 
@@ -55,9 +56,9 @@ def train_all(
         shares: synthetic parts of a batch among which val chooses.
         num_repetitions: of the recipes that decide, 2 or more.
         setting: of all classifiers.
-        num_workers: processes.
+        map_tasks: see `score_runs`.
     """
-    chosen = choose_recipes(sets, shares, setting=setting, num_workers=num_workers)
+    chosen = choose_recipes(sets, shares, setting=setting, map_tasks=map_tasks)
     any_synthetic = any(choice.best_with for choice in chosen.networks.values())
     asked = [
         Run(net, recipe, number, SCORED)
@@ -66,7 +67,7 @@ def train_all(
         for number in range(times)
     ]
     setting = replace(setting, soft=chosen.soft)
-    runs = score_runs(asked, sets, setting=setting, num_workers=num_workers)
+    runs = score_runs(asked, sets, setting=setting, map_tasks=map_tasks)
     predictions = _predictions(runs[runs["split"] == "test"], test)
     return Trained(chosen.networks, _table(chosen, runs), predictions)
 

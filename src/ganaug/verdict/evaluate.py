@@ -16,6 +16,7 @@ from ganaug.downstream.recipes import TEACHER
 from ganaug.downstream.runs import Run, Sets, fit_network, one_thread
 from ganaug.downstream.setting import Setting
 from ganaug.fileio import read_json, scratch
+from ganaug.parallel import map_unordered
 from ganaug.preparing.prepared import Prepared
 from ganaug.quality.features import FeatureCache, Features, ImageNetFeatures
 from ganaug.quality.leaks import check_no_leak, check_no_near_duplicates
@@ -65,6 +66,7 @@ def evaluate(
         num_workers: processes that train classifiers; None takes all cores. Numbers don't change.
     Raises:
         DatasetError: a shard is missing, classes differ, or a test image has leaked.
+        WorkerError: the workers were killed, or `params.backend` can't be used.
     """
     classes, generated = prepared.classes, read_json(synthetic / "synthetic.json")
     setting = classifier_setting(prepared, params, seed=derive_seed(seed, "evaluate"))
@@ -82,7 +84,11 @@ def evaluate(
             shares=params.shares,
             num_repetitions=params.num_repetitions,
             setting=setting,
-            num_workers=num_workers or joblib.cpu_count(),
+            map_tasks=partial(
+                map_unordered,
+                num_workers=num_workers or joblib.cpu_count(),
+                backend=params.backend,
+            ),
         )
         declared = origins(parts)
         memorisation = measure_copying(spaces, parts, declared=declared, seed=seed)
