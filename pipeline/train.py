@@ -160,9 +160,9 @@ def make_trainer(
     p: Params, job: Job, compute: Compute, observer: Observer | None = None
 ) -> Trainer:
     """Put the parts together; without an observer, for a process that only shares the work."""
-    load = partial(_load, job.dataset, compute=compute, spill_to=job.checkpoints.folder)
+    labelled = partial(_read_labelled, job.dataset, compute=compute, spill_to=job.checkpoints.folder)
     batches = RealBatches(
-        *load("train"),
+        *labelled("train"),
         batch_size=p.train.batch_size,
         class_exponent=p.train.class_exponent,
         flips=job.dataset.symmetries,
@@ -173,7 +173,7 @@ def make_trainer(
     if observer is not None:
         evaluate = validation_score(
             ImageNetFeatures(compute.device),
-            *load("val"),
+            *labelled("val"),
             class_names=job.dataset.classes,
             seed=p.seed,
         )
@@ -190,7 +190,7 @@ def make_trainer(
     )
 
 
-def _load(
+def _read_labelled(
     dataset: Prepared, split: str, *, compute: Compute, spill_to: Path
 ) -> tuple[Pixels, Labels]:
     """Images and labels of a split; the images mapped from a file if the device can't hold them.
