@@ -102,4 +102,4 @@ record: table ## push data, then dvc.lock, results and README's table: as a comm
 clean: ## remove caches, saved training states and build leftovers; data and results stay
 	rm -rf .ganaug .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist dvc_plots
 
-.PHONY: help install develop repro check test fast bench storm sweep grids studies arena table fresh compare release-check remote publish consume record clean
+.PHONY: help install develop repro check test fast bench storm sweep gpu-check grids studies arena table fresh compare release-check remote publish consume record clean

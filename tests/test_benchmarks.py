@@ -58,6 +58,7 @@ def test_the_arena_shows_what_each_pool_adds_to_the_best_without(tmp_path, monke
             pd.DataFrame(
                 {"network": net, "recipe": role, "repetition": repetition, "label": labels}
             ).assign(
+                image_id=[f"{fold}-image-{i}" for i in range(40)],
                 group_id=[f"{fold}-{i % 5}" for i in range(40)],
                 predicted=np.where(np.arange(40) >= 30 + 10 * share, 0, labels),
             )

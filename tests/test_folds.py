@@ -50,7 +50,9 @@ def fold_of(tmp_path, monkeypatch):
     def write(number, wrong, *, chosen):
         roles = {"plain": PLAIN, "without": chosen["without"], "with": chosen["with"]}
         images = np.arange(len(LABELS))
-        rows = pd.DataFrame({"label": LABELS, "group_id": [f"{number}-{i // 4}" for i in images]})
+        groups = [f"{number}-{i // 4}" for i in images]
+        rows = pd.DataFrame({"label": LABELS, "group_id": groups})
+        rows["image_id"] = [f"{number}-image-{i}" for i in images]
         said = []
         for role, recipe in roles.items():
             for repetition in range(3 if recipe else 0):

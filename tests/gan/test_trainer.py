@@ -37,8 +37,8 @@ class StopAfter(Recorder):
 
 def resumed_from(capsys):
     """Images that the last run had seen before, as it told."""
-    told = re.search(r"resumed from (\d+) images", capsys.readouterr().err)
-    return int(told[1]) if told else 0
+    told = re.findall(r"resumed from (\d+) images", capsys.readouterr().err)
+    return int(told[-1]) if told else 0
 
 
 def same_weights(first, second):

@@ -170,7 +170,9 @@ def test_mapped_images_have_no_name_that_a_second_start_could_write_to(
     prepared_folder, tmp_path, monkeypatch
 ):
     def load():
-        return train._load(prepared, "train", compute=compute, spill_to=tmp_path / "states")[0]
+        return train._read_labelled(
+            prepared, "train", compute=compute, spill_to=tmp_path / "states"
+        )[0]
 
     prepared, compute = read_prepared(prepared_folder), choose_compute(device="cpu")
     resident = load()

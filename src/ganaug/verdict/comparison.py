@@ -165,8 +165,8 @@ def _compare(
     paired = min(said[treated].shape[1], said[control].shape[1])
     images = said.index.to_frame()
     found = joint_delta(
-        said[treated].to_numpy(np.int64).T[:paired],
-        said[control].to_numpy(np.int64).T[:paired],
+        said[treated].astype(np.int64).to_numpy().T[:paired],
+        said[control].astype(np.int64).to_numpy().T[:paired],
         images["label"].to_numpy(),
         images["group_id"].to_numpy(),
         num_classes=len(class_names),
