@@ -86,8 +86,11 @@ def kill_after_evaluation(processes, logs, rank):
 
 @pytest.mark.slow
 def test_each_node_is_killed_and_the_snapshot_is_the_same(tmp_path, start):
-    code, output = finish(*start(tmp_path / "undisturbed"))
+    nodes = start(tmp_path / "undisturbed")
+    code, output = finish(*nodes)
     assert code == 0, output
+    assert EVALUATED in output
+    assert EVALUATED not in nodes[1][1].read_text()  # one of the processes speaks for all
     folder = tmp_path / "killed"
     for rank in (1, 0):
         nodes = start(folder)

@@ -13,17 +13,24 @@ FIRST_LINE = 1000  # units before the first plain line if the total is unknown; 
 class ProgressReport:
     """Report progress through `total` units, say images; None if the total is unknown.
 
-    A context manager; `advance` counts, `note` prints a line that stays.
+    A context manager; `advance` counts, `note` prints a line that stays. A `quiet` one prints
+    nothing: another process tells the same.
     """
 
     def __init__(
-        self, title: str, *, total: int | None, unit: str = "images", start: int = 0
+        self,
+        title: str,
+        *,
+        total: int | None,
+        unit: str = "images",
+        start: int = 0,
+        quiet: bool = False,
     ) -> None:
         self._title, self._total, self._unit = title, total, unit
         self._done = self._first = start
         self._began = time.monotonic()
         self._next_line = self._plan_line()
-        console = Console(file=sys.stderr)
+        console = Console(file=sys.stderr, quiet=quiet)
         columns = ("{task.description}", BarColumn(), "{task.fields[state]}", TimeRemainingColumn())
         piped = not console.is_terminal
         self._bar = Progress(*columns, console=console, transient=True, disable=piped)

@@ -138,8 +138,12 @@ class Trainer:
         """Take all steps; return the signal that stopped them early, or 0."""
         state, batch_size = self._state, self.params.batch_size
         next_save = time.monotonic() + SAVE_SEC
-        title = f"train on {self.compute.describe()}"
-        with ProgressReport(title, total=self._budget, start=state.images_seen) as progress:
+        with ProgressReport(
+            f"train on {self.compute.describe()}",
+            total=self._budget,
+            start=state.images_seen,
+            quiet=not self._leads,
+        ) as progress:
             while state.images_seen < self._budget and not self._has_converged():
                 self._step()
                 progress.advance(batch_size)
