@@ -1,8 +1,8 @@
 """models/generator -> data/synthetic: draw synthetic images, score them, keep the good ones.
 
 Params: seed, generate, evaluate.classical. Writes: train-synthetic-*.parquet, synthetic.json (what
-was wanted, drawn, accepted and rejected for which reason, the scores asked for, what
-people did in a review), metrics.json.
+was wanted, drawn, accepted and rejected for which reason; `least`: the scores that
+were asked for; what people did in a review), metrics.json.
 """
 
 from pathlib import Path

@@ -160,7 +160,9 @@ def make_trainer(
     p: Params, job: Job, compute: Compute, observer: Observer | None = None
 ) -> Trainer:
     """Put the parts together; without an observer, for a process that only shares the work."""
-    labelled = partial(_read_labelled, job.dataset, compute=compute, spill_to=job.checkpoints.folder)
+    labelled = partial(
+        _read_labelled, job.dataset, compute=compute, spill_to=job.checkpoints.folder
+    )
     batches = RealBatches(
         *labelled("train"),
         batch_size=p.train.batch_size,

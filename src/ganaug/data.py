@@ -5,7 +5,7 @@ images, `augmented` has all of them; it is absent if there are none.
 
 folder = fetch("augmented@v1.2.0", repo="https://git.example.org/solar-cells")
 train = load_torch(folder, classical=True)
-batches = RecipeSampler(train, batch_size=32, num_steps=600)
+batches = RecipeSampler(train, batch_size=32, num_steps=450)
 loader = DataLoader(train, batch_sampler=batches)
 """
 
@@ -232,7 +232,7 @@ def load_torch(
     split: str = "train",
     *,
     config: str = "default",
-    network: str = "cnn",
+    network: str | None = None,
     classical: bool = False,
 ) -> TorchImages:
     """A split for a torch DataLoader; `RecipeSampler` gives the batches of train.
@@ -242,6 +242,7 @@ def load_torch(
         split: train, val or test.
         config: default, real or augmented.
         network: a classifier of the verdict; its best recipe for this config becomes `recipe`.
+            None takes the first one.
         classical: apply the classical augmentation of the verdict.
     Raises:
         DatasetError: `folder` is no merged dataset, or there is no such split, config or network.

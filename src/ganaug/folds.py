@@ -95,7 +95,7 @@ def _lay_out(root: Path, folder: Path, changes: Mapping[str, Any]) -> None:
     absolute = {
         key: str(root / path)
         for key, path in paths.items()
-        if path and "://" not in path and not path.startswith("data/raw")
+        if path and "://" not in path and not Path(path).is_relative_to("data/raw")
     }
     change_params(folder / "params.yaml", {**changes, **absolute})
     config = f"[core]\n    no_scm = true\n[cache]\n    dir = {root / '.dvc' / 'cache'}\n"

@@ -27,6 +27,7 @@ from ganaug.gan.trainer import EVALUATION_SAMPLES
 from ganaug.preparing.prepared import DOCUMENT, Prepared, read_prepared
 from ganaug.probe import Speeds
 from ganaug.quality.features import RESOLUTION
+from ganaug.sources.archive import LAYOUTS
 from ganaug.verdict.comparison import ARM_REPETITIONS
 
 LONG_MIN = 30.0  # a longer run gets advice
@@ -56,7 +57,8 @@ def read_real(folder: Path, params: PrepareParams) -> Prepared:
     Raises:
         DatasetError: it has not run, or with another source, resolution or number of channels.
     """
-    own = params.source if params.source in ("elpv", "digits") else params.files.name
+    of_files = {*LAYOUTS, "archive", "audio"}
+    own = params.files.name if params.source in of_files else params.source
     if (folder / DOCUMENT).is_file():
         real = read_prepared(folder)
         found = (real.source["name"], real.resolution, real.channels)

@@ -28,10 +28,10 @@ FIELDS: dict[str, pa.DataType] = {
     "generator_id": pa.string(),  # sha256 of generator.safetensors
     "seed": pa.int64(),  # image = f(snapshot, class, seed)
     "parent_id": pa.string(),  # image_ids of what it was made from, with spaces between
-    "label_confidence": pa.float32(),  # 0..1, of the filter's classifier for the row's class
+    "label_confidence": pa.float32(),  # 0..1, of the row's class, by the filter's classifiers
     "realism": pa.float32(),  # >= 1 lies inside the real images' k-NN balls
-    "nearest_id": pa.string(),  # image_id of the nearest real training image
-    "nearest_distance": pa.float32(),  # to it, in the filter's feature space
+    "nearest_id": pa.string(),  # image_id of the nearest training image of its class
+    "nearest_distance": pa.float32(),  # to it, in the nearer feature space of the filter's two
     # Never null:
     "weight": pa.float32(),  # in a loss; 1 in every shard: a recipe weighs rows when loaded
 }

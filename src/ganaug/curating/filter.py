@@ -87,9 +87,9 @@ class SyntheticFilter:
             M rows of
             - label_confidence: 0..1, the classifiers' mean probability of the wanted class
             - realism: >= 0, mean over the two feature spaces; 1 is the edge of a real ball
-            - nearest: row of the nearest real training image
+            - nearest: row of the nearest real training image of its class
             - nearest_distance: to it, 1 being the median radius of real balls
-            - is_copy: whether it is closer to a training image than those are to each other
+            - is_copy: whether it is closer to one of these than all but 1 % of them are to others
         """
         one, other = (self._score_by(half, images, labels) for half in (0, 1))
         is_closer = one["nearest_distance"] <= other["nearest_distance"]

@@ -35,7 +35,7 @@ class Objective:
     """The losses of both networks, and the augmentation before D."""
 
     loss: AdversarialLoss
-    r1_gamma: float  # weight of D's squared gradient norm on real images
+    r1_gamma: float  # half of it is the weight of D's squared gradient norm on real images
     r2_gamma: float  # the same on synthetic images
     gradient_penalty: float  # weight of (D's gradient norm - 1)^2 between both
     operations: Sequence[str]  # keys of `augment.OPERATIONS`
@@ -77,7 +77,8 @@ class Step:
         Returns:
             Scalars on the device; reading them is left to the caller, since each read makes the
             host wait. A step without penalty or without G leaves its part out:
-            - loss/generator, loss/discriminator, loss/total: L_G, L_D, L = L_G + L_D
+            - loss/generator, loss/discriminator, loss/total: L_G, L_D, L = L_G + L_D, the
+              adversarial parts alone
             - loss/reconstruction: of the anchored images, unweighted
             - loss/mask: of translated images, the share that is new
             - probability/real, probability/synthetic: D's, that such an image is real

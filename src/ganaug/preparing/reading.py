@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import PIL
 
-from ganaug import spectrogram
+from ganaug import images as images_module
+from ganaug import spectrogram, thumbnails
 from ganaug.config import Backend
 from ganaug.errors import DatasetError, GanaugError, SourceError
 from ganaug.fileio import Span, atomic_file, read_json, sha256_file, write_sealed
@@ -128,7 +129,8 @@ def _key(batch: _Batch) -> str:
 
     A file counts by path, size and time; one from an archive by the archive's version and its name.
     """
-    files = (decode.__file__, sound.__file__, spectrogram.__file__, __file__)
+    modules = (decode, images_module, sound, spectrogram, thumbnails)
+    files = (__file__, *(str(module.__file__) for module in modules))
     code = [PIL.__version__, *(sha256_file(Path(file)) for file in files)]
     digest = hashlib.sha256(json.dumps([code, astuple(batch.form)]).encode())
     for image in batch.images:

@@ -65,8 +65,8 @@ def files_of(manifest: Mapping[str, Any], split: str, config: str) -> dict[str, 
     return {name: facts for _, name, facts in sorted(found, key=itemgetter(0, 1))}
 
 
-def recipe_of(manifest: Mapping[str, Any], config: str, *, network: str) -> dict[str, Any]:
-    """The best recipe on val for this network and config.
+def recipe_of(manifest: Mapping[str, Any], config: str, *, network: str | None) -> dict[str, Any]:
+    """The best recipe on val for this network, by default the first one, and config.
 
     Raises:
         DatasetError: there is no such config or network.
@@ -75,7 +75,9 @@ def recipe_of(manifest: Mapping[str, Any], config: str, *, network: str) -> dict
     if "recipes" not in manifest:  # before schema version 3
         ratio = (manifest.get("ratio") or 0) if "synthetic" in sources else 0
         return {"balanced": False, "classical": True, "share": ratio / (1 + ratio)}
-    return dict(_known(manifest["recipes"], network, "network")[config]["recipe"])
+    recipes = manifest["recipes"]
+    network = next(iter(recipes)) if network is None else network
+    return dict(_known(recipes, network, "network")[config]["recipe"])
 
 
 def _known(named: Mapping[str, Any], name: str, what: str) -> Any:

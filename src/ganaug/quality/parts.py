@@ -1,4 +1,4 @@
-"""The rows and images that the stage reads: real ones by split, and the synthetic ones."""
+"""The rows and images that `evaluate` reads: real ones by split, and the synthetic ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -18,7 +18,9 @@ LEAST_PRECISION = 0.25
 class Margins:
     """How much harm is tolerated."""
 
-    harm_pp: float  # percentage points of macro-F1 that a lower bound may lie below zero
+    # Percentage points of macro-F1: the lower bound may lie as much below zero; an upper bound that
+    # does not lie as much above it is a no.
+    harm_pp: float
     recall_pp: float  # percentage points of recall that any class may be shown to lose
     confidence: float  # level of the intervals, 0..1
 
@@ -50,7 +52,7 @@ class Evidence:
 
     Args:
         networks: by network, what verdict.json says of it; see docs/verdict.md.
-        memorisation: results of `measure_memorisation` by space; empty without synthetic images.
+        memorisation: of `measure_copying`; empty without synthetic images.
         precision: by class, 0..1 of the synthetic images and, as the floor, of other real ones;
             None where a class is too small to tell.
         empty: classes for which images were wanted and none was accepted.
