@@ -7,38 +7,34 @@ results/gpu.json and to the table in docs/benchmarks.md. `make gpu-check DEVICE=
 on the CPU, the last question left out, and records nothing.
 """
 
-import os
-import re
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.pages import as_markdown, put_table
+from benchmarks.random_images import default_architecture, random_batches
+from benchmarks.timing import seconds_of
 from ganaug.budget import peak_memory_mib
 from ganaug.config import TrainParams, change_params, load_params
 from ganaug.errors import GanaugError, run
-from ganaug.fileio import atomic_file, read_json, write_json
-from ganaug.gan.architecture import resolve_architecture
-from ganaug.gan.batches import RealBatches
+from ganaug.fileio import read_json, write_json
 from ganaug.gan.checkpoints import Checkpoints
 from ganaug.gan.compute import Compute, choose_compute
-from ganaug.gan.networks import Architecture
 from ganaug.gan.schedules import penalty_scale
 from ganaug.gan.step import Networks, Step
 from ganaug.gan.trainer import Trainer, make_objective, make_state
 
 ROOT = Path(__file__).parents[1]
 OUT, PAGE = ROOT / "results" / "gpu.json", ROOT / "docs" / "benchmarks.md"
-TABLE = re.compile(r"(?<=<!-- gpu -->\n).*?(?=<!-- end of gpu -->)", re.DOTALL)
-SIDE, NUM_CLASSES = 64, 4
+NUM_IMAGES = 256
 BATCH_SIZES = (16, 64, 256)
 TIMED_STEPS = 50
 ROLES = ("", "recorded_")  # this run and the recorded one, in keys
@@ -64,8 +60,8 @@ def main() -> None:
     if device == "cuda":
         found["recorded_run"] = recorded_run()
         write_json(found, OUT)
-        write_table(PAGE)
-    print("".join(table(found)))
+        put_table(table(found), "gpu", PAGE)
+    print(table(found))
     errors = found["gradient_error"]
     wrong = [f"gradients in {name}" for name, limit in LIMITS.items() if errors[name] > limit]
     wrong += [] if found["goes_on_on_cpu"] else ["a state of the GPU on the CPU"]
@@ -73,35 +69,10 @@ def main() -> None:
         raise GanaugError(f"{found['device']}: not as on the CPU: {', '.join(wrong)}")
 
 
-def make_batches(params: TrainParams, compute: Compute) -> RealBatches:
-    """Random grey images, `NUM_CLASSES` classes, on the device."""
-    num = max(params.batch_size, 64)
-    return RealBatches(
-        np.random.default_rng(0).integers(0, 256, (num, SIDE, SIDE, 1), dtype=np.uint8),
-        np.arange(num) % NUM_CLASSES,
-        batch_size=params.batch_size,
-        class_exponent=params.class_exponent,
-        flips=(),
-        seed=0,
-        device=compute.device,
-    )
-
-
-def _architecture(size: str, params: TrainParams) -> Architecture:
-    return resolve_architecture(
-        family="r3",
-        size=size,
-        resolution=SIDE,
-        channels=1,
-        num_classes=NUM_CLASSES,
-        z_dim=params.z_dim,
-    )
-
-
 def take_steps(params: TrainParams, compute: Compute) -> Iterator[Networks]:
     """Train the small networks of family r3, a step at a time; yields them after each."""
-    architecture = _architecture("small", params)
-    batches = make_batches(params, compute)
+    architecture = default_architecture(1, params.z_dim)
+    batches = random_batches(NUM_IMAGES, 1, params, compute.device)
     networks = make_state(architecture, params, batches, seed=0, device=compute.device).networks
     stream = torch.Generator(compute.device).manual_seed(0)
     number = 0
@@ -148,9 +119,9 @@ def speeds(computes: dict[str, Compute], params: TrainParams) -> Iterator[dict[s
             steps = take_steps(params.model_copy(update={"batch_size": batch_size}), compute)
             if is_cuda:
                 torch.cuda.reset_peak_memory_stats()
-            for _ in range(timed // 2):  # convolutions choose their algorithms
-                next(steps)
-            seconds = _seconds(steps, timed, compute)
+            take = partial(_take, steps, compute)
+            take(timed // 2)  # convolutions choose their algorithms
+            seconds = seconds_of(partial(take, timed))
             peak = torch.cuda.max_memory_allocated() / 2**20 if is_cuda else peak_memory_mib()
             yield {
                 "precision": name,
@@ -160,13 +131,11 @@ def speeds(computes: dict[str, Compute], params: TrainParams) -> Iterator[dict[s
             }
 
 
-def _seconds(steps: Iterator[Networks], number: int, compute: Compute) -> float:
-    began = time.perf_counter()
+def _take(steps: Iterator[Networks], compute: Compute, number: int) -> None:
     for _ in range(number):
         next(steps)
     if compute.device.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - began
 
 
 def goes_on_on_cpu(compute: Compute, params: TrainParams) -> bool:
@@ -176,27 +145,26 @@ def goes_on_on_cpu(compute: Compute, params: TrainParams) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(Path(folder), "gpu")
         with suppress(_Stopped):
-            _trainer(params, compute, checkpoints, stops_at=2).run()
-        is_saved = checkpoints.load() is not None
-        result = _trainer(params, cpu, checkpoints).run()
-    assert result is not None
-    return is_saved and all(bool(t.isfinite().all()) for t in result.weights.values())
+            _trainer(params, compute, checkpoints, kids=[1.0]).run()
+        result = None
+        with suppress(_Stopped):  # a training from the start, which evaluates twice
+            result = _trainer(params, cpu, checkpoints, kids=[0.5]).run()
+    return result is not None and all(bool(t.isfinite().all()) for t in result.weights.values())
 
 
 def _trainer(
-    params: TrainParams, compute: Compute, checkpoints: Checkpoints, stops_at: int = 0
+    params: TrainParams, compute: Compute, checkpoints: Checkpoints, *, kids: list[float]
 ) -> Trainer:
-    """A training that stops in an evaluation, counted from 1, if asked to."""
-    evaluations = iter(range(1, 1 + params.num_evaluations))
+    """A training whose evaluations find these KIDs; it stops in the next one."""
 
     def evaluate(*_: Any) -> dict[str, float]:
-        if next(evaluations) == stops_at:
+        if not kids:
             raise _Stopped
-        return {"kid": 1.0}
+        return {"kid": kids.pop()}
 
     return Trainer(
-        batches=make_batches(params, compute),
-        architecture=_architecture("tiny", params),
+        batches=random_batches(NUM_IMAGES, 1, params, compute.device),
+        architecture=default_architecture(1, params.z_dim),
         params=params,
         seed=0,
         compute=compute,
@@ -220,7 +188,7 @@ def recorded_run() -> dict[str, Any]:
         command += ["--out", str(folder / "generator"), "--results", str(folder / "results")]
         command += ["--checkpoints", str(folder / "states")]
         command += ["--params", str(folder / "params.yaml")]
-        if subprocess.run(command, cwd=ROOT, env=os.environ, check=False).returncode:
+        if subprocess.run(command, cwd=ROOT, check=False).returncode:
             raise GanaugError("the recorded run failed, see above; `make repro` prepares its data")
         own, recorded = folder / "results", ROOT / "results" / "train"
         return {
@@ -231,9 +199,9 @@ def recorded_run() -> dict[str, Any]:
         }
 
 
-def table(found: dict[str, Any]) -> list[str]:
+def table(found: dict[str, Any]) -> str:
     """Rows of docs/benchmarks.md."""
-    rows = [("question", found["device"]), ("---", "---")]
+    rows = [("question", found["device"])]
     rows += [
         (f"relative error of D's gradients, {name}", f"{error:.1e} (limit {LIMITS[name]:g})")
         for name, error in found["gradient_error"].items()
@@ -249,15 +217,7 @@ def table(found: dict[str, Any]) -> list[str]:
     if own := found.get("recorded_run"):
         one, other = (f"{own[k + 'seconds']:.0f} s, KID on val {own[k + 'kid']:.2f}" for k in ROLES)
         rows += [("the recorded run", f"{one} (recorded: {other})")]
-    return [f"| {question} | {answer} |\n" for question, answer in rows]
-
-
-def write_table(page: Path) -> None:
-    """Put the table of results/gpu.json between its marks."""
-    rows = "".join(table(read_json(OUT)))
-    text = page.read_text(encoding="utf-8")
-    with atomic_file(page) as temporary:
-        temporary.write_text(TABLE.sub(lambda _: rows, text), encoding="utf-8")
+    return as_markdown(rows)
 
 
 if __name__ == "__main__":

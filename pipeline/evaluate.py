@@ -53,9 +53,10 @@ def main(
         write_text(text, out / "runs.csv")
         with atomic_file(out / "predictions.parquet") as temporary:
             result.predictions.to_parquet(temporary, index=False)
-        core_seconds = joblib.cpu_count() * (time.monotonic() - began)
-        share = float(result.runs["seconds"].sum()) / core_seconds
-        costs["share_of_cores_training_classifiers"] = round(share, 3)
+        if p.evaluate.backend == "loky":  # a cluster's cores are not counted
+            core_seconds = joblib.cpu_count() * (time.monotonic() - began)
+            share = float(result.runs["seconds"].sum()) / core_seconds
+            costs["share_of_cores_training_classifiers"] = round(share, 3)
     typer.echo(f"evaluate: {result.verdict['decision']}. {result.verdict['sentence']} -> {out}")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from benchmarks import arena, gpu, publishing
+from benchmarks import arena, gpu, publishing, random_images
 from benchmarks.sweep import METRICS, ranked_table
 from ganaug.fileio import write_json
 from ganaug.publishing.verify import verify_dataset
@@ -89,7 +89,7 @@ def test_the_arena_shows_what_each_pool_adds_to_the_best_without(tmp_path, monke
 
 
 def test_the_check_of_a_gpu_runs_on_the_cpu_and_records_nothing(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(gpu, "SIDE", 16)
+    monkeypatch.setattr(random_images, "SIDE", 16)
     monkeypatch.setattr(gpu, "OUT", tmp_path / "gpu.json")
     monkeypatch.setattr("sys.argv", ["gpu", "cpu"])
     gpu.main()

@@ -26,6 +26,7 @@ PARAMS = {
     "train.precision": "fp32",
 }
 EVALUATED = "val KID"
+SAVED = "*/[0-9]*.safetensors"
 MOST_SEC = 300.0
 
 
@@ -44,6 +45,7 @@ def params(tmp_path, repository):
 @pytest.fixture
 def start(params, prepared_folder, repository):
     """Start a training on all nodes; returns torchrun's processes and where each prints to."""
+    started = []
 
     def start(folder, num_nodes=2):
         with socket.socket() as free:
@@ -62,9 +64,15 @@ def start(params, prepared_folder, repository):
             command = [sys.executable, *launcher, f"--node_rank={rank}", *program]
             with log.open("w") as out:
                 processes.append(subprocess.Popen(command, stdout=out, stderr=out, **how))
+        started.extend(processes)
         return processes, logs
 
-    return start
+    yield start
+    for process in started:
+        if process.poll() is None:  # a test failed
+            for own in (*psutil.Process(process.pid).children(recursive=True), process):
+                own.kill()
+            process.wait()
 
 
 def finish(processes, logs):
@@ -74,10 +82,10 @@ def finish(processes, logs):
     return codes[0], logs[0].read_text()
 
 
-def kill_after_evaluation(processes, logs, rank):
-    """SIGKILL the training process of a node once a state has been saved."""
-    end = time.monotonic() + MOST_SEC
-    while EVALUATED not in logs[0].read_text():
+def kill_after_save(processes, logs, rank, states):
+    """SIGKILL the training process of a node once another state has been saved."""
+    end, earlier = time.monotonic() + MOST_SEC, set(states.glob(SAVED))
+    while set(states.glob(SAVED)) <= earlier:
         assert time.monotonic() < end
         assert processes[0].poll() is None, logs[0].read_text()
         time.sleep(0.1)
@@ -94,11 +102,12 @@ def test_each_node_is_killed_and_the_snapshot_is_the_same(tmp_path, start):
     folder = tmp_path / "killed"
     for rank in (1, 0):
         nodes = start(folder)
-        kill_after_evaluation(*nodes, rank)
+        kill_after_save(*nodes, rank, folder / "states")
         code, output = finish(*nodes)
         assert code == 1
+        survivor = nodes[1][1 - rank].read_text()
+        assert "error: the exchange with the other processes of this training failed" in survivor
         if rank == 1:
-            assert "error: another process of this training is gone" in output
             shutil.copytree(folder / "states", tmp_path / "alone" / "states")
     code, output = finish(*start(folder))
     assert code == 0, output

@@ -156,6 +156,10 @@ def _call(work: Callable[[Any], Result], task: Any) -> Result:
     return work(task)
 
 
+def _same(work: Callable[[Any], Result]) -> Callable[[Any], Result]:
+    return work
+
+
 @contextmanager
 def _ray(num_workers: int, work: Callable[[Any], Any]) -> Iterator[tuple[Submit, int]]:
     """Submits to Ray, and how many tasks run at a time; `work` and its data are sent once."""
@@ -185,7 +189,8 @@ def _dask(num_workers: int, work: Callable[[Any], Any]) -> Iterator[tuple[Submit
         client = Client(**({} if dask.config.get("scheduler-address", None) else own))
     with client:
         slots = sum(client.nthreads().values()) or num_workers
-        sent = client.scatter(work, broadcast=True, hash=False)
+        # Not scattered: that needs a worker at once, and does not survive the last one's death.
+        sent = client.submit(_same, work, pure=False)
         yield partial(client.get_executor(pure=False).submit, _call, sent), slots
 
 

@@ -6,6 +6,7 @@ added or removed changes one shard only.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def read_rows(paths: Sequence[Path]) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """
     tables, names = [], set()
     for path in paths:
-        with explained(DatasetError, f"{path}: not a readable shard", pa.ArrowException, OSError):
+        with _readable(path):
             schema = pq.read_schema(path)
             tables.append(pq.read_table(path, columns=METADATA_COLUMNS))
         names.add(class_names_of(schema))
@@ -105,6 +106,12 @@ def read_rows(paths: Sequence[Path]) -> tuple[pd.DataFrame, tuple[str, ...]]:
             f"{paths[0].parent}: shards disagree on the class names: {sorted(names)}"
         )
     return pa.concat_tables(tables).to_pandas(), names.pop()
+
+
+def _readable(path: Path) -> AbstractContextManager[None]:
+    """Refuse what is no shard, in one line; its columns may hold anything."""
+    broken = (pa.ArrowException, OSError, TypeError, KeyError)
+    return explained(DatasetError, f"{path}: not a readable shard", *broken)
 
 
 def iter_rows(
@@ -117,9 +124,7 @@ def iter_rows(
     Raises:
         DatasetError: the shard can't be read.
     """
-    broken = (pa.ArrowException, OSError, TypeError, KeyError)
-    explain = explained(DatasetError, f"{path}: not a readable shard", *broken)
-    with explain, pq.ParquetFile(path) as file:
+    with _readable(path), pq.ParquetFile(path) as file:
         for batch in file.iter_batches(ROWS_PER_GROUP, columns=["image", *columns]):
             for row in batch.to_pylist():
                 yield row, row.pop("image")["bytes"]
@@ -136,9 +141,9 @@ def pngs_of(paths: Sequence[Path], image_ids: Iterable[str]) -> dict[str, bytes]
     is_wanted = pc.field("image_id").isin(pa.array(set(image_ids), pa.string()))
     pngs = dict[str, bytes]()
     for path in paths:
-        with explained(DatasetError, f"{path}: not a readable shard", pa.ArrowException, OSError):
+        with _readable(path):
             table = pq.read_table(path, columns=["image_id", "image"], filters=is_wanted)
-        pngs |= {row["image_id"]: row["image"]["bytes"] for row in table.to_pylist()}
+            pngs |= {row["image_id"]: row["image"]["bytes"] for row in table.to_pylist()}
     return pngs
 
 

@@ -13,6 +13,7 @@ import torch
 
 from ganaug.errors import StoppedBySignal, TrainingError
 from ganaug.gan import trainer as trainer_module
+from ganaug.gan.schedules import cosine
 from tests.gan.conftest import Recorder, build_trainer
 
 
@@ -187,6 +188,9 @@ def test_run_that_lost_what_it_had_won_returns_to_its_best(make_trainer):
     assert next(kids, None) is None
     state = trainer._state
     assert state.num_rollbacks == 1
+    params, last = trainer.params, 1 - trainer.params.batch_size / 320
+    lr = cosine(last, start=params.lr, end=params.lr * params.lr_final_fraction)
+    assert state.networks.D_optimiser.param_groups[0]["lr"] == pytest.approx(lr / 2)
     assert state.images_seen == 320  # the clock goes on
 
 

@@ -143,7 +143,7 @@ def test_d_is_told_the_code_of_the_background(make_trainer):
     z = normal(8, state.networks.G.latent_dim)
     step = TranslationStep(
         Networks(**vars(state.networks)),
-        trainer.params,
+        trainer._objective,
         trainer.compute,
         torch.Generator(),
         penalty_scale=0,

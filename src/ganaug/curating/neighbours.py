@@ -105,6 +105,8 @@ class RealImages:
             min_distance: of thumbnails; nearer ones are the same picture.
         """
         rows = origin_rows(parents, labels, self.ids, self._labels)
+        if (rows < 0).all():
+            return np.zeros(len(rows), bool)
         small, starts = thumbnails(images), self._small[rows]
         ways = [np.linalg.norm(flip(small, way) - starts, axis=1) for way in combine(AXES)]
         is_same: NDArray[np.bool_] = np.min(ways, axis=0) < min_distance

@@ -6,7 +6,6 @@ plain modules; processes exchange one flat sum of gradients per update.
 
 import ctypes
 import sys
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,6 +21,15 @@ Value = TypeVar("Value")
 
 # glibc's malloc.h
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+
+
+# gloo raises a RuntimeError in all processes when one of them is gone.
+_exchange = explained(
+    TrainingError,
+    "the exchange with the other processes of this training failed; if one is gone, start all "
+    "again: they go on from the last saved state",
+    RuntimeError,
+)
 
 
 @dataclass(frozen=True)
@@ -46,14 +54,14 @@ class Compute:
         """Run convolutions in bf16 if that is fast; else change nothing."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16)
 
+    @_exchange
     def average_gradients(self, network: nn.Module) -> None:
         """Average the gradients over all processes, in one flat exchange."""
         if self.fabric is None:
             return
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         flat = _flatten_dense_tensors(gradients)  # type: ignore[no-untyped-call]
-        with _exchange():
-            mean = self.fabric.all_reduce(flat, reduce_op="mean")
+        mean = self.fabric.all_reduce(flat, reduce_op="mean")
         parts = _unflatten_dense_tensors(mean, gradients)  # type: ignore[no-untyped-call]
         torch._foreach_copy_(gradients, list(parts))
 
@@ -61,20 +69,17 @@ class Compute:
         """The rows of this process, from a batch that is the same in all processes."""
         return batch.chunk(self.world_size)[self.rank]
 
+    @_exchange
     def agree(self, value: Value) -> Value:
         """Return the value of process 0 in all processes; waits for them."""
-        if self.fabric is None:
-            return value
-        with _exchange():
-            return self.fabric.broadcast(value)
+        return self.fabric.broadcast(value) if self.fabric else value
 
+    @_exchange
     def maximum(self, value: int) -> int:
         """The largest of all processes' values."""
         if self.fabric is None:
             return value
-        own = torch.tensor(value, device=self.device)
-        with _exchange():
-            largest = self.fabric.all_reduce(own, reduce_op="max")
+        largest = self.fabric.all_reduce(torch.tensor(value, device=self.device), reduce_op="max")
         return int(largest.item())  # type: ignore[union-attr]
 
     def fits(self, num_bytes: int) -> bool:
@@ -127,12 +132,6 @@ def choose_compute(
         chosen = fabric.device
     bf16 = _is_fast_at_bf16(chosen) if precision == "auto" else precision == "bf16"
     return Compute(device=chosen, bf16=bf16, fabric=fabric)
-
-
-def _exchange() -> AbstractContextManager[None]:
-    """Say plainly that another process is gone; gloo and NCCL raise a RuntimeError of their own."""
-    lost = "another process of this training is gone; the last state is saved, start all again"
-    return explained(TrainingError, lost, RuntimeError)
 
 
 def _keep_freed_memory() -> None:

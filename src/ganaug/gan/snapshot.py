@@ -66,7 +66,7 @@ def save_snapshot(
     """Write a snapshot folder, whole or not at all.
 
     Args:
-        weights: the EMA generator's state dict, on the CPU.
+        weights: the EMA generator's state dict, contiguous, on the CPU.
         folder: replaced when it exists.
         classes: names, in label order.
         training: facts about the run: fingerprint, images seen, val metrics; JSON types.

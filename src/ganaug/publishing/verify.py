@@ -104,7 +104,8 @@ def _count_problems(manifest: Facts, counts: Counts) -> Iterator[str]:
     stated = Counts()
     for split, classes in manifest["counts"].items():
         for name, by_source in classes.items():
-            stated |= {(split, name, source): number for source, number in by_source.items()}
+            for source, number in by_source.items():
+                stated[split, name, source] = number
     for split, name, source in sorted(stated.keys() | counts.keys()):
         found, expected = (by[split, name, source] for by in (counts, stated))
         if found != expected:

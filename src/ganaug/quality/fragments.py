@@ -68,7 +68,7 @@ def measure_fragments(
     train_rows = train_rows[np.argsort(groups[train_rows], kind="stable")]
     groups = groups[train_rows]
     pool = _grey(train[train_rows])
-    mean = np.add.reduce(_flips(pool)).mean(axis=0) / 4
+    mean = (pool + pool[:, ::-1] + pool[:, :, ::-1] + pool[:, ::-1, ::-1]).mean(axis=0) / 4
     pool -= mean
     place = np.full(len(train) + 1, -1)  # the last for images that start from none
     place[train_rows] = np.arange(len(train_rows))

@@ -19,8 +19,6 @@ def load_digits(params: PrepareParams) -> Source:
     Raises:
         SourceError: scikit-learn is missing.
     """
-    from sklearn.datasets import load_digits as load_bunch
-
     facts = SourceFacts(
         name="digits",
         version=installed("scikit-learn").version,
@@ -30,6 +28,8 @@ def load_digits(params: PrepareParams) -> Source:
         classes=tuple(map(str, range(10))),
         symmetries=(),
     )
+    from sklearn.datasets import load_digits as load_bunch
+
     bunch = load_bunch()
     pixels = np.rint(bunch.images * (255 / LARGEST)).astype(np.uint8)[..., None]  # [N, 8, 8, 1]
     images = [

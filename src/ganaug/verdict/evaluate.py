@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import joblib
 import pandas as pd
 
 from ganaug.config import EvaluateParams
@@ -86,7 +85,7 @@ def evaluate(
             setting=setting,
             map_tasks=partial(
                 map_unordered,
-                num_workers=num_workers or joblib.cpu_count(),
+                num_workers=num_workers or -1,
                 backend=params.backend,
             ),
         )
