@@ -1,7 +1,7 @@
 """Merge real and synthetic shards: real ones byte for byte, synthetic ones as the verdict says.
 
-If the verdict does not ship them, they go to a folder of their own, are left out or stop the stage, as
-`merge.on_reject` says; copies never travel.
+If the verdict does not ship them, they go to a folder of their own, are left out or stop the stage,
+as `merge.on_reject` says; copies never travel.
 
 DVC stores equal files once, so a copied shard costs nothing: a new generator stores and pushes
 synthetic shards only. Memory does not grow with the number of rows. Only synthetic rows are checked
