@@ -32,7 +32,7 @@ import pyarrow.parquet as pq
 from imblearn.over_sampling import SMOTE
 from sklearn.metrics import f1_score
 
-from benchmarks.pages import as_markdown, change, put_table
+from benchmarks.pages import as_markdown, put_table
 from benchmarks.quality import PARAMS, prepare_source
 from benchmarks.studies import ALL, DIGITS, ELPV, LONG_TAIL, ROOT, TENTH
 from ganaug.config import change_params, load_params
@@ -45,6 +45,7 @@ from ganaug.fileio import atomic_file, read_json, write_json
 from ganaug.folds import code_first
 from ganaug.parallel import map_unordered
 from ganaug.preparing.prepared import Prepared, read_prepared
+from ganaug.publishing.wording import change_cell
 from ganaug.quality.features import ImageNetFeatures
 from ganaug.quality.parts import LabelledImages, Part, Parts, read_parts
 from ganaug.templates import points
@@ -306,7 +307,7 @@ def _rows(cell: str) -> Iterator[tuple[str, ...]]:
             net,
             str(len(files)),
             f"{100 * _macro_f1(own[own['recipe'] == 'balanced']):.1f}",
-            *(change(deltas[role]["uplift"]) if role in deltas else "-" for role in against),
+            *(change_cell(deltas[role]["uplift"]) if role in deltas else "-" for role in against),
             *(_recall(deltas[pool]["recall_change_pp"], rare) for pool in TOGETHER),
             f"{hours:.1f}",
         )

@@ -10,11 +10,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.pages import as_markdown, change, put_table
+from benchmarks.pages import as_markdown, put_table
 from benchmarks.quality import DCGAN, lasting, prepare_source
 from benchmarks.studies import ALL, DIGITS, ELPV, ROOT
 from ganaug.fileio import read_json, write_json
 from ganaug.folds import run_folds
+from ganaug.publishing.wording import change_cell
 
 RESULTS = ROOT / "results" / "families"
 SCRATCH = ROOT / ".ganaug" / "families"
@@ -65,7 +66,7 @@ def _row(file: Path) -> tuple[str, ...]:
         data,
         family,
         *(_beside(synthetic[name], floor[name]) for name in ("kid", "recall", "coverage")),
-        *(change(found["networks"][net]["uplift"]) for net in ("cnn", "linear")),
+        *(change_cell(found["networks"][net]["uplift"]) for net in ("cnn", "linear")),
         f"{fold['seconds']['train']:.0f} s",
     )
 

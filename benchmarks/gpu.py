@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.pages import as_markdown, put_table
-from benchmarks.random_images import default_architecture, random_batches
+from benchmarks.random_images import default_architecture, random_batches, take_step
 from benchmarks.timing import seconds_of
 from ganaug.budget import peak_memory_mib
 from ganaug.config import TrainParams, change_params, load_params
@@ -28,9 +28,8 @@ from ganaug.errors import GanaugError, run
 from ganaug.fileio import read_json, write_json
 from ganaug.gan.checkpoints import Checkpoints
 from ganaug.gan.compute import Compute, choose_compute
-from ganaug.gan.schedules import penalty_scale
-from ganaug.gan.step import Networks, Step
-from ganaug.gan.trainer import Trainer, make_objective, make_state
+from ganaug.gan.step import Networks
+from ganaug.gan.trainer import Trainer, make_state
 
 ROOT = Path(__file__).parents[1]
 OUT, PAGE = ROOT / "results" / "gpu.json", ROOT / "docs" / "benchmarks.md"
@@ -77,18 +76,11 @@ def take_steps(params: TrainParams, compute: Compute) -> Iterator[Networks]:
     stream = torch.Generator(compute.device).manual_seed(0)
     number = 0
     while True:
-        real, label = batches.draw(number)
-        latent = torch.Generator().manual_seed(number)  # the same on each device
-        z = torch.randn(len(label), networks.G.latent_dim, generator=latent).to(compute.device)
-        Step(
-            networks,
-            make_objective(params),
-            compute,
-            stream,
-            penalty_scale=penalty_scale(number, interval=params.penalty_interval),
-            updates_generator=True,
-            reconstruction_weight=1.0,
-        ).take(real, label, z)
+        batch, latent = batches.draw(number), torch.Generator().manual_seed(number)
+        shape = (params.batch_size, networks.G.latent_dim)
+        z = torch.randn(shape, generator=latent).to(compute.device)  # the same on each device
+        how: dict[str, Any] = {"params": params, "compute": compute, "stream": stream}
+        take_step(networks, batch, z, **how, number=number)
         yield networks
         number += 1
 

@@ -1,12 +1,10 @@
 """Tables in Markdown, and the pages that show them between marks."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from ganaug.fileio import write_text
-from ganaug.templates import interval, points
 
 
 def as_markdown(rows: Iterable[Sequence[str]]) -> str:
@@ -14,11 +12,6 @@ def as_markdown(rows: Iterable[Sequence[str]]) -> str:
     head, *body = rows
     lines = [head, ["---"] * len(head), *body]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def change(delta: Mapping[str, Any] | None) -> str:
-    """A change in percentage points with its interval, for a cell."""
-    return f"{points(delta['mean_pp'])} {interval(delta)}" if delta else "none made"
 
 
 def marked(name: str) -> re.Pattern[str]:

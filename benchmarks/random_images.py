@@ -1,12 +1,17 @@
-"""Random images of four classes, and the default networks for them: what the GAN costs on any."""
+"""Random images of four classes, and a step of the default networks: what the GAN costs on any."""
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ganaug.config import TrainParams
 from ganaug.gan.architecture import resolve_architecture
-from ganaug.gan.batches import RealBatches
+from ganaug.gan.batches import Batch, RealBatches
+from ganaug.gan.compute import Compute
 from ganaug.gan.networks import Architecture
+from ganaug.gan.schedules import penalty_scale
+from ganaug.gan.step import Networks, Step
+from ganaug.gan.trainer import make_objective
 
 SIDE = 64  # px
 NUM_CLASSES = 4
@@ -38,3 +43,25 @@ def random_batches(
         seed=0,
         device=device,
     )
+
+
+def take_step(
+    networks: Networks,
+    batch: Batch,
+    z: Tensor,
+    *,
+    params: TrainParams,
+    compute: Compute,
+    stream: torch.Generator,
+    number: int,
+) -> None:
+    """Update D and G on a batch and latents; the step's number says whether penalties are due."""
+    Step(
+        networks,
+        make_objective(params),
+        compute,
+        stream,
+        penalty_scale=penalty_scale(number, interval=params.penalty_interval),
+        updates_generator=True,
+        reconstruction_weight=1.0,
+    ).take(*batch, z)

@@ -7,19 +7,19 @@ and in the precision of training. No training loop around the same layers can be
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.random_images import default_architecture, random_batches
+from benchmarks.random_images import default_architecture, random_batches, take_step
 from benchmarks.timing import seconds_of
 from ganaug.config import load_params
 from ganaug.gan.compute import Compute, choose_compute
 from ganaug.gan.networks import Discriminator
-from ganaug.gan.schedules import penalty_scale
-from ganaug.gan.step import Networks, Step
-from ganaug.gan.trainer import make_objective, make_state
+from ganaug.gan.step import Networks
+from ganaug.gan.trainer import make_state
 
 REPEATS = 20
 
@@ -34,19 +34,8 @@ def main() -> None:
     real, label = batches.draw(0)
     stream = torch.Generator().manual_seed(0)
     z = torch.randn(params.batch_size, networks.G.latent_dim)
-
-    def step(number: int) -> None:
-        Step(
-            networks,
-            make_objective(params),
-            compute,
-            stream,
-            penalty_scale=penalty_scale(number, interval=params.penalty_interval),
-            updates_generator=True,
-            reconstruction_weight=1.0,
-        ).take(real, label, z)
-
-    whole = _rate(step)
+    how: dict[str, Any] = {"params": params, "compute": compute, "stream": stream}
+    whole = _rate(lambda number: take_step(networks, (real, label), z, **how, number=number))
     layers = _layer_rate(networks, z, real, label, compute)
     print(
         f"training: {whole / 1e9:.0f} GFLOP/s, its layers alone {layers / 1e9:.0f}, "

@@ -32,15 +32,16 @@ def study_rows(title: str, study: Mapping[str, Any]) -> list[dict[str, str]]:
             "real training images": few if few == many else f"{few} to {many}",
             "folds": str(len(folds)),
             "classifier": without_article(facts["words"]),
-            "best without synthetic images, over plain training": _cell(facts["plain_gain"]),
-            "best with them, over best without": _cell(facts["uplift"]),
+            "best without synthetic images, over plain training": change_cell(facts["plain_gain"]),
+            "best with them, over best without": change_cell(facts["uplift"]),
             "verdict": HEADLINES[study["decision"]],
         }
         for facts in study["networks"].values()
     ]
 
 
-def _cell(delta: Mapping[str, Any] | None) -> str:
+def change_cell(delta: Mapping[str, Any] | None) -> str:
+    """A change in percentage points with its interval, for a table."""
     return f"{points(delta['mean_pp'])} {interval(delta)}" if delta else "none made"
 
 
