@@ -31,9 +31,8 @@ TENTH: dict[str, Any] = {
     "generate.strategy": "ratio",
     "generate.amount": 4.0,
 }
-# From the most frequent class to the rarest, each rarer by the same factor; the filter needs 8 of a
-# class, so digits reach 1:12 and solar cells 1:30
-LONG_TAIL = {str(i): round(100 * 12.5 ** (-i / 9)) for i in range(10)}
+# From the most frequent class to the rarest, each rarer by the same factor; solar cells are 1:30
+LONG_TAIL = {str(i): round(100 * 20 ** (-i / 9)) for i in range(10)}
 STUDIES: dict[str, dict[str, Any]] = {
     "elpv": ELPV,
     "elpv-10": {**ELPV, **TENTH, "train.kimg": 16},
@@ -48,7 +47,7 @@ TITLES = {  # in README's table, in this order
     "elpv-long-tail": "solar cells, long tail 1:30",
     "digits": "digits",
     "digits-10": "digits, a tenth",
-    "digits-long-tail": "digits, long tail 1:12",
+    "digits-long-tail": "digits, long tail 1:20",
 }
 ALL = {"prepare.channels": 1, "prepare.keep_splits": None, "train.init_from": None}
 NUM_FOLDS = 3

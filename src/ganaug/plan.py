@@ -18,7 +18,7 @@ from ganaug.curating.filter import BATCH_SIZE
 from ganaug.curating.targets import synthetic_targets
 from ganaug.downstream.choice import FEWEST, ROUNDS, TEACHING
 from ganaug.downstream.linear import FEATURE_RESOLUTION, VIEWS
-from ganaug.downstream.recipes import ARMS, PLAIN, are_lopsided, with_synthetic, without_synthetic
+from ganaug.downstream.recipes import are_lopsided, with_synthetic, without_synthetic
 from ganaug.downstream.runs import DRAWN, NETWORKS
 from ganaug.errors import DatasetError
 from ganaug.fileio import read_json
@@ -28,7 +28,7 @@ from ganaug.preparing.prepared import DOCUMENT, Prepared, read_prepared
 from ganaug.probe import Speeds
 from ganaug.quality.features import RESOLUTION
 from ganaug.sources.archive import LAYOUTS
-from ganaug.verdict.comparison import ARM_REPETITIONS
+from ganaug.verdict.comparison import verdict_recipes
 
 LONG_MIN = 30.0  # a longer run gets advice
 DRAWS = 2.0  # for each synthetic image that is wanted: the filter refuses some
@@ -84,9 +84,8 @@ def num_classifiers(net: str, e: EvaluateParams, *, lopsided: bool) -> tuple[int
     mixed = with_synthetic(base, e.shares, **how)
     soft = first + second if taught and in_steps else 0
     choice = halving(len(plain)) + soft + halving(len(mixed))
-    deciding = dict.fromkeys((PLAIN, base, mixed[0]), e.num_repetitions)
-    arms = dict.fromkeys(ARMS.values(), min(e.num_repetitions, ARM_REPETITIONS))
-    return choice, sum((arms | deciding).values())
+    asked = verdict_recipes(base, mixed[0], e.num_repetitions, arms_with=True)
+    return choice, sum(asked.values())
 
 
 def estimate(p: Params, real: Prepared, speeds: Speeds) -> dict[str, Cost]:

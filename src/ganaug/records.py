@@ -26,7 +26,7 @@ FIELDS: dict[str, pa.DataType] = {
     "group_id": pa.string(),  # rows that must stay in one split; null on synthetic rows
     # Null on real rows:
     "generator_id": pa.string(),  # sha256 of generator.safetensors
-    "seed": pa.int64(),  # image = f(snapshot, class, seed)
+    "seed": pa.int64(),  # image = f(snapshot, law of latents, class, seed)
     "parent_id": pa.string(),  # image_ids of what it was made from, with spaces between
     "label_confidence": pa.float32(),  # 0..1, of the row's class, by the filter's classifiers
     "realism": pa.float32(),  # >= 1 lies inside the real images' k-NN balls

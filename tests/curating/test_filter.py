@@ -58,6 +58,15 @@ def test_copy_of_a_training_image_is_traced_to_it(judge):
     assert scores.nearest_distance.max() < 1e-3
 
 
+def test_a_class_of_four_images_can_be_judged():
+    labels = np.repeat([0, 1, 2], (24, 24, MIN_IMAGES))
+    setting = Setting(40, BATCH_SIZE, LR, NAMES, (), CLASSICAL, seed=0)
+    rare = SyntheticFilter(make_images(labels, seed=0), labels, list(range(52)), setting)
+    scores = rare.score(make_images(labels, seed=1), labels)
+    assert scores[labels == 2].nearest.isin(np.flatnonzero(labels == 2)).all()
+    assert scores.label_confidence[labels == 2].median() > 0.5
+
+
 def test_halves_never_split_a_group_and_share_every_class():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 300)

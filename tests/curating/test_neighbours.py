@@ -37,6 +37,13 @@ def test_copies_are_found_and_fresh_images_are_not(real):
     assert len(neighbours.locate(np.empty((0, 4))).realism) == 0
 
 
+def test_of_two_real_images_all_that_is_nearer_than_these_to_each_other_is_a_copy():
+    position = RealNeighbours(np.array([[0.0], [1.0]])).locate(np.array([[0.9], [1.9], [3.0]]))
+    assert position.nearest.tolist() == [1, 1, 1]
+    assert position.is_copy.tolist() == [True, True, False]
+    assert position.realism.tolist() == pytest.approx([1 / 0.1, 1 / 0.9, 1 / 2])
+
+
 def test_identical_real_images_do_not_divide_by_zero():
     position = RealNeighbours(np.zeros((8, 2))).locate(np.ones((1, 2)))
     assert np.isfinite(position.realism).all()

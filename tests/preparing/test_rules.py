@@ -53,9 +53,9 @@ def test_rejections_up_to_the_limit_pass_and_beyond_it_name_the_first_reasons():
 def test_each_class_needs_two_halves_to_train_on():
     other = pd.DataFrame({"class_name": "dog", "group": [f"d{i}" for i in range(8)]})
     for groups, refused in (
-        ("aaaabbbb", None),
-        ("aaaabbb", "7 training images, 4 of them in one group"),
-        ("aaaaaaabbb", "10 training images, 7 of them in one group"),
+        ("aabb", None),
+        ("abc", "3 training images, 1 of them in one group"),
+        ("aaaaaaab", "8 training images, 7 of them in one group"),
     ):
         own = pd.DataFrame({"class_name": "cat", "group": list(groups)})
         train = pd.concat([own, other], ignore_index=True)

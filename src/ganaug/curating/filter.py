@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganaug.curating.neighbours import BALL_NEIGHBOURS, RealNeighbours
+from ganaug.curating.neighbours import RealNeighbours
 from ganaug.downstream.batches import Pool, draw_batches, one_hot
 from ganaug.downstream.classifier import Classifier, embed, predict, small_cnn, train_classifier
 from ganaug.downstream.recipes import Recipe
@@ -22,7 +22,7 @@ from ganaug.rng import derive_seed, numpy_rng
 
 BATCH_SIZE = 64
 LR = 0.004
-MIN_IMAGES = 2 * (BALL_NEIGHBOURS + 1)  # of a class: both halves need neighbours
+MIN_IMAGES = 4  # of a class: in both halves a real image needs another one
 ASKED = ["label_confidence", "realism"]  # scores with a threshold
 
 # Reasons to reject, in order of precedence, as synthetic.json names them.
@@ -35,7 +35,7 @@ OF_ITS_OWN = (
 )
 NEAR_DUPLICATE = "repeat"  # nearly the picture of an image accepted earlier
 REASONS = (*OF_ITS_OWN, NEAR_DUPLICATE)
-REJECTED_BY_PERSON = "reviewed"  # counted only where there are any
+REJECTED_BY_PERSON = "reviewed"  # in a review (reviews.py); counted only where there are any
 
 
 class SyntheticFilter:

@@ -32,13 +32,13 @@ class RealNeighbours:
     """The real images of one class in a feature space.
 
     Args:
-        features: [N, D], N > `BALL_NEIGHBOURS`.
+        features: [N, D], N > 1; balls reach to fewer than `BALL_NEIGHBOURS` others if N is less.
     """
 
     def __init__(self, features: NDArray[np.floating]) -> None:
         self._features = features.astype(np.float64)
         # Of each real image to the other ones, nearest first.
-        distances, _ = nearest_others(self._features, k=BALL_NEIGHBOURS)
+        distances, _ = nearest_others(self._features, k=min(BALL_NEIGHBOURS, len(features) - 1))
         self._first, self._radius = distances[:, 0], distances[:, -1]
         self._unit = max(float(np.median(self._radius)), TINY)
         # Wide balls around outliers would make any image realistic.

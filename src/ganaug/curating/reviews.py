@@ -4,7 +4,7 @@ An image is named by the hash of its pixels, so a row holds for the generator th
 no other.
 - reject: the image is left out.
 - relabel: the reviewer saw the class `to_class`. The image is left out just the same: in another
-  class it would no longer be f(generator, class, seed).
+  class it would no longer be what the generator makes of its class and seed.
 - reviewed: the reviewer has seen all images of a set; `image_id` names the set, `to_class` the
   generator.
 """

@@ -1,9 +1,10 @@
 """The choice of recipes on val: the best without synthetic images, then the best with them.
 
-Each candidate is trained twice; the better half twice more, on the same repetitions, so that their
-differences are paired (successive halving: Jamieson and Talwalkar 2016, arXiv:1502.07943). Of the
-recipes that are within one standard error of the best, the one that leans least on synthetic images
-is recommended (Breiman et al. 1984); the best one without any competes on these terms.
+Each candidate is trained twice, the better half twice more (successive halving: Jamieson and
+Talwalkar 2016, arXiv:1502.07943). The first repetition of all has one seed, and so on: differences
+are paired. Of the recipes that are within one standard error of the best, the one that leans least
+on synthetic images is recommended (Breiman et al. 1984); the best one without any competes on these
+terms.
 """
 
 from collections.abc import Mapping, Sequence

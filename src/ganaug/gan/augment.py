@@ -1,4 +1,4 @@
-"""Differentiable augmentation: the same random changes to real and synthetic images before D.
+"""Differentiable augmentation: random changes of one kind to real and synthetic images before D.
 
 D then can't memorise a few thousand images, and G does not learn the changes, since real images
 have them too (Zhao et al. 2020, arXiv:2006.10738). Every operation maps [N, C, H, W] in [-1, 1] to

@@ -1,4 +1,4 @@
-"""Sampling: image = f(snapshot, class, seed), whatever else is in the batch.
+"""Sampling: image = f(snapshot, law of the latents, class, seed), whatever else is in the batch.
 
 The latent of a (class, seed) comes from a stream of its own, drawn on the CPU in float32, and the
 network always runs on blocks of one size: a convolution may round differently for another batch

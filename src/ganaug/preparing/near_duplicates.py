@@ -97,10 +97,9 @@ def find_near_pairs(
     if len(small) < 2 or distance == 0:
         return np.empty((0, 2), np.intp)
     axes = _leading_axes(small)
-    few = _project(small, axes, ())
-    tree = cKDTree(few)
+    tree = cKDTree(_project(small, axes, ()))
     found = [
-        _close_in(tree, few if not flips else _project(small, axes, flips), small, distance, flips)
+        _close_in(tree, _project(small, axes, flips), small, distance, flips)
         for flips in combine(symmetries)
     ]
     return np.asarray(np.unique(np.concatenate(found), axis=0))

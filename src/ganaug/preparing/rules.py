@@ -10,7 +10,7 @@ from ganaug.preparing.checks import Candidate, Rejection
 from ganaug.sources.base import SourceFacts
 
 FEWEST_IMAGES = 8  # per class; fewer can't be split, learned and measured
-FEWEST_IN_HALF = 4  # training images per class: `generate` splits the groups in two halves
+FEWEST_IN_HALF = 2  # training images per class: `generate` splits the groups in two halves
 FEW_IMAGES = 50  # per class; published GANs did harm below 20 to 50 (arXiv:2603.16134)
 SHOWN_REJECTIONS = 3
 

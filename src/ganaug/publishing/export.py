@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ganaug.errors import DatasetError
-from ganaug.fileio import atomic_file, read_json, sha256_file, write_json
+from ganaug.fileio import atomic_file, read_json, sha256_file, write_bytes, write_json
 from ganaug.images import decode_png
 from ganaug.publishing.manifest import MANIFEST, read_manifest, shards_of
 from ganaug.records import METADATA_COLUMNS, SPLITS
@@ -108,8 +108,7 @@ def _write_files(rows: ImageRows, out: Path, place: str, table: str) -> int:
             name = place.format_map(row)
             path = out / name
             if not (path.is_file() and path.stat().st_size == len(png)):
-                with atomic_file(path) as image:
-                    image.write_bytes(png)
+                write_bytes(png, path)
             writer.writerow({"file_name": name, **row})
     return number
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganaug.fileio import atomic_file, sha256_file
+from ganaug.fileio import sha256_file, write_bytes
 from ganaug.images import Pixels
 
 RESOLUTION = 96  # px, what images are resized to; a multiple of 32 keeps the padding as trained
 BATCH_SIZE = 64
-DIGEST_BYTES = 32  # at the end of a file of `CachedFeatures`
+DIGEST_BYTES = 32  # at the end of a file of `FeatureCache`
 
 Features = NDArray[np.float32]
 Extractor = Callable[[Pixels], Features]  # of [N, H, W, C] images: [N, D]
@@ -107,8 +107,7 @@ class FeatureCache:
         buffer = io.BytesIO()
         np.save(buffer, features)
         content = buffer.getvalue()
-        with atomic_file(path) as temporary:
-            temporary.write_bytes(content + hashlib.sha256(content).digest())
+        write_bytes(content + hashlib.sha256(content).digest(), path)
         return features
 
     def drop_unused(self) -> None:
@@ -118,7 +117,7 @@ class FeatureCache:
 
 
 def _read_features(path: Path) -> Features | None:
-    """What a file of `CachedFeatures` holds, or None if there is none or a byte has changed."""
+    """What a file of `FeatureCache` holds, or None if there is none or a byte has changed."""
     content = path.read_bytes() if path.is_file() else b""
     array, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
     if hashlib.sha256(array).digest() != digest:

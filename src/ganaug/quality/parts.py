@@ -64,7 +64,7 @@ def unfilled_classes(generated: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _read(paths: Sequence[Path], prepared: Prepared, file: Path) -> Part:
-    shape = (prepared.resolution, prepared.resolution, prepared.channels)
+    shape = prepared.image_shape
     if not paths:
         nothing = LabelledImages(np.empty((0, *shape), np.uint8), np.empty(0, np.int64))
         return Part(pd.DataFrame(columns=METADATA_COLUMNS), nothing)

@@ -1,7 +1,7 @@
 """A zip or tar that holds any other layout: class folders, a table, Parquet, WebDataset.
 
 It is unpacked to a temporary folder. Links, devices and members with a path that leads out of it
-are rejected by name.
+are left packed and rejected, each with its name and the reason.
 """
 
 import shutil

@@ -1,8 +1,8 @@
 """Class folders: ROOT/cat/*.png, or split folders with class folders: ROOT/train/cat/*.png.
 
-Every file below a class folder counts, in subfolders too, unless hidden. Files that are no images
-are rejected by name later, not skipped here. Beside the class folders other files may lie, but no
-images.
+Every file below a class folder counts, in subfolders too, unless hidden. A file that is no image
+is not skipped here: `reading.py` rejects it, with its name and the reason. Beside the class folders
+other files may lie, but no images.
 """
 
 import os

@@ -63,7 +63,9 @@ def train_all(
     asked = [
         Run(net, recipe, number, SCORED)
         for net, choice in chosen.networks.items()
-        for recipe, times in _verdict_recipes(choice, num_repetitions, any_synthetic).items()
+        for recipe, times in verdict_recipes(
+            choice.without, choice.best_with, num_repetitions, arms_with=any_synthetic
+        ).items()
         for number in range(times)
     ]
     setting = replace(setting, soft=chosen.soft)
@@ -72,14 +74,19 @@ def train_all(
     return Trained(chosen.networks, _table(chosen, runs), predictions)
 
 
-def _verdict_recipes(
-    choice: Choice, num_repetitions: int, any_synthetic: bool
+def verdict_recipes(
+    without: Recipe, best_with: Recipe | None, num_repetitions: int, *, arms_with: bool
 ) -> dict[Recipe, int]:
-    """How often each recipe is trained: first those that decide, then the other arms."""
-    recipes = (PLAIN, choice.without, choice.best_with or PLAIN)
-    deciding = dict.fromkeys(recipes, num_repetitions)
-    arms = [arm for arm in ARMS.values() if any_synthetic or not arm.share]
-    return deciding | dict.fromkeys(arms, min(num_repetitions, ARM_REPETITIONS)) | deciding
+    """How often each recipe is trained: first those that are compared, then the other arms.
+
+    Args:
+        without, best_with: of a network's `Choice`.
+        num_repetitions: of these two and of plain training.
+        arms_with: whether there are synthetic images for the arms that need them.
+    """
+    compared = dict.fromkeys((PLAIN, without, best_with or PLAIN), num_repetitions)
+    arms = [arm for arm in ARMS.values() if arms_with or not arm.share]
+    return compared | {arm: ARM_REPETITIONS for arm in arms if arm not in compared}
 
 
 def _table(chosen: Choices, runs: pd.DataFrame) -> pd.DataFrame:
