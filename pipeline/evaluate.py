@@ -1,8 +1,8 @@
 """data/prepared, data/synthetic -> results/evaluate: whether and how much synthetic images help.
 
 Params: seed, evaluate, prepare.near_duplicate_distance. Writes: verdict.json, metrics.json,
-runs.csv (a row per classifier and split), predictions.parquet (a row per classifier of the verdict
-and test image), closest_pairs.json.
+runs.csv (a row per trained classifier and split), predictions.parquet (a row per classifier trained
+for the verdict and test image), closest_pairs.json.
 """
 
 import time

@@ -1,8 +1,8 @@
 """models/generator -> data/synthetic: draw synthetic images, score them, keep the good ones.
 
 Params: seed, generate, evaluate.classical. Writes: train-synthetic-*.parquet, synthetic.json (what
-was wanted, drawn, accepted and rejected for which reason; `least`: the scores that
-were asked for; what people did in a review), metrics.json.
+was wanted, drawn, accepted and rejected for which reason; `min_scores`: what was
+asked for; what people did in a review), metrics.json.
 """
 
 from pathlib import Path
@@ -12,14 +12,14 @@ import typer
 
 from ganaug.budget import measured
 from ganaug.config import Params, load_params
+from ganaug.curating.comparing import RealImages, repeat_distances
 from ganaug.curating.curate import Rules, curate, tally_dict, write_synthetic
 from ganaug.curating.filter import BATCH_SIZE, LR, SyntheticFilter, fit_thresholds
-from ganaug.curating.neighbours import RealImages, near_duplicate_distances
 from ganaug.curating.reviews import describe_review, read_reviews, rejected_ids
 from ganaug.curating.targets import synthetic_targets
 from ganaug.downstream.setting import Setting
 from ganaug.errors import SnapshotError, run
-from ganaug.fileio import write_json
+from ganaug.fileio import scratch, write_json
 from ganaug.gan.sampling import LatentLaw
 from ganaug.gan.snapshot import load_snapshot
 from ganaug.preparing.prepared import Prepared, read_prepared
@@ -49,8 +49,8 @@ def main(
             "run the stage train"
         )
     reviews = read_reviews(review, dataset.classes)
-    with measured("generate", results / "budget.json"):
-        rules = _learn_rules(dataset, p)
+    with measured("generate", results / "budget.json"), scratch() as folder:
+        rules = _learn_rules(dataset, p, folder)
         curated = curate(
             model,
             rules,
@@ -59,12 +59,13 @@ def main(
             ),
             first_seed=p.seed * 10**6,
             max_draws_per_image=p.generate.max_draws_per_image,
+            pngs=folder / "synthetic.png",
             unwanted=rejected_ids(reviews),
         )
-        tallies = tally_dict(curated.tallies) | {"least": rules.min_scores}
+        tallies = tally_dict(curated.tallies) | {"min_scores": rules.min_scores}
         review_facts = describe_review(
             reviews,
-            left_out=curated.left_out,
+            left_out=curated.rejected_by_person,
             accepted=curated.rows["image_id"],
             generator_id=model.generator_id,
         )
@@ -76,8 +77,11 @@ def main(
     typer.echo(f"generate: {accepted} of {drawn} drawn images accepted -> {out}")
 
 
-def _learn_rules(dataset: Prepared, p: Params) -> Rules:
-    """Learn from train what real images look like, and from val which scores to ask for."""
+def _learn_rules(dataset: Prepared, p: Params, folder: Path) -> Rules:
+    """Learn from train what real images look like, and from val which scores to ask for.
+
+    The images are decoded into files in `folder`.
+    """
     setting = Setting(
         num_steps=p.generate.filter_steps,
         batch_size=BATCH_SIZE,
@@ -88,10 +92,10 @@ def _learn_rules(dataset: Prepared, p: Params) -> Rules:
         seed=p.seed,
         spectrogram_side=dataset.spectrogram_side,
     )
-    rows, images, labels = read_labelled(dataset.shards("train"))
+    rows, images, labels = read_labelled(dataset.shards("train"), spill=folder / "train.npy")
     groups, names = rows["group_id"].tolist(), dataset.classes
     judge = SyntheticFilter(images, labels, groups, setting)
-    _, val_images, val_labels = read_labelled(dataset.shards("val"))
+    _, val_images, val_labels = read_labelled(dataset.shards("val"), spill=folder / "val.npy")
     val_scores = judge.score(val_images, val_labels)
     share = p.generate.real_acceptance
     return Rules(
@@ -99,7 +103,7 @@ def _learn_rules(dataset: Prepared, p: Params) -> Rules:
         judge=judge,
         real=RealImages(rows["image_id"].tolist(), labels, images),
         min_scores=fit_thresholds(val_scores, val_labels, class_names=names, acceptance=share),
-        min_distance=near_duplicate_distances(images, labels, groups, class_names=names),
+        min_distance=repeat_distances(images, labels, groups, class_names=names),
     )
 
 

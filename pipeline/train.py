@@ -61,8 +61,8 @@ class LiveObserver:
         self._live.make_summary()  # type: ignore[no-untyped-call]
         self._summaries[images_seen] = copy.deepcopy(self._live.summary)
 
-    def ships(self, images_seen: int) -> None:
-        """Return to the values of that step, which `dvc metrics` shows; curves stay whole."""
+    def show_best(self, images_seen: int) -> None:
+        """Return to the values of the best step, which `dvc metrics` shows; curves stay whole."""
         self._live.summary = self._summaries[images_seen]
 
     def samples(self, images: Pixels, labels: Labels) -> None:
@@ -135,7 +135,7 @@ def train(p: Params, job: Job, compute: Compute, *, out: Path, results: Path) ->
         observer = LiveObserver(live)
         result = make_trainer(p, job, compute, observer).run()
         assert result is not None  # this is the first process
-        observer.ships(round(result.best["images_seen"]))
+        observer.show_best(round(result.best["images_seen"]))
     started_from = None if job.initial is None else job.initial.generator_id
     save_snapshot(
         result.weights,

@@ -96,6 +96,7 @@ def test_what_is_wrong_is_shown_with_its_remedy(write_params):
         ({"evaluation": {}}, r"evaluation: unknown key; did you mean 'evaluate'\?"),
         ({"seed": -1, "train.kimg": -1}, r"seed: .*; train\.kimg: "),  # all at once
         (fractions, r"val_fraction \+ test_fraction is 0\.95"),
+        ({"evaluate.shares": [0.02]}, r"0\.02 of a batch of 32 holds no image; .* 0\.03125"),
     ):
         refuses(ParamsError, match, load_params, write_params(changes))
 

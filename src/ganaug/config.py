@@ -231,6 +231,15 @@ class EvaluateParams(_Section):
             raise ValueError(f"{list(values)}: must rise")
         return values
 
+    @model_validator(mode="after")
+    def _fit_shares_into_batches(self) -> "EvaluateParams":
+        if self.shares[0] * self.batch_size < 1:
+            raise ValueError(
+                f"shares: {self.shares[0]:g} of a batch of {self.batch_size} holds no image; "
+                f"start at 1 / batch_size, {1 / self.batch_size:g}"
+            )
+        return self
+
 
 class MergeParams(_Section):
     """What the pipeline publishes, and what to do if the verdict does not ship synthetic images."""

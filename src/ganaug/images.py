@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]  # of images, 0..K-1
-Rows = NDArray[np.int64]  # numbers of rows: which images
+Indices = NDArray[np.int64]  # numbers of rows: which images
 Groups = NDArray[np.int64]  # a number for each image's group
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEY = "XML:com.adobe.xmp"

@@ -78,12 +78,12 @@ def num_classifiers(net: str, e: EvaluateParams, *, lopsided: bool) -> tuple[int
 
     in_steps = NETWORKS[net].in_steps
     taught = TEACHING in e.networks
-    plain = without_synthetic(mixes=in_steps)
-    base = plain[-1]
+    without = without_synthetic(mixes=in_steps)
+    base = without[-1]
     how = {"lopsided": lopsided, "in_steps": in_steps, "soft_labels": taught}
     mixed = with_synthetic(base, e.shares, **how)
     soft = first + second if taught and in_steps else 0
-    choice = halving(len(plain)) + soft + halving(len(mixed))
+    choice = halving(len(without)) + soft + halving(len(mixed))
     asked = verdict_recipes(base, mixed[0], e.num_repetitions, arms_with=True)
     return choice, sum(asked.values())
 

@@ -19,20 +19,21 @@ SOURCES = ("real", "synthetic")
 
 FIELDS: dict[str, pa.DataType] = {
     "image": pa.struct([("bytes", pa.binary()), ("path", pa.string())]),  # PNG
+    # Never null, with `weight` at the end:
     "label": pa.int64(),  # index into the class names
     "image_id": pa.string(),  # hash of shape and pixels
     "source": pa.string(),  # real | synthetic
     "split": pa.string(),  # train | val | test
-    "group_id": pa.string(),  # rows that must stay in one split; null on synthetic rows
-    # Null on real rows:
+    # Null on synthetic rows:
+    "group_id": pa.string(),  # rows that must stay in one split
+    # Null on real rows, and parent_id where an image was made from none:
     "generator_id": pa.string(),  # sha256 of generator.safetensors
     "seed": pa.int64(),  # image = f(snapshot, law of latents, class, seed)
     "parent_id": pa.string(),  # image_ids of what it was made from, with spaces between
     "label_confidence": pa.float32(),  # 0..1, of the row's class, by the filter's classifiers
-    "realism": pa.float32(),  # >= 1 lies inside the real images' k-NN balls
+    "realism": pa.float32(),  # 1: the edge of the real images' k-NN balls; higher is further inside
     "nearest_id": pa.string(),  # image_id of the nearest training image of its class
-    "nearest_distance": pa.float32(),  # to it, in the nearer feature space of the filter's two
-    # Never null:
+    "nearest_distance": pa.float32(),  # to it; 1: the median radius of these balls
     "weight": pa.float32(),  # in a loss; 1 in every shard: a recipe weighs rows when loaded
 }
 METADATA_COLUMNS = [name for name in FIELDS if name != "image"]

@@ -7,7 +7,7 @@ added or removed changes one shard only.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -147,29 +147,39 @@ def pngs_of(paths: Sequence[Path], image_ids: Iterable[str]) -> dict[str, bytes]
     return pngs
 
 
-def iter_images(paths: Sequence[Path]) -> Iterator[Pixels]:
-    """Decoded images of all rows, in row order, one row group in memory at a time."""
+def iter_images(paths: Sequence[Path], *, chosen: Iterable[bool] | None = None) -> Iterator[Pixels]:
+    """Decoded images in row order, of all rows or of those that are `chosen`.
+
+    One row group is in memory at a time.
+    """
+    is_chosen = repeat(True) if chosen is None else iter(chosen)
     for path in paths:
         for _, png in iter_rows(path, columns=()):
             try:
-                yield decode_png(png)
+                if next(is_chosen):
+                    yield decode_png(png)
             except ValueError as error:
                 raise DatasetError(f"{path}: {error}; run the stage that wrote it again") from None
 
 
-def read_images(paths: Sequence[Path], *, spill: Path | None = None) -> NDArray[np.uint8]:
-    """All images as one array [N, H, W, C] uint8, N >= 1.
+def read_images(
+    paths: Sequence[Path], *, spill: Path | None = None, chosen: NDArray[np.bool_] | None = None
+) -> NDArray[np.uint8]:
+    """Images as one array [N, H, W, C] uint8, N >= 1.
 
     Args:
         paths: shards.
         spill: a .npy file for images that do not fit in memory; the array is then a read-only
             `np.memmap`.
+        chosen: for each row, whether to take it; None takes all.
     Raises:
         DatasetError: a shard can't be read, or its images differ in shape.
     """
-    images = iter_images(paths)
+    if chosen is None:
+        chosen = np.ones(sum(pq.read_metadata(path).num_rows for path in paths), bool)
+    images = iter_images(paths, chosen=chosen)
     first = next(images)
-    shape = (sum(pq.read_metadata(path).num_rows for path in paths), *first.shape)
+    shape = (int(chosen.sum()), *first.shape)
     if spill is None:
         together = np.empty(shape, dtype=np.uint8)
     else:

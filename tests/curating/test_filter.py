@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ganaug.curating.comparing import repeat_distances
 from ganaug.curating.filter import (
     ASKED,
     BATCH_SIZE,
@@ -12,7 +13,6 @@ from ganaug.curating.filter import (
     reject_reasons,
     split_in_halves,
 )
-from ganaug.curating.neighbours import near_duplicate_distances
 from ganaug.downstream.setting import Setting
 from ganaug.errors import DatasetError
 from ganaug.preparing.rules import FEWEST_IN_HALF
@@ -88,7 +88,7 @@ def test_no_two_real_images_are_near_duplicates_and_faintly_altered_ones_are():
     labels = np.repeat([0, 1, 2], 24)
     images = make_images(labels, seed=0)
     groups = list(map(str, range(72)))
-    limits = near_duplicate_distances(images, labels, groups, class_names=NAMES)
+    limits = repeat_distances(images, labels, groups, class_names=NAMES)
     altered = images + np.random.default_rng(1).integers(0, 2, images.shape, dtype=np.uint8)
     for label, limit in enumerate(limits.values()):
         small, other = (thumbnails(x[labels == label]) for x in (images, altered))
@@ -109,8 +109,8 @@ def test_first_reason_wins():
     duplicate, unchanged = np.arange(7) == 4, np.arange(7) >= 5
     flags = {"is_duplicate": duplicate, "is_unchanged": unchanged}
     reasons = reject_reasons(scores, **flags, min_scores=dict.fromkeys(ASKED, 0.5)).tolist()
-    assert reasons[:5] == ["", "wrong_class", "unrealistic", "near_copy", "duplicate"]
-    assert reasons[5:] == ["unchanged", "wrong_class"]
+    assert reasons[:5] == ["", "doubtful_class", "unrealistic", "near_copy", "duplicate"]
+    assert reasons[5:] == ["unchanged", "doubtful_class"]
 
 
 def thresholds(by_class, acceptance=0.9):

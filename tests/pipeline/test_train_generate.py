@@ -247,7 +247,7 @@ def test_what_people_rejected_stays_out_and_is_made_up_for(run_generate, tmp_pat
 
     rows, facts = found("first")
     assert "review" not in facts
-    assert all("reviewed" not in reasons for reasons in facts["rejected"].values())
+    assert all("rejected_by_person" not in reasons for reasons in facts["rejected"].values())
     left, right = (rows[rows["label"] == label]["image_id"].tolist() for label in (0, 1))
     said = [
         Review(left[2], "left", REJECT, "", "AB"),
@@ -259,7 +259,7 @@ def test_what_people_rejected_stays_out_and_is_made_up_for(run_generate, tmp_pat
     kept = [image_id for image_id in rows["image_id"] if image_id not in (left[2], right[0])]
     assert [i for i in again["image_id"] if i in set(kept)] == kept  # the others stay
     assert facts["accepted"] == {"left": 6, "right": 6}
-    assert [reasons["reviewed"] for reasons in facts["rejected"].values()] == [1, 1]
+    assert [reasons["rejected_by_person"] for reasons in facts["rejected"].values()] == [1, 1]
     counts = {"rejected": 1, "relabelled": 1, "reviewers": ["AB", "CD"], "complete": False}
     assert facts["review"] == counts
     seen = Review(set_id(again["image_id"]), "", REVIEWED, facts["generator_id"], "E.F")
@@ -281,7 +281,7 @@ def test_generate_may_accept_nothing(run_generate, tmp_path, monkeypatch):
     assert "generate: 0 of 48 drawn images accepted" in result.stdout
     assert list((tmp_path / "synthetic").iterdir()) == [tmp_path / "synthetic" / "synthetic.json"]
     for document in ("synthetic/synthetic.json", "generate/metrics.json"):
-        assert read_json(tmp_path / document)["least"] == both
+        assert read_json(tmp_path / document)["min_scores"] == both
 
 
 @pytest.mark.usefixtures("trained")

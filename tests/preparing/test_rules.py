@@ -54,12 +54,14 @@ def test_each_class_needs_two_halves_to_train_on():
     other = pd.DataFrame({"class_name": "dog", "group": [f"d{i}" for i in range(8)]})
     for groups, refused in (
         ("aabb", None),
+        ("", "0 training images"),
         ("abc", "3 training images, 1 of them in one group"),
         ("aaaaaaab", "8 training images, 7 of them in one group"),
     ):
         own = pd.DataFrame({"class_name": "cat", "group": list(groups)})
         train = pd.concat([own, other], ignore_index=True)
         if refused is None:
-            require_two_halves(train)
+            require_two_halves(train, ("cat", "dog"))
         else:
-            refuses(DatasetError, f"class 'cat' has {refused}", require_two_halves, train)
+            match = f"class 'cat' has {refused}"
+            refuses(DatasetError, match, require_two_halves, train, ("cat", "dog"))

@@ -70,9 +70,9 @@ def write_synthetic(
     document = {"generator_id": GENERATOR, "strategy": "balance", "amount": 1.5}
     document |= {"latent_std": 1.0, "truncation": None, "wanted": accepted, "accepted": accepted}
     document |= {"drawn": {name: n + 5 for name, n in accepted.items()}}
-    rejected = {"near_copy": 0, "wrong_class": 3, "unrealistic": 2}
+    rejected = {"near_copy": 0, "doubtful_class": 3, "unrealistic": 2}
     least = {"label_confidence": 0.6, "realism": 1.0}
-    document |= {"least": dict.fromkeys(CLASSES, least)}
+    document |= {"min_scores": dict.fromkeys(CLASSES, least)}
     document |= {"rejected": dict.fromkeys(CLASSES, rejected), "files": describe_files(paths)}
     write_json(document, folder / "synthetic.json")
 

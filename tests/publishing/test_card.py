@@ -93,7 +93,7 @@ def test_the_card_opens_with_the_recommendation_and_both_answers(small_run):
         assert "D-B" not in card
         assert all(f"| `{name}` |" in card for name in FIELDS)
         assert r"toy \<cells\>" in card
-        assert "| cracked | 6 | 11 | 6 | wrong class 3, unrealistic 2 |" in card
+        assert "| cracked | 6 | 11 | 6 | doubtful class 3, unrealistic 2 |" in card
         assert "| cracked | small CNN | +2.6 | [+0.3, +2.2] |" in card
 
 

@@ -20,7 +20,7 @@ def part(counts, seed):
     labels = np.repeat([0, 1], counts)
     images = np.random.default_rng(seed).integers(0, 256, (len(labels), 16, 16, 1), dtype=np.uint8)
     names = [f"{seed}-{i}" for i in range(len(labels))]
-    rows = pd.DataFrame({"image_id": names, "group_id": names, "parent_id": None})
+    rows = pd.DataFrame({"image_id": names, "group_id": names, "parent_id": None, "label": labels})
     return Part(rows, LabelledImages(images, labels))
 
 
@@ -84,13 +84,24 @@ def test_overall_leaves_out_a_class_that_is_too_small(parts):
 def test_copying_is_measured_in_each_space_against_val_and_test(parts):
     features = extract(thumbnails, parts)
     found = measure_copying(
-        {"one": features, "two": features}, parts, declared=origins(parts), seed=0
+        {"one": features, "two": features},
+        parts,
+        declared=origins(parts["synthetic"].rows, parts["train"].rows),
+        seed=0,
     )
     assert found["one"] == found["two"]
     assert found["one"]["num_holdout"] == 100
     assert set(found) == {"one", "two", "fragments"}
     parts["synthetic"] = part((0, 0), 9)
-    assert measure_copying({"one": features}, parts, declared=origins(parts), seed=0) == {}
+    assert (
+        measure_copying(
+            {"one": features},
+            parts,
+            declared=origins(parts["synthetic"].rows, parts["train"].rows),
+            seed=0,
+        )
+        == {}
+    )
 
 
 def test_what_an_image_is_declared_to_start_from_does_not_count_as_copied(parts):
@@ -102,25 +113,30 @@ def test_what_an_image_is_declared_to_start_from_does_not_count_as_copied(parts)
     names = train.rows["image_id"].to_numpy()
     declared = made.rows.assign(parent_id=[f"{names[row]} {names[5]}" for row in rows])
     same_class = made.rows.assign(parent_id=names[np.arange(28)])
-    assert origins({**parts, "synthetic": Part(declared, made.data)}).tolist() == rows.tolist()
-    of_own = origins({**parts, "synthetic": Part(same_class.iloc[:25], part((25, 0), 9).data)})
+    assert origins(declared, train.rows).tolist() == rows.tolist()
+    of_own = origins(same_class.iloc[:25], train.rows)
     assert (of_own == -1).all()
     for told, passes in ((declared, True), (made.rows, False)):
         own = {**parts, "synthetic": Part(told, LabelledImages(images, made.data.labels))}
         found = measure_copying(
-            {"thumbnails": extract(thumbnails, own)}, own, declared=origins(own), seed=0
+            {"thumbnails": extract(thumbnails, own)},
+            own,
+            declared=origins(told, train.rows),
+            seed=0,
         )
         assert all(facts["passed"] is passes for facts in found.values()), (passes, found)
         assert found["thumbnails"]["near_copies_with_origins"] == 1
         small = {name: thumbnails(own[name].data.images) for name in ("train", "synthetic")}
-        nearest = describe_pairs(small, own, declared=origins(own))
+        nearest = describe_pairs(small, own, declared=origins(told, train.rows))
         assert (nearest[0]["distance"] < 2) is not passes  # what is declared makes no pair
 
 
 def test_pairs_are_named_by_image_id(parts):
     features = extract(thumbnails, parts)
     features["synthetic"][5] = features["train"][7]
-    pairs = describe_pairs(features, parts, declared=origins(parts))
+    pairs = describe_pairs(
+        features, parts, declared=origins(parts["synthetic"].rows, parts["train"].rows)
+    )
     assert pairs[0] == {
         "synthetic_id": "3-5",
         "train_id": "0-7",
@@ -134,11 +150,15 @@ def test_pairs_are_named_by_image_id(parts):
 def test_pairs_name_the_flip_and_the_gate_sees_it(parts):
     features = extract(thumbnails, parts)
     features["synthetic"] = flip(features["train"][:28], ["hflip", "vflip"])
-    pairs = describe_pairs(features, parts, declared=origins(parts))
+    pairs = describe_pairs(
+        features, parts, declared=origins(parts["synthetic"].rows, parts["train"].rows)
+    )
     assert {pair["flip"] for pair in pairs} == {"hflip+vflip"}
     assert all(pair["train_id"][2:] == pair["synthetic_id"][2:] for pair in pairs)
     spaces = {"thumbnails": features, "imagenet": features}
-    found = measure_copying(spaces, parts, declared=origins(parts), seed=0)
+    found = measure_copying(
+        spaces, parts, declared=origins(parts["synthetic"].rows, parts["train"].rows), seed=0
+    )
     assert found["thumbnails"]["near_copies"] == 1
     assert found["imagenet"]["near_copies"] == 0  # its images are not seen flipped
 
@@ -147,5 +167,7 @@ def test_fewer_images_give_fewer_pairs_and_none_gives_none(parts):
     for number in (13, 0):
         parts["synthetic"] = part((number, 0), 9)
         features = extract(thumbnails, parts)
-        pairs = describe_pairs(features, parts, declared=origins(parts))
+        pairs = describe_pairs(
+            features, parts, declared=origins(parts["synthetic"].rows, parts["train"].rows)
+        )
         assert len(pairs) == number

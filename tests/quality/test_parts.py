@@ -1,9 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from ganaug.errors import DatasetError
 from ganaug.fileio import read_json
-from ganaug.quality.parts import read_parts, unfilled_classes
+from ganaug.quality.parts import choose_rows, read_all_rows, read_parts, unfilled_classes
 from ganaug.shards import read_images
 from tests.refusal import changed
 from tests.toy_synthetic import new_images
@@ -22,6 +23,28 @@ def test_rows_and_images_of_all_parts_agree(prepared, synthetic, tmp_path):
         assert isinstance(parts[split].data.images, np.memmap)
     np.testing.assert_array_equal(parts["synthetic"].data.images, images)
     assert parts["synthetic"].data.labels.tolist() == labels
+
+
+def test_of_many_images_a_sample_is_read_and_rare_classes_stay(
+    prepared, synthetic, tmp_path, monkeypatch
+):
+    images, labels = new_images()
+    folder = synthetic(images, labels)
+    whole = read_parts(prepared, folder, scratch=tmp_path)["train"]
+    (again := tmp_path / "again").mkdir()
+    monkeypatch.setattr("ganaug.quality.parts.MOST_IMAGES", 10)
+    monkeypatch.setattr("ganaug.quality.parts.FEWEST_OF_CLASS", 3)
+    part = read_parts(prepared, folder, scratch=again)["train"]
+    place = whole.rows["image_id"].tolist().index
+    kept = [place(image_id) for image_id in part.rows["image_id"]]
+    np.testing.assert_array_equal(part.data.images, whole.data.images[kept])
+    assert part.data.labels.tolist() == whole.data.labels[kept].tolist()
+    assert len(read_all_rows(prepared, folder)["train"]) == 32
+
+    rare = pd.DataFrame({"label": [0] * 96 + [1] * 4, "image_id": list(map(str, range(100)))})
+    chosen = choose_rows(rare.sample(frac=1, random_state=0, ignore_index=True))
+    assert chosen.sum() == 10 + 3
+    assert choose_rows(rare[:8]).all()
 
 
 def test_no_synthetic_image_is_an_empty_part(prepared, synthetic, tmp_path):

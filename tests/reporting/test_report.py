@@ -112,7 +112,7 @@ def test_the_tables_carry_the_numbers_of_the_files(small_run):
         "better (with) 72.0 0.4 4 base (without) 70.0 0.4 4",
         "clear 9 0 +0.4 [+0.3, +2.2] +0.4 [+0.3, +2.2] 0.012 0.012 0.750 0.750",
         "cracked 3 6 +2.6 [+0.3, +2.2] +2.6 [+0.3, +2.2] 0.012 \N{EN DASH} 0.750",
-        "near copy wrong class unrealistic clear 0 5 0 0 3 2 cracked 6 11 6",
+        "near copy doubtful class unrealistic clear 0 5 0 0 3 2 cracked 6 11 6",
         "lowest KID on val, 0.0500 after 1,024 images",
         "thumbnails 0.2% 0.3% 70.0% 60.0% 1.48 -1.5 -17.8 passed",
         "2.1% of the synthetic images hold a fragment of a training image, against 1.0%",

@@ -33,5 +33,5 @@ def rename_class(run: Path, name: str) -> None:
         if "classes" in document:
             document["classes"][0] = name
         else:
-            document["least"][name] = document["least"].pop("clear")
+            document["min_scores"][name] = document["min_scores"].pop("clear")
         write_json(document, path)

@@ -28,7 +28,7 @@ def network(name, uplift, *, share=0.2, recalls=None):
 
 def verdict(
     cnn=GAIN, linear=GAIN, *, shares=(0.2, 0.2), recalls=None, gate=GATE, num_synthetic=1500,
-    num_with_parent=0, num_translated=0,
+    num_with_parent=0, num_translated=0, sampled=None,
     precision=(0.5, 0.6), empty=(),
 ):  # fmt: skip
     evidence = Evidence(
@@ -42,6 +42,7 @@ def verdict(
         num_synthetic=num_synthetic,
         num_with_parent=num_with_parent,
         num_translated=num_translated,
+        sampled=sampled or {},
     )
     return decide(evidence, Margins(harm_pp=1.0, recall_pp=2.0, confidence=0.9))
 
@@ -53,6 +54,11 @@ def test_a_gain_with_every_classifier_ships_as_a_gain():
     assert "+2.0 pp (+0.5 to +3.5) with a small CNN" in found["sentence"]
     assert "90% intervals over test groups and repeated trainings" in found["sentence"]
     assert "lower bound of the change of macro-F1 is +0.5 pp" in found["reasons"][0]
+
+
+def test_what_was_only_sampled_is_said():
+    reasons = verdict(sampled={"train": (20_000, 800_000)})["reasons"]
+    assert reasons[-1] == "Of the 800,000 train images, 20,000 were measured and trained on."
 
 
 def test_no_harm_ships_and_is_not_sold_as_a_gain():

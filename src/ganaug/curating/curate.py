@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ganaug.curating.comparing import Apart, RealImages
 from ganaug.curating.filter import (
-    NEAR_DUPLICATE,
     REASONS,
     REJECTED_BY_PERSON,
+    REPEAT,
     SyntheticFilter,
     reject_reasons,
 )
-from ganaug.curating.neighbours import Apart, RealImages
-from ganaug.fileio import atomic_folder, write_sealed
+from ganaug.fileio import Span, atomic_folder, write_sealed
 from ganaug.gan.sampling import LatentLaw, sample
 from ganaug.gan.snapshot import Snapshot
 from ganaug.images import Pixels, encode_png, pixel_id
@@ -45,9 +45,9 @@ class Curated:
     """Accepted rows, their PNGs in the same order, and the tally of each class."""
 
     rows: pd.DataFrame
-    images: list[bytes]
+    images: list[Span]
     tallies: dict[str, ClassTally]
-    left_out: list[str]  # image_ids of those that only a person rejected
+    rejected_by_person: list[str]  # image_ids of those that nothing else rejected
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ def curate(
     wanted: Mapping[str, int],
     first_seed: int,
     max_draws_per_image: int,
+    pngs: Path,
     unwanted: Collection[str] = (),
 ) -> Curated:
     """Generate the wanted images of each class.
@@ -86,14 +87,15 @@ def curate(
         wanted: images per class, keyed as in the snapshot's classes.
         first_seed: seeds count up from here, in each class.
         max_draws_per_image: give up on a class after this many draws per wanted image.
+        pngs: file to write the PNGs to, so that memory does not hold them.
         unwanted: image_ids that people rejected. They are judged like all others before they are
             left out, so the other images stay as they were, and no near-duplicate takes the place.
     """
     taken = set(rules.real.ids)
     tallies = {name: ClassTally(count) for name, count in wanted.items()}
     parts: list[pd.DataFrame] = [pd.DataFrame(columns=METADATA_COLUMNS)]
-    encoding: list[Future[list[bytes]]] = []
-    left_out: list[str] = []
+    encoding: list[Future[list[Span]]] = []
+    by_person: list[str] = []
     # zlib releases Python's lock, so the next images are drawn meanwhile.
     with (
         ProgressReport("generate", total=sum(wanted.values())) as progress,
@@ -104,26 +106,36 @@ def curate(
             for seeds in _rounds(tally, first_seed, max_draws_per_image):
                 rows, pixels, reasons = _draw(snapshot, rules, name, seeds, taken)
                 passed = np.flatnonzero(reasons == "")
-                reasons[passed[~apart.admit(pixels[passed])]] = NEAR_DUPLICATE
+                reasons[passed[~apart.admit(pixels[passed])]] = REPEAT
                 is_unwanted = rows["image_id"].isin(unwanted).to_numpy()
                 reasons[(reasons == "") & is_unwanted] = REJECTED_BY_PERSON
                 reasons = _settle(tally, reasons)
                 kept = np.flatnonzero(reasons == "")
-                by_person = np.flatnonzero(reasons == REJECTED_BY_PERSON)
-                left_out += rows["image_id"].iloc[by_person].tolist()
+                unwanted_rows = np.flatnonzero(reasons == REJECTED_BY_PERSON)
+                by_person += rows["image_id"].iloc[unwanted_rows].tolist()
                 parts.append(rows.iloc[kept])
-                encoding.append(encoder.submit(encode_pngs, pixels[kept]))
+                encoding.append(encoder.submit(_append_pngs, pixels[kept], pngs))
                 progress.advance(len(kept))
             if tally.accepted < tally.wanted:
                 progress.note(_describe_shortfall(name, tally))
     images = [png for part in encoding for png in part.result()]
     filled = [part for part in parts if len(part)] or parts
-    return Curated(pd.concat(filled).reset_index(drop=True), images, tallies, left_out)
+    return Curated(pd.concat(filled).reset_index(drop=True), images, tallies, by_person)
 
 
 def encode_pngs(images: Pixels) -> list[bytes]:
     """PNGs of [N, H, W, C], marked as synthetic."""
     return [encode_png(image, synthetic=True) for image in images]
+
+
+def _append_pngs(images: Pixels, path: Path) -> list[Span]:
+    """Append the PNGs of images to a file."""
+    spans = []
+    with path.open("ab") as file:
+        for png in encode_pngs(images):
+            spans.append(Span(path, file.tell(), len(png)))
+            file.write(png)
+    return spans
 
 
 def _draw(

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganaug.curating.neighbours import RealNeighbours
+from ganaug.curating.comparing import RealNeighbours
 from ganaug.downstream.batches import Pool, draw_batches, one_hot
 from ganaug.downstream.classifier import Classifier, embed, predict, small_cnn, train_classifier
 from ganaug.downstream.recipes import Recipe
 from ganaug.downstream.setting import Setting
 from ganaug.errors import DatasetError
-from ganaug.images import Labels, Pixels, Rows
+from ganaug.images import Indices, Labels, Pixels
 from ganaug.rng import derive_seed, numpy_rng
 
 BATCH_SIZE = 64
@@ -28,14 +28,16 @@ ASKED = ["label_confidence", "realism"]  # scores with a threshold
 # Reasons to reject, in order of precedence, as synthetic.json names them.
 OF_ITS_OWN = (
     "duplicate",  # the very pixels of a real image or of one drawn earlier
-    "near_copy",  # nearer to a real image than these are to each other, for the filter's networks
-    "wrong_class",
+    # Nearer to a real image than 99 % of these are to each other, for the filter's networks; the
+    # verdict has a rule of its own for copies (quality/memorisation.py).
+    "near_copy",
+    "doubtful_class",  # label_confidence too low; the class may still be the likeliest
     "unrealistic",
     "unchanged",  # still the real image that it was made from
 )
-NEAR_DUPLICATE = "repeat"  # nearly the picture of an image accepted earlier
-REASONS = (*OF_ITS_OWN, NEAR_DUPLICATE)
-REJECTED_BY_PERSON = "reviewed"  # in a review (reviews.py); counted only where there are any
+REPEAT = "repeat"  # nearly the picture of an image accepted earlier
+REASONS = (*OF_ITS_OWN, REPEAT)
+REJECTED_BY_PERSON = "rejected_by_person"  # counted only where there are any
 
 
 class SyntheticFilter:
@@ -56,7 +58,7 @@ class SyntheticFilter:
         names, seed, num_steps = setting.class_names, setting.seed, setting.num_steps
         halves = split_in_halves(labels, groups, class_names=names, seed=seed)
         # For each half its classifier and, by class, the rows held out of it and their neighbours.
-        self._halves: list[tuple[Classifier, list[tuple[Rows, RealNeighbours]]]] = []
+        self._halves: list[tuple[Classifier, list[tuple[Indices, RealNeighbours]]]] = []
         targets = one_hot(labels, len(names))
         for half in (0, 1):
             seen, own_seed = halves == half, derive_seed(seed, "filter", half)

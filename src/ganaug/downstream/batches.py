@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganaug.downstream.recipes import SYNTHETIC_UNTIL, Recipe
-from ganaug.images import Labels, Rows
+from ganaug.images import Indices, Labels
 from ganaug.rng import numpy_rng
 
 Images = NDArray[Any]  # [N, H, W, C] uint8
@@ -24,7 +24,7 @@ class Pool:
     """Images to draw from.
 
     Args:
-        images: [N, H, W, C] uint8; may be a memory map.
+        images: [N, H, W, C] uint8, perhaps a memory map; or [N] numbers, to draw these alone.
         labels: [N] in 0..K-1.
         targets: [N, K] float32, what the classifier should say: one-hot or soft.
         rows: indices of the images that are used.
@@ -33,7 +33,7 @@ class Pool:
     images: Images
     labels: Labels
     targets: NDArray[np.float32]
-    rows: Rows
+    rows: Indices
 
 
 @dataclass(frozen=True)

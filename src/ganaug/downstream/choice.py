@@ -47,7 +47,7 @@ class Choice:
             the best one; None without any.
         val: macro-F1 on val, 0..1, a row a candidate, best first: recipe (its name), mean, se (of
             its difference from the best of the last round), repetitions.
-        at_edge: whether the winner has the largest share that was tried.
+        at_edge: whether `recommended` has the largest share that was tried.
     """
 
     without: Recipe
@@ -85,8 +85,8 @@ def choose_recipes(
     """
     search = _Search(sets, replace(setting, seed=derive_seed(setting.seed, "choice")), map_tasks)
     in_steps = {net: NETWORKS[net].in_steps for net in sets}
-    plain = search.halve({net: without_synthetic(mixes=in_steps[net]) for net in sets})
-    without = {net: search.best(net, own) for net, own in plain.items()}
+    finalists = search.halve({net: without_synthetic(mixes=in_steps[net]) for net in sets})
+    without = {net: search.best(net, own) for net, own in finalists.items()}
     soft = search.teach()
     if soft:  # on the recipe that gets synthetic images, or these would get the credit
         search.setting = replace(search.setting, soft=soft)

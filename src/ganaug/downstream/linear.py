@@ -25,7 +25,7 @@ from sklearn.metrics import f1_score
 from ganaug.downstream.batches import row_weights
 from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.downstream.recipes import Recipe
-from ganaug.images import Labels, Rows
+from ganaug.images import Indices, Labels
 from ganaug.quality.features import Extractor, Features
 from ganaug.quality.parts import LabelledImages
 
@@ -43,7 +43,7 @@ Predictor = Callable[[Views], NDArray[np.float64]]  # of [N, V, D] views: [N, K]
 
 
 def fit_linear(
-    sets: Labelled, real: Rows, synthetic: Rows, *, recipe: Recipe, num_classes: int
+    sets: Labelled, real: Indices, synthetic: Indices, *, recipe: Recipe, num_classes: int
 ) -> Predictor:
     """Fit on the rows that a repetition drew; the first view of an image is what it predicts by.
 
@@ -53,7 +53,7 @@ def fit_linear(
         sets: views of "train", "synthetic" and "val".
         real: rows of the real training images that are used.
         synthetic: of the synthetic images that are used, if the recipe has a share of them.
-        recipe: schedule, mixup and soft labels mean nothing here.
+        recipe: mixup, cutmix and soft labels mean nothing here; schedule "first" lowers the share.
         num_classes: K.
     """
     parts = [(sets["train"], real)]

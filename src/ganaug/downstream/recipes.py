@@ -70,7 +70,7 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """Short, for tables: "balanced+classical+20%"."""
+        """Short, for tables, and the key of its runs: "balanced+classical+20%"."""
         parts = ["balanced" if self.balanced else "as-they-come"]
         parts += [field for field in WORDS if getattr(self, field)]
         if self.share:

@@ -29,7 +29,7 @@ from ganaug.downstream.classifier import predict, small_cnn, train_classifier
 from ganaug.downstream.linear import fit_linear
 from ganaug.downstream.recipes import Recipe
 from ganaug.downstream.setting import Setting
-from ganaug.images import Labels, Rows
+from ganaug.images import Indices, Labels
 from ganaug.parallel import MapTasks
 from ganaug.progress import ProgressReport
 from ganaug.quality.parts import LabelledImages
@@ -115,7 +115,7 @@ def fit_network(run: Run, sets: Sets, setting: Setting) -> nn.Module:
     assert network.make is not None
     seed, real, synthetic = _draw(run, sets, setting)
 
-    def pool(name: str, rows: Rows) -> Pool:
+    def pool(name: str, rows: Indices) -> Pool:
         own = sets[name]
         targets = one_hot(own.labels, len(setting.class_names))
         if recipe.soft_labels:
@@ -143,7 +143,7 @@ def fit_network(run: Run, sets: Sets, setting: Setting) -> nn.Module:
     )
 
 
-def _draw(run: Run, sets: Sets, setting: Setting) -> tuple[int, Rows, Rows]:
+def _draw(run: Run, sets: Sets, setting: Setting) -> tuple[int, Indices, Indices]:
     """A repetition's seed, and the rows of the real and of the synthetic images that it uses."""
     seed = derive_seed(setting.seed, "runs", run.repetition)
     return (
@@ -153,7 +153,7 @@ def _draw(run: Run, sets: Sets, setting: Setting) -> tuple[int, Rows, Rows]:
     )
 
 
-def draw_rows(labels: Labels, fraction: float, *, rng: np.random.Generator) -> Rows:
+def draw_rows(labels: Labels, fraction: float, *, rng: np.random.Generator) -> Indices:
     """Rows of a share of each class, rounded up, in rising order."""
     exact = [math.ceil(round(n * fraction, 6)) for n in np.bincount(labels)]
     rows = [rng.permutation(np.flatnonzero(labels == c))[:n] for c, n in enumerate(exact)]

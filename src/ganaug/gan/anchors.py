@@ -3,10 +3,11 @@
 A generator trained by D alone may ignore its latent: all images of a class then look alike, and D,
 which sees one image at a time, can't notice. So half of each batch is generated from the code of a
 real image of the batch, and G's loss includes the distance to that image, on coarse images only: D
-alone judges detail. The code is linear and fixed: the principal components of the class, scaled to
-unit variance, and so distributed like the standard normal latents of the other half and of all
-later samples. The weight of this distance fades to 0 in the first half of training. Kept longer, it
-makes G a linear decoder, and D can't correct its images.
+alone judges detail. The code is linear and fixed: principal components of the differences from the
+class means, the same for all classes, each scaled to unit variance within a class, and so
+distributed like the standard normal latents of the other half and of all later samples. The weight
+of this distance fades to 0 in the first half of training. Kept longer, it makes G a linear decoder,
+and D can't correct its images.
 
 D sees the code with the image throughout training: the real image's own code, or the part of the
 latent in its place. So it can notice an image that does not match its latent.
@@ -27,7 +28,7 @@ from torch.nn import functional as F
 from ganaug.gan.batches import FLIPPED_AXIS
 from ganaug.gan.networks import COARSE, Architecture
 
-CLAMP = 3.0  # standard deviations; latents beyond them are never drawn
+CLAMP = 3.0  # standard deviations, of a real image's code; 0.3 % of normal numbers lie beyond
 
 
 class Anchors(nn.Module):

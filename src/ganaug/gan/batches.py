@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganaug.images import Labels, Pixels, Rows
+from ganaug.images import Indices, Labels, Pixels
 from ganaug.rng import numpy_rng
 
 Batch = tuple[Tensor, Tensor]  # [B, C, H, W] float32 in [-1, 1] and [B] int64
@@ -79,7 +79,7 @@ class RealBatches:
         images, label = self._gather(rows)
         return images, label, torch.from_numpy(rows).to(label.device)
 
-    def _spread(self, per_class: int) -> Iterator[Rows]:
+    def _spread(self, per_class: int) -> Iterator[Indices]:
         """Rows of each class, at most `per_class` of them."""
         for rows in self._rows_of:
             yield rows[:: max(1, -(-len(rows) // per_class))]
@@ -95,7 +95,7 @@ class RealBatches:
             images = torch.where(flipped[:, None, None, None], images.flip(axis), images)
         return images, label
 
-    def _gather(self, rows: Rows) -> Batch:
+    def _gather(self, rows: Indices) -> Batch:
         chosen = torch.from_numpy(rows).to(self._labels.device)
         if isinstance(self._images, Tensor):
             images = self._images[chosen]
@@ -105,7 +105,7 @@ class RealBatches:
         channels_first = images.permute(0, 3, 1, 2).contiguous()
         return channels_first.float().div_(127.5).sub_(1), self._labels[chosen]
 
-    def _draw_group(self, label: int, rng: np.random.Generator) -> Rows:
+    def _draw_group(self, label: int, rng: np.random.Generator) -> Indices:
         rows = self._rows_of[label]
         return rng.choice(rows, size=STATISTICS_GROUP, replace=len(rows) < STATISTICS_GROUP)
 

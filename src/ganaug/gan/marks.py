@@ -2,10 +2,11 @@
 
 A class of two hundred cells may show a crack in forty of them, each in another place: too rare for
 G to learn to draw one within minutes. But such a detail is small. Subtract from an image what the
-class and its leading principal components explain, and keep the strongest few per cent of the rest:
-this is the image's mark, mostly empty for a sound cell. One number of the latent chooses a mark of
-the wanted class. G adds it to the image and sees it at every stage, so that it can blend both; D
-judges the result. The marks are part of G's weights, each with the row of its training image.
+class mean and the leading principal components explain, and keep the strongest few per cent of the
+rest: this is the image's mark, mostly empty for a sound cell. One number of the latent chooses a
+mark of the wanted class. G adds it to the image and sees it at every stage, so that it can blend
+both; D judges the result. The marks are part of G's weights, each with the row of its training
+image.
 
 After the background and the defect of Zhang et al. 2021, arXiv:2103.15158 (Defect-GAN), whose
 defect layer is generated; and the retrieved patches of Tseng et al. 2020, arXiv:2007.11206.

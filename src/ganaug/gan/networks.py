@@ -49,6 +49,8 @@ class Generator(nn.Module, ABC):
     def possible_parents(self) -> Tensor | None:
         """[K, M] int64: rows of the training images that a class may be built on; -1: none.
 
+        Rows are counted as in `RealBatches`, over all shards of train in order.
+
         None if the family builds images on no training image.
         """
         return None

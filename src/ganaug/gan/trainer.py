@@ -123,7 +123,7 @@ class Trainer:
         tensors, _ = self.checkpoints.load_best()
         weights = below(tensors, "G_ema")
         self._state.G_ema.load_state_dict(weights)
-        self._show_samples()  # of what ships, over those of the last evaluation
+        self._show_samples()  # of the best snapshot, over those of the last evaluation
         return TrainingResult(weights, self._state.best, seen)
 
     @property

@@ -22,7 +22,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Rejection:
-    """An image that is left out, and why."""
+    """An image that can't be used, and why."""
 
     file: str  # name as in the source
     reason: str  # a fixed word, say unreadable or duplicate

@@ -3,7 +3,7 @@
 A near-duplicate is the same picture compressed again, scaled, dimmed, or with faint noise: its
 thumbnail, with mean 0 and deviation 1, hardly changes. Flipped copies are found if the dataset
 allows flips, since training flips its images; crops are not found. `evaluate` uses the same
-function, so it never refuses what `prepare` accepted.
+function, so it does not refuse what `prepare` accepted.
 """
 
 from collections import Counter

@@ -181,7 +181,8 @@ def split_candidates(
     images["kept"] = thin_train(
         images, fraction=params.train_fraction, numbers=params.keep_train, seed=seed
     )
-    require_two_halves(images[images["kept"] & (images["split"] == "train")])
+    train = images[images["kept"] & (images["split"] == "train")]
+    require_two_halves(train, sorted(set(facts["class_name"])))
     return images, salts, notes
 
 

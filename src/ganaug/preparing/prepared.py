@@ -9,7 +9,7 @@ from ganaug.fileio import read_json, require_files
 from ganaug.records import SPLITS
 
 DOCUMENT = "prepared.json"
-REJECTED = "rejected.parquet"  # file, reason, detail of what was left out; no shard
+REJECTED = "rejected.parquet"  # file, reason, detail of each rejected image; no shard
 STEMS = {"train": "train-real", "val": "val", "test": "test"}  # shard names by split
 
 

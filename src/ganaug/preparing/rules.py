@@ -1,7 +1,7 @@
 """Rules for the images as a whole; the errors say what to do."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -76,20 +76,23 @@ def require_enough(candidates: Sequence[Candidate], facts: SourceFacts) -> list[
     ]
 
 
-def require_two_halves(train: pd.DataFrame) -> None:
+def require_two_halves(train: pd.DataFrame, class_names: Iterable[str]) -> None:
     """Refuse a class whose training images can't be cut into two halves of whole groups.
 
     Args:
         train: columns `class_name` and `group`.
+        class_names: all of them, also those without a training image.
     Raises:
         DatasetError: too few images of a class, or nearly all in one group.
     """
-    for name, groups in train.groupby("class_name")["group"]:
-        number, largest = len(groups), groups.value_counts().iloc[0]
+    for name in class_names:
+        groups = train.loc[train["class_name"] == name, "group"]
+        number, largest = len(groups), groups.value_counts().max() if len(groups) else 0
         if number < 2 * FEWEST_IN_HALF or number - largest < FEWEST_IN_HALF:
             raise DatasetError(
                 f"class {name!r} has {number} training images, {largest} of them in one group; "
                 f"{2 * FEWEST_IN_HALF} are needed, {FEWEST_IN_HALF} outside of the largest group: "
-                "add images, merge the class with another, or hold out a smaller share "
-                "(prepare.val_fraction, prepare.test_fraction)"
+                "add images, merge the class with another, keep more (prepare.train_fraction, "
+                "prepare.keep_train), or hold out a smaller share (prepare.val_fraction, "
+                "prepare.test_fraction)"
             )

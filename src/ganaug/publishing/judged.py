@@ -49,7 +49,7 @@ def require_judged(
 def name_apart(name: str) -> str:
     """The path of a synthetic shard that is kept apart, in the merged dataset.
 
-    No pattern for train matches it, in no folder.
+    Loaders that look for `train-*` files don't find it, whatever folder they search.
     """
     return f"{APART}/{name.removeprefix('train-')}"
 

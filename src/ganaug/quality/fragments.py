@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganaug.images import Groups, Pixels, Rows
+from ganaug.images import Groups, Indices, Pixels
 from ganaug.quality.memorisation import FEWEST_JUDGED, allowed_high, share_beside_real
 from ganaug.quality.neighbours import leave_out
 from ganaug.rng import numpy_rng
@@ -42,7 +42,7 @@ Float32 = NDArray[np.float32]
 
 
 def measure_fragments(
-    synthetic: Pixels, train: Pixels, groups: Groups, *, seed: int, origins: Rows | None = None
+    synthetic: Pixels, train: Pixels, groups: Groups, *, seed: int, origins: Indices | None = None
 ) -> dict[str, Any]:
     """The share of synthetic images that hold a fragment of a training image, and if it passes.
 
@@ -91,7 +91,7 @@ def measure_fragments(
     }
 
 
-def _draw(number: int, rng: np.random.Generator) -> Rows:
+def _draw(number: int, rng: np.random.Generator) -> Indices:
     if number <= MOST_IMAGES:
         return np.arange(number)
     return np.sort(rng.permutation(number)[:MOST_IMAGES])
@@ -112,7 +112,7 @@ def _least_ratios(
     groups: Groups,
     *,
     own: Groups | None = None,
-    but: Rows | None = None,
+    but: Indices | None = None,
 ) -> NDArray[np.float32]:
     """[M] the least ratio of any window.
 
@@ -150,7 +150,7 @@ def _windows(images: Float32, place: tuple[slice, slice]) -> Float32:
 
 
 def _nearest_of_groups(
-    windows: Float32, reference: Float32, starts: Rows, but: Rows | None
+    windows: Float32, reference: Float32, starts: Indices, but: Indices | None
 ) -> Float32:
     """[M, G] squared distances to the nearest window of each group, in any flip."""
     least = np.full((len(windows), reference.shape[1]), np.inf, np.float32)

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from ganaug.images import Labels, Rows
+from ganaug.images import Indices, Labels
 
 
 def origin_rows(
     parents: "pd.Series[str]", labels: Labels, real_ids: Iterable[str], real_labels: Labels
-) -> Rows:
+) -> Indices:
     """The real image that each synthetic one starts from, as its number among these; -1: none.
 
     That is the first of its parents, if it is of another class; a parent of the same class gave a
@@ -22,6 +22,6 @@ def origin_rows(
         real_ids, real_labels: [N].
     """
     first = parents.astype("string").str.split().str[0]
-    rows: Rows = pd.Index(list(real_ids)).get_indexer(pd.Index(first)).astype(np.int64)
+    rows: Indices = pd.Index(list(real_ids)).get_indexer(pd.Index(first)).astype(np.int64)
     is_other = np.asarray(real_labels)[rows] != labels
     return np.where((rows >= 0) & is_other, rows, -1)

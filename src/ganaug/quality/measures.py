@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganaug.images import Labels, Rows
+from ganaug.images import Indices, Labels
 from ganaug.quality.distances import FEWEST_IMAGES, measure, per_class
 from ganaug.quality.features import Extractor, Features
 from ganaug.quality.fragments import measure_fragments
@@ -69,14 +69,14 @@ def _keep_shares(test: Counts, available: Counts) -> Counts:
     return np.where(enough, (scale * test).round(), 0).astype(np.int64)
 
 
-def _draw(labels: Labels, numbers: Counts, rng: np.random.Generator) -> Rows:
+def _draw(labels: Labels, numbers: Counts, rng: np.random.Generator) -> Indices:
     """Rows with so many of each class, in random order: FID looks at the first of them."""
     rows = [rng.permutation(np.flatnonzero(labels == c))[:n] for c, n in enumerate(numbers)]
     return rng.permutation(np.concatenate(rows))
 
 
 def measure_copying(
-    spaces: Mapping[str, Mapping[str, Features]], parts: Parts, *, declared: Rows, seed: int
+    spaces: Mapping[str, Mapping[str, Features]], parts: Parts, *, declared: Indices, seed: int
 ) -> dict[str, dict[str, Any]]:
     """The gate in each space, and for fragments of images; nothing without synthetic images.
 
@@ -109,7 +109,7 @@ def flipped_ways(small: FloatArray) -> list[FloatArray]:
 
 
 def describe_pairs(
-    small: Mapping[str, Features], parts: Parts, *, declared: Rows
+    small: Mapping[str, Features], parts: Parts, *, declared: Indices
 ) -> list[dict[str, Any]]:
     """The synthetic images nearest to a training image in any flip, by image_id, nearest first.
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, binomtest, rankdata
 
-from ganaug.images import Groups, Rows
+from ganaug.images import Groups, Indices
 from ganaug.quality.neighbours import (
     TINY,
     FloatArray,
@@ -47,7 +47,7 @@ def measure_memorisation(
     *,
     groups: Groups | None = None,
     variants: Variants = as_they_stand,
-    origins: Rows | None = None,
+    origins: Indices | None = None,
 ) -> dict[str, Any]:
     """All figures of the gate, and whether it is passed.
 

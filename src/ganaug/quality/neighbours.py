@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganaug.images import Groups, Rows
+from ganaug.images import Groups, Indices
 
 BLOCK_ROWS = 1024
 TINY = 1e-9  # keeps ratios finite where images have duplicates
@@ -48,8 +48,8 @@ def nearest(
     pool: FloatArray,
     *,
     variants: Variants = as_they_stand,
-    but: Rows | None = None,
-) -> tuple[Floats, Rows]:
+    but: Indices | None = None,
+) -> tuple[Floats, Indices]:
     """Distance [M] and index [M] of the row of `pool` [N, D], N >= 1, nearest to each query.
 
     `but` [M] names a row that does not count for a query, -1 none; N > 1 then.
@@ -63,7 +63,7 @@ def nearest(
     return distances, indices
 
 
-def leave_out(block: NDArray[np.floating[Any]], but: Rows) -> None:
+def leave_out(block: NDArray[np.floating[Any]], but: Indices) -> None:
     """Make the distance [M, N] to column but[m] of row m infinite, where that is not -1."""
     (named,) = np.nonzero(but >= 0)
     block[named, but[named]] = np.inf
@@ -71,7 +71,7 @@ def leave_out(block: NDArray[np.floating[Any]], but: Rows) -> None:
 
 def nearest_others(
     rows: FloatArray, *, k: int, groups: Groups | None = None, variants: Variants = as_they_stand
-) -> tuple[Floats, Rows]:
+) -> tuple[Floats, Indices]:
     """Distances and indices [N, k] of each row's k nearest other rows, nearest first; N > k.
 
     With `groups` [N] only rows of other groups count; the distance is infinite where there is none.

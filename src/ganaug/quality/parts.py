@@ -1,5 +1,11 @@
-"""The rows and images that `evaluate` reads: real ones by split, and the synthetic ones."""
+"""The rows and images that `evaluate` reads: real ones by split, and the synthetic ones.
 
+Time and memory of distances grow with the square of the images, and more than some ten thousand
+tell nothing new. So of a large part a sample is measured and trained on; leaks by id and group
+are looked for in all rows.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +17,14 @@ from numpy.typing import NDArray
 
 from ganaug.errors import DatasetError
 from ganaug.fileio import read_json, require_files
-from ganaug.images import Labels, Rows
+from ganaug.images import Indices, Labels
 from ganaug.preparing.prepared import Prepared
 from ganaug.quality.lineage import origin_rows
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import read_images, read_rows
+
+MOST_IMAGES = 20_000  # of a part that are measured, but for rare classes
+FEWEST_OF_CLASS = 200  # that stay in a sample, or all if a class has fewer
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,7 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class Part:
-    """Rows and images of a split, or of the synthetic images."""
+    """Rows and images of a split, or of the synthetic images; of many a sample."""
 
     rows: pd.DataFrame
     data: LabelledImages
@@ -37,24 +46,54 @@ class Part:
 Parts = Mapping[str, Part]  # "train", "val", "test", "synthetic"
 
 
+def read_all_rows(prepared: Prepared, synthetic: Path) -> dict[str, pd.DataFrame]:
+    """Metadata of every row, by part.
+
+    Raises:
+        DatasetError: a shard is missing, or classes differ.
+    """
+    shards = _shards(prepared, synthetic)
+    return {name: _read_rows(paths, prepared) for name, paths in shards.items()}
+
+
 def read_parts(prepared: Prepared, synthetic: Path, *, scratch: Path) -> dict[str, Part]:
-    """All rows and images, these decoded into memory-mapped files below `scratch`.
+    """Rows and images to measure, images decoded into memory-mapped files below `scratch`.
 
     Raises:
         DatasetError: a shard is missing, or classes or image shapes differ.
     """
-    shards = {split: prepared.shards(split) for split in SPLITS}
-    files = read_json(synthetic / "synthetic.json")["files"]
-    require_files(synthetic, files, listed_in="synthetic.json", stage="generate")
-    shards["synthetic"] = [synthetic / name for name in sorted(files)]
+    shards = _shards(prepared, synthetic)
     return {name: _read(paths, prepared, scratch / f"{name}.npy") for name, paths in shards.items()}
 
 
-def origins(parts: Parts) -> Rows:
+def _shards(prepared: Prepared, synthetic: Path) -> dict[str, list[Path]]:
+    files = read_json(synthetic / "synthetic.json")["files"]
+    require_files(synthetic, files, listed_in="synthetic.json", stage="generate")
+    real = {split: prepared.shards(split) for split in SPLITS}
+    return real | {"synthetic": [synthetic / name for name in sorted(files)]}
+
+
+def origins(synthetic: pd.DataFrame, train: pd.DataFrame) -> Indices:
     """[M] the row of train that each synthetic image starts from, -1: none; see `origin_rows`."""
-    train, synthetic = parts["train"], parts["synthetic"]
-    parents, ids = synthetic.rows["parent_id"], train.rows["image_id"]
-    return origin_rows(parents, synthetic.data.labels, ids, train.data.labels)
+    made_for, own = (rows["label"].to_numpy(np.int64) for rows in (synthetic, train))
+    return origin_rows(synthetic["parent_id"], made_for, train["image_id"], own)
+
+
+def choose_rows(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows are measured: all of few; of many a sample in which rare classes stay.
+
+    Of each class those with the smallest ids are taken; ids are hashes, so nothing else depends on
+    them, and the sample stays as images are added.
+    """
+    if len(rows) <= MOST_IMAGES:
+        return np.ones(len(rows), bool)
+    labels, order = rows["label"].to_numpy(), rows["image_id"].argsort().to_numpy()
+    chosen = np.zeros(len(rows), bool)
+    for label in np.unique(labels):
+        own = order[labels[order] == label]
+        share = math.ceil(len(own) * MOST_IMAGES / len(rows))
+        chosen[own[: max(share, FEWEST_OF_CLASS)]] = True
+    return chosen
 
 
 def unfilled_classes(generated: Mapping[str, Any]) -> tuple[str, ...]:
@@ -63,18 +102,26 @@ def unfilled_classes(generated: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name, number in wanted.items() if number and not accepted[name])
 
 
-def _read(paths: Sequence[Path], prepared: Prepared, file: Path) -> Part:
-    shape = prepared.image_shape
+def _read_rows(paths: Sequence[Path], prepared: Prepared) -> pd.DataFrame:
     if not paths:
-        nothing = LabelledImages(np.empty((0, *shape), np.uint8), np.empty(0, np.int64))
-        return Part(pd.DataFrame(columns=METADATA_COLUMNS), nothing)
+        return pd.DataFrame(columns=METADATA_COLUMNS)
     rows, classes = read_rows(paths)
     if classes != prepared.classes:
         raise DatasetError(
             f"{paths[0].parent}: made for classes {classes}, {prepared.folder} has "
             f"{prepared.classes}; run the stage generate again"
         )
-    images = read_images(paths, spill=file)
+    return rows
+
+
+def _read(paths: Sequence[Path], prepared: Prepared, file: Path) -> Part:
+    shape, rows = prepared.image_shape, _read_rows(paths, prepared)
+    if not paths:
+        nothing = LabelledImages(np.empty((0, *shape), np.uint8), np.empty(0, np.int64))
+        return Part(rows, nothing)
+    chosen = choose_rows(rows)
+    images = read_images(paths, spill=file, chosen=chosen)
     if images.shape[1:] != shape:
         raise DatasetError(f"{paths[0].parent}: image of shape {images.shape[1:]}, not {shape}")
+    rows = rows[chosen].reset_index(drop=True)
     return Part(rows, LabelledImages(images, rows["label"].to_numpy(np.int64)))

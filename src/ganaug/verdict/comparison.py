@@ -28,9 +28,9 @@ class Trained:
 
     Args:
         choices: by network, made on val.
-        runs: a row per classifier and split: network, recipe, repetition, split, macro_f1, recalls,
-            seconds; of the choice as well, as `stage` "choice" or "verdict".
-        predictions: a row per classifier of the verdict and test image: network, recipe,
+        runs: a row per trained classifier and split: network, recipe, repetition, split, macro_f1,
+            recalls, seconds; of the choice as well, as `phase` "choice" or "verdict".
+        predictions: a row per classifier trained for the verdict and test image: network, recipe,
             repetition, image_id, group_id, label, predicted.
     """
 
@@ -91,9 +91,9 @@ def verdict_recipes(
 
 def _table(chosen: Choices, runs: pd.DataFrame) -> pd.DataFrame:
     on_val = chosen.runs[chosen.runs["split"] == "val"]
-    parts = [on_val.assign(stage="choice"), runs.assign(stage="verdict")]
+    parts = [on_val.assign(phase="choice"), runs.assign(phase="verdict")]
     table = pd.concat(parts, ignore_index=True).drop(columns="probabilities")
-    return table[["stage", *table.columns.drop("stage")]]
+    return table[["phase", *table.columns.drop("phase")]]
 
 
 def _predictions(runs: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
@@ -188,7 +188,7 @@ def network_metrics(
     trained: Trained, facts: Mapping[str, Json], class_names: Sequence[str]
 ) -> dict[str, Json]:
     """What metrics.json says of each network, beside what `network_facts` says of it."""
-    runs = trained.runs[trained.runs["stage"] == "verdict"]
+    runs = trained.runs[trained.runs["phase"] == "verdict"]
     return {
         net: {
             "uplift": facts[net]["uplift"],

@@ -20,7 +20,7 @@ from ganaug.preparing.prepared import Prepared
 from ganaug.quality.features import FeatureCache, Features, ImageNetFeatures
 from ganaug.quality.leaks import check_no_leak, check_no_near_duplicates
 from ganaug.quality.measures import describe_pairs, extract, measure_copying, measure_distances
-from ganaug.quality.parts import Parts, origins, read_parts, unfilled_classes
+from ganaug.quality.parts import Parts, origins, read_all_rows, read_parts, unfilled_classes
 from ganaug.records import SPLITS
 from ganaug.rng import derive_seed
 from ganaug.thumbnails import NAME as THUMBNAILS
@@ -38,8 +38,8 @@ class Evaluation:
 
     metrics: dict[str, Any]
     verdict: dict[str, Any]
-    runs: pd.DataFrame  # a row per classifier and split
-    predictions: pd.DataFrame  # a row per classifier of the verdict and test image
+    runs: pd.DataFrame  # a row per trained classifier and split
+    predictions: pd.DataFrame  # a row per classifier trained for the verdict and test image
     pairs: list[dict[str, Any]]  # synthetic images nearest to a training image
 
 
@@ -69,6 +69,8 @@ def evaluate(
     """
     classes, generated = prepared.classes, read_json(synthetic / "synthetic.json")
     setting = classifier_setting(prepared, params, seed=derive_seed(seed, "evaluate"))
+    rows = read_all_rows(prepared, synthetic)
+    check_no_leak({split: rows[split] for split in SPLITS}, rows["synthetic"])
     with scratch() as folder:
         parts = read_parts(prepared, synthetic, scratch=folder)
         images = {name: part.data for name, part in parts.items()}
@@ -89,7 +91,7 @@ def evaluate(
                 backend=params.backend,
             ),
         )
-        declared = origins(parts)
+        declared = origins(parts["synthetic"].rows, parts["train"].rows)
         memorisation = measure_copying(spaces, parts, declared=declared, seed=seed)
         pairs = describe_pairs(small, parts, declared=declared)
         measure = partial(_measure_distances, parts=parts, classes=classes, seed=seed)
@@ -99,15 +101,20 @@ def evaluate(
             LEARNED: measure(learned, extract(learned, parts)),
         }
     networks = network_facts(trained, classes, confidence=params.confidence, seed=seed)
-    rows = parts["synthetic"].rows
+    num_rows = {name: len(own) for name, own in rows.items()}
     evidence = Evidence(
         networks=networks,
         memorisation=memorisation,
         precision=_precision(distances[IMAGENET], classes),
         empty=unfilled_classes(generated),
-        num_synthetic=len(rows),
-        num_with_parent=int(rows["parent_id"].notna().sum()),
-        num_translated=int((declared >= 0).sum()),
+        num_synthetic=num_rows["synthetic"],
+        num_with_parent=int(rows["synthetic"]["parent_id"].notna().sum()),
+        num_translated=int((origins(rows["synthetic"], rows["train"]) >= 0).sum()),
+        sampled={
+            name: (len(part.rows), num_rows[name])
+            for name, part in parts.items()
+            if len(part.rows) < num_rows[name]
+        },
     )
     verdict = {**_verdict(evidence, params), "judged": _judged_files(prepared, generated)}
     metrics = {
@@ -149,13 +156,12 @@ def classifier_setting(prepared: Prepared, params: EvaluateParams, *, seed: int)
 
 
 def _check(parts: Parts, symmetries: Sequence[str], distance: float) -> dict[str, Features]:
-    """Thumbnails of each part, once no test image is found where it must not be.
+    """Thumbnails of each part, once no picture is found in two splits.
 
     Raises:
         DatasetError: a test image has leaked.
     """
     real = {split: parts[split].rows for split in SPLITS}
-    check_no_leak(real, parts["synthetic"].rows)
     small = extract(thumbnails, parts)
     check_no_near_duplicates(real, small, symmetries=symmetries, distance=distance)
     return small

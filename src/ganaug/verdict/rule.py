@@ -1,11 +1,11 @@
 """Ship the synthetic images or not: the rule with three answers, and one plain sentence about it.
 
-What the bounds of an interval must reach, and how often the rule then errs, is simulated in
-benchmarks/verdict.py; docs/verdict.md has the tables.
+The answer of one classifier is `intervals.answer`. What the bounds of an interval must reach, and
+how often the rule then errs, is simulated in benchmarks/verdict.py; docs/verdict.md has the tables.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ganaug.downstream.intervals import REAL_ONLY, SHIP, UNDECIDED, answer, groups_needed
@@ -18,8 +18,8 @@ LEAST_PRECISION = 0.25
 class Margins:
     """How much harm is tolerated."""
 
-    # Percentage points of macro-F1: the lower bound may lie as much below zero; an upper bound that
-    # does not lie as much above it is a no.
+    # Percentage points of macro-F1. The lower bound may lie this far below zero. If the upper bound
+    # is less than this far above zero, the answer is no.
     harm_pp: float
     recall_pp: float  # percentage points of recall that any class may be shown to lose
     confidence: float  # level of the intervals, 0..1
@@ -53,12 +53,14 @@ class Evidence:
     Args:
         networks: by network, what verdict.json says of it; see docs/verdict.md.
         memorisation: of `measure_copying`; empty without synthetic images.
-        precision: by class, 0..1 of the synthetic images and, as the floor, of other real ones;
-            None where a class is too small to tell.
+        precision: by class, the share of images that lie among real ones (quality/distances.py),
+            0..1 of the synthetic images and, as the floor, of other real ones; None where a class
+            is too small to tell.
         empty: classes for which images were wanted and none was accepted.
         num_synthetic: images offered.
         num_with_parent: those that were built on training images.
         num_translated: of these, those that start from a whole training image of another class.
+        sampled: by part, measured and all images, where there were too many to measure all.
     """
 
     networks: Mapping[str, Mapping[str, Any]]
@@ -68,6 +70,7 @@ class Evidence:
     num_synthetic: int
     num_with_parent: int
     num_translated: int
+    sampled: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def used(self) -> dict[str, Mapping[str, Any]]:
@@ -124,7 +127,7 @@ def _too_small(evidence: Evidence) -> list[str]:
 
 
 def _against(evidence: Evidence, margins: Margins) -> list[str]:
-    """Reasons to refuse that more test images would not change."""
+    """Reasons against shipping that would stay with more test images."""
     if not evidence.num_synthetic:
         return ["There are no synthetic images: none was accepted by the filter."]
     reasons = []
@@ -240,6 +243,10 @@ def _remarks(evidence: Evidence) -> list[str]:
         "recipe with them."
         for net, facts in evidence.networks.items()
         if evidence.used and net not in evidence.used and facts["uplift"]
+    ]
+    remarks += [
+        f"Of the {every:,} {name} images, {measured:,} were measured and trained on."
+        for name, (measured, every) in evidence.sampled.items()
     ]
     if evidence.num_translated:
         remarks.append(

@@ -85,8 +85,7 @@ class RealImages:
     """
 
     def __init__(self, ids: Sequence[str], labels: Labels, images: Pixels) -> None:
-        self.ids, self._labels = list(ids), labels
-        self._small = thumbnails(images)
+        self.ids, self._labels, self._images = list(ids), labels, images
 
     def are_unchanged(
         self,
@@ -107,13 +106,13 @@ class RealImages:
         rows = origin_rows(parents, labels, self.ids, self._labels)
         if (rows < 0).all():
             return np.zeros(len(rows), bool)
-        small, starts = thumbnails(images), self._small[rows]
+        small, starts = thumbnails(images), thumbnails(self._images[rows])
         ways = [np.linalg.norm(flip(small, way) - starts, axis=1) for way in combine(AXES)]
         is_same: NDArray[np.bool_] = np.min(ways, axis=0) < min_distance
         return is_same & (rows >= 0)
 
 
-def near_duplicate_distances(
+def repeat_distances(
     images: Pixels, labels: Labels, groups: Sequence[str], *, class_names: Sequence[str]
 ) -> dict[str, float]:
     """By class, the distance of thumbnails below which two images of it are one picture.
@@ -124,9 +123,9 @@ def near_duplicate_distances(
         groups: [N] group ids; a class in a single group gets 0.
         class_names: K of them.
     """
-    small, codes = thumbnails(images), pd.factorize(np.array(groups))[0]
+    codes = pd.factorize(np.array(groups))[0]
     of_class = {name: labels == label for label, name in enumerate(class_names)}
-    return {name: _limit_of(small[own], codes[own]) for name, own in of_class.items()}
+    return {name: _limit_of(thumbnails(images[own]), codes[own]) for name, own in of_class.items()}
 
 
 def _limit_of(small: NDArray[np.float32], groups: Groups) -> float:

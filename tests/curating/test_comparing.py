@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ganaug.curating.neighbours import RealNeighbours, near_duplicate_distances
+from ganaug.curating.comparing import RealNeighbours, repeat_distances
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_likeness_within_a_group_does_not_move_the_limit():
 
     def limit(images, groups):
         labels = np.zeros(len(images), np.int64)
-        return near_duplicate_distances(images, labels, groups, class_names=["all"])["all"]
+        return repeat_distances(images, labels, groups, class_names=["all"])["all"]
 
     alone = limit(images, groups)
     assert alone > 0
