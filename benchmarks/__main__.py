@@ -10,6 +10,7 @@ from benchmarks import (
     prepare,
     publishing,
     quality,
+    scale,
     throughput,
     verdict,
 )
@@ -23,6 +24,7 @@ BENCHMARKS = {
     "quality": quality.main,  # half an hour: it trains
     "families": families.main,  # over an hour: it trains and judges ten generators
     "plateau": plateau.main,  # minutes: it trains classifiers
+    "scale": scale.main,  # hours: it runs the pipeline on a million images
     "verdict": verdict.main,  # minutes: it simulates
 }
 

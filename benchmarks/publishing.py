@@ -50,9 +50,9 @@ def _measure(folder: Path, num_rows: int) -> None:
     num_real, num_synthetic = write_stages(folder, num_rows)
     copying = seconds_of(partial(shutil.copytree, folder / "prepared", folder / "copy"))
     real_only = partial(merge, on_reject="real_only")
-    real, _ = _in_own_process(real_only, folder, "ship_real_only")
-    both, memory = _in_own_process(merge, folder, "ship")
-    checking, verify_memory = _in_own_process(verify_dataset, folder / "augmented")
+    real, _ = in_own_process(real_only, folder, "ship_real_only")
+    both, memory = in_own_process(merge, folder, "ship")
+    checking, verify_memory = in_own_process(verify_dataset, folder / "augmented")
     print(
         f"merge: {num_real} real rows {real:.1f} s (copy alone {copying:.1f}), "
         f"{num_synthetic} synthetic ones {both - real:.1f} s more; a synthetic row costs "
@@ -66,7 +66,7 @@ def _measure(folder: Path, num_rows: int) -> None:
     )
 
 
-def _in_own_process(work: Callable[..., object], *arguments: Any) -> tuple[float, float]:
+def in_own_process(work: Callable[..., object], *arguments: Any) -> tuple[float, float]:
     """Seconds, and peak memory in MiB, of `work(*arguments)` in a fresh process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_timed, work, *arguments).result()
