@@ -27,6 +27,7 @@ from ganaug.gan.trainer import EVALUATION_SAMPLES
 from ganaug.preparing.prepared import DOCUMENT, Prepared, read_prepared
 from ganaug.probe import Speeds
 from ganaug.quality.features import RESOLUTION
+from ganaug.quality.parts import MOST_IMAGES
 from ganaug.sources.archive import LAYOUTS
 from ganaug.verdict.comparison import verdict_recipes
 
@@ -97,7 +98,8 @@ def estimate(p: Params, real: Prepared, speeds: Speeds) -> dict[str, Cost]:
     wanted, every = num["synthetic"], sum(num.values())
     png = sum(facts["bytes"] for facts in real.files.values()) / (every - wanted) / MIB
     pixels = p.prepare.resolution**2 * p.prepare.channels / MIB
-    views = sum(VIEWS.get(part, 1) * number for part, number in num.items())
+    measured = {part: min(number, MOST_IMAGES) for part, number in num.items()}
+    views = sum(VIEWS.get(part, 1) * number for part, number in measured.items())
     views *= "linear" in p.evaluate.networks
 
     shown = speeds.shown / (p.train.devices * p.train.num_nodes)
@@ -108,13 +110,15 @@ def estimate(p: Params, real: Prepared, speeds: Speeds) -> dict[str, Cost]:
     generate = asked * speeds.fit["cnn"] + DRAWS * wanted * speeds.draw
     e, lopsided = p.evaluate, are_lopsided(real.counts["train"].values())
     classifiers = sum(
-        sum(num_classifiers(net, e, lopsided=lopsided)) * _classifier_sec(net, e, num, speeds)
+        sum(num_classifiers(net, e, lopsided=lopsided)) * _classifier_sec(net, e, measured, speeds)
         for net in e.networks
     )
-    evaluate = classifiers / speeds.workers + (every + SMALLER * views) * speeds.features
+    looked_at = sum(measured.values())
+    evaluate = classifiers / speeds.workers + (looked_at + SMALLER * views) * speeds.features
 
     alone, with_gan = speeds.mib["evaluate"], speeds.mib["train"]
-    state, kept = speeds.state_bytes / MIB, every * (pixels + FEATURES_MIB) + views * FEATURES_MIB
+    kept = looked_at * (pixels + FEATURES_MIB) + views * FEATURES_MIB
+    state = speeds.state_bytes / MIB
     costs = {
         "train": Cost(train / 60, with_gan + num["train"] * pixels, (KEPT + 2) * state),
         "generate": Cost(generate / 60, alone + wanted * png, 2 * wanted * png),

@@ -45,7 +45,11 @@ def read_gallery(prepared: Path, synthetic: Path) -> Gallery:
     """
     real, generation = read_prepared(prepared), read_json(synthetic / "synthetic.json")
     items = [
-        {**row, "png": png, "trust": trust(row, generation["min_scores"][real.classes[row["label"]]])}
+        {
+            **row,
+            "png": png,
+            "trust": trust(row, generation["min_scores"][real.classes[row["label"]]]),
+        }
         for name in sorted(generation["files"])
         for row, png in iter_rows(synthetic / name)
     ]
