@@ -208,6 +208,24 @@ def inspect(
 
 
 @app.command()
+def outdated(prepared: PreparedFolder = Path("data/prepared")) -> None:
+    """Say whether the files at a URL have changed since `prepare` read them."""
+    from ganaug.sources.remote import describe_files, list_files
+
+    known = read_json(prepared / "prepared.json").get("remote")
+    if known is None:
+        typer.echo("no files at a URL; of local ones DVC knows: dvc status")
+        return
+    url = known["url"]
+    found = describe_files(url, list_files(url))
+    if found != known:
+        numbers = f"{known['num_files']} files then, {found['num_files']} now"
+        typer.echo(f"{url} has changed ({numbers}); read it again: dvc repro -f prepare")
+        raise typer.Exit(1)
+    typer.echo(f"{url} is as it was read: {found['num_files']} files")
+
+
+@app.command()
 def init(
     path: Annotated[str, Option(help="Folder, table, Parquet, tar or zip; or a URL.")],
     source: Annotated[

@@ -23,6 +23,10 @@ class SourceError(GanaugError):
     """A source of real images can't be read."""
 
 
+class RemoteError(SourceError):
+    """Files at a URL can't be read now; what was read stays for the next run."""
+
+
 class DatasetError(GanaugError):
     """A dataset folder, shard or row breaks its contract."""
 

@@ -19,16 +19,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, _imaging
 
-from ganaug.errors import one_line
+from ganaug.errors import RemoteError, one_line
 from ganaug.images import Pixels, is_marked_synthetic
-from ganaug.sources.base import UnusableImage
+from ganaug.sources.base import UnusableImage, refuse_size
+from ganaug.sources.remote import Place, RemotePath
 from ganaug.spectrogram import Scale
 
 ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF", "TIFF")  # phones' MPO holds one photo and more
 REDUCING_GAP = 2.0  # the box filter leaves this many times the size, as for Pillow's thumbnails
 MOST_ELONGATED = 8  # longer to shorter side; a strip squeezed into a square shows nothing
 LARGEST_16_BIT = 65535
-MOST_BYTES = 2**29  # of a file, read before anything is known of it
 WIDE_MODES = ("I", "F")  # and I;16 in its byte orders: more than 8 bits a pixel
 GREY_MODES = ("1", "L")
 GREY_SPREAD = 2  # between the channels of a pixel: what JPEG makes of a grey picture
@@ -49,7 +49,7 @@ class Form:
         return {1: "L", 3: "RGB", None: None}[self.channels]
 
 
-def decode_image(content: bytes | Path, form: Form) -> Pixels:
+def decode_image(content: bytes | Place, form: Form) -> Pixels:
     """Decode an image file to pixels.
 
     Args:
@@ -69,7 +69,7 @@ def decode_image(content: bytes | Path, form: Form) -> Pixels:
         image = _resize(image, form.resolution)
         if form.mode is None and _shows_no_colour(image):
             image = image.convert("L")
-    except UnusableImage:
+    except (UnusableImage, RemoteError):
         raise
     except Image.DecompressionBombError as error:  # many times Pillow's own limit
         raise UnusableImage("too_large", one_line(error)) from error
@@ -102,18 +102,21 @@ def _silence_handlers() -> None:
         libtiff.TIFFSetWarningHandler(None)
 
 
-def read_file(content: bytes | Path) -> bytes:
+def read_file(content: bytes | Place) -> bytes:
     """The bytes of a file, given them or its path.
 
     Raises:
         UnusableImage: it is no regular file, is empty, would fill the memory, or is marked as
             synthetic.
+        RemoteError: it is at a URL, and can't be read.
     """
-    if isinstance(content, Path):
+    if isinstance(content, RemotePath):
+        content = content.read_bytes()
+    elif isinstance(content, Path):
         if content.exists() and not content.is_file():  # reading a pipe would block
             raise UnusableImage("unreadable", "not a regular file")
-        if (size := content.stat().st_size) > MOST_BYTES:
-            raise UnusableImage("too_large", f"a file of {size} bytes; at most {MOST_BYTES}")
+        if refused := refuse_size(content.stat().st_size):
+            raise refused
         content = content.read_bytes()
     if not content:
         raise UnusableImage("unreadable", "the file is empty")

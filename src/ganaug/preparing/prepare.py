@@ -84,6 +84,7 @@ def prepare(
                 **sound,
                 "split_salt": {name: salts[name] for name in classes},
                 **({"fold": params.fold} if params.fold else {}),
+                **({"remote": source.remote} if source.remote else {}),
                 **_count_fates(rows, rejections, left_out),
                 "notes": notes,
                 "files": describe_files(_write_splits(rows, folder, classes)),

@@ -20,7 +20,7 @@ import PIL
 from ganaug import images as images_module
 from ganaug import spectrogram, thumbnails
 from ganaug.config import Backend
-from ganaug.errors import DatasetError, GanaugError, SourceError
+from ganaug.errors import DatasetError, GanaugError, RemoteError, SourceError
 from ganaug.fileio import Span, atomic_file, read_json, sha256_file, write_sealed
 from ganaug.images import Pixels, encode_png, pixel_id
 from ganaug.parallel import map_unordered
@@ -30,6 +30,7 @@ from ganaug.preparing.decode import Form, decode_image
 from ganaug.preparing.sound import decode_sound
 from ganaug.progress import ProgressReport
 from ganaug.sources.base import SourceImage, UnusableImage
+from ganaug.sources.remote import Place
 from ganaug.thumbnails import shrink
 
 IMAGES_PER_BATCH = 64  # small, so that all workers end at about the same time
@@ -63,6 +64,7 @@ def read_candidates(
         backend: where they run, see `map_unordered`; does not change the result.
     Raises:
         SourceError: two images of the source have one name.
+        RemoteError: an image at a URL can't be read; the next run goes on.
         WorkerError: see `map_unordered`.
     """
     batches = _cut(images, scratch, form)
@@ -86,6 +88,8 @@ def scratch_folder(path: Path) -> Iterator[Path]:
     """A working folder: removed after success or an error of ours, kept after an interruption."""
     try:
         yield path
+    except RemoteError:  # the network is an interruption
+        raise
     except GanaugError:
         shutil.rmtree(path, ignore_errors=True)
         raise
@@ -127,7 +131,7 @@ def _read_batch(batch: _Batch) -> tuple[int, list[Candidate | Rejection]]:
 def _key(batch: _Batch) -> str:
     """Hash of the images, the form and the code.
 
-    A file counts by path, size and time; one from an archive by the archive's version and its name.
+    A file counts by path, size and time; one at a URL or from an archive by its version and name.
     """
     modules = (decode, images_module, sound, spectrogram, thumbnails)
     files = (__file__, *(str(module.__file__) for module in modules))
@@ -135,7 +139,7 @@ def _key(batch: _Batch) -> str:
     digest = hashlib.sha256(json.dumps([code, astuple(batch.form)]).encode())
     for image in batch.images:
         content: Any = image.content
-        if image.version is not None and isinstance(content, Path):
+        if image.version is not None and isinstance(content, Place):
             content = image.version
         elif isinstance(content, Path):
             facts = None

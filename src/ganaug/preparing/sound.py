@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from ganaug.errors import one_line
 from ganaug.images import Pixels
 from ganaug.preparing.decode import read_file
 from ganaug.sources.base import SourceImage, UnusableImage
+from ganaug.sources.remote import Place
 from ganaug.spectrogram import Scale, Sound, to_image, to_sound
 
 RATES = range(1000, 384_001)  # Hz; a broken header may claim any
@@ -32,7 +32,7 @@ CUT_SHORT = re.compile(r"data : (?!4294967295 )\d+ \(should be|ended unexpectedl
 WINDOW = 512  # samples of the spectrum in which sounds are compared
 
 
-def decode_sound(content: bytes | Path, scale: Scale) -> Pixels:
+def decode_sound(content: bytes | Place, scale: Scale) -> Pixels:
     """Decode a sound file to its spectrogram, [resolution, resolution, 1] uint8.
 
     Raises:
@@ -41,7 +41,7 @@ def decode_sound(content: bytes | Path, scale: Scale) -> Pixels:
     return to_image(read_clip(content, scale), scale)
 
 
-def read_clip(content: bytes | Path, scale: Scale) -> Sound:
+def read_clip(content: bytes | Place, scale: Scale) -> Sound:
     """The first `scale.seconds` of a sound file, mono, at the scale's rate; shorter if the file is.
 
     Raises:
@@ -84,7 +84,7 @@ def note_lengths(images: Iterable[SourceImage], scale: Scale) -> list[str]:
     lengths = []
     for image in images:
         path = image.content
-        if isinstance(path, Path) and path.is_file():  # reading a pipe would block
+        if isinstance(path, Place) and path.is_file():  # reading a pipe would block
             # Files that can't be opened are rejected by name.
             with suppress(OSError, soundfile.SoundFileError), path.open("rb") as file:
                 lengths.append(soundfile.info(file).duration)
@@ -109,7 +109,7 @@ def describe_sound(images: Sequence[SourceImage], scale: Scale) -> dict[str, Any
         their magnitude spectra before and after, as a share of the norm before; `decibels`, the
         mean absolute difference of their spectrograms.
     """
-    files = [image.content for image in images if isinstance(image.content, Path)]
+    files = [image.content for image in images if isinstance(image.content, Place)]
     chosen = files[:: -(-len(files) // HEARD)]
     errors = [_round_trip(read_clip(file, scale), scale) for file in chosen]
     convergence, decibels = np.mean(errors, axis=0).round(4).tolist()

@@ -27,6 +27,7 @@ from ganaug.preparing.sound import note_lengths, scale_of
 from ganaug.records import SPLITS
 from ganaug.sources.base import Source, SourceImage
 from ganaug.sources.registry import load_source
+from ganaug.sources.remote import RemotePath
 from ganaug.templates import render
 from ganaug.thumbnails import SIDE
 
@@ -130,8 +131,11 @@ def _noting_headers(
     few colours.
     """
     silence_pillow()
-    for image in images:
-        content = image.content
+    for listed in images:
+        content = listed.content
+        if isinstance(content, RemotePath):  # read once
+            content = content.read_bytes()
+        image = replace(listed, content=content)
         file = io.BytesIO(content) if isinstance(content, bytes) else content
         # Files that can't be opened are rejected later, with the reason.
         with suppress(Exception):

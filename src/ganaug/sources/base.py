@@ -3,9 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
-from pathlib import Path
+from typing import Any
 
 from ganaug.errors import SourceError
+from ganaug.sources.remote import Place
+
+MOST_BYTES = 2**29  # of a file, read before anything is known of it
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,13 @@ class UnusableImage(Exception):
         return self.detail
 
 
+def refuse_size(size: int) -> UnusableImage | None:
+    """Why a file of so many bytes is not read, if it is not."""
+    if size <= MOST_BYTES:
+        return None
+    return UnusableImage("too_large", f"a file of {size} bytes; at most {MOST_BYTES}")
+
+
 @dataclass(frozen=True)
 class SourceImage:
     """One image as it lies in the source."""
@@ -41,8 +51,8 @@ class SourceImage:
     class_name: str
     group: str | None  # images of a group stay in one split; None: a group of its own
     split: str | None  # train | val | test if the source gives it; None: `prepare` draws it
-    content: bytes | Path | UnusableImage  # an encoded file, its path, or why it is refused
-    version: str | None = None  # of the archive that held the file; its path and time are new
+    content: bytes | Place | UnusableImage  # a file, its path, or why it is refused
+    version: str | None = None  # of a file at a URL, or of the archive that held it
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,7 @@ class Source:
 
     facts: SourceFacts
     images: Iterable[SourceImage]
+    remote: dict[str, Any] | None = None  # files at a URL: where, how many, and their versions
 
 
 def installed(package: str) -> Distribution:

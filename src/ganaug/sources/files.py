@@ -1,7 +1,4 @@
-"""Shared by the sources of your own files: finding files, facts, groups, names of splits.
-
-Files at a URL, say s3://bucket/photos, are copied to a temporary folder, removed at exit.
-"""
+"""Shared by the sources of your own files: finding files, facts, groups, names of splits."""
 
 import atexit
 import lzma
@@ -11,15 +8,17 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from PIL import Image
 
 from ganaug.config import FilesParams, TableParams
-from ganaug.errors import SourceError, explained
+from ganaug.errors import SourceError
 from ganaug.fileio import make_scratch, sha256_file
-from ganaug.sources.base import SourceFacts, SourceImage, UnusableImage
+from ganaug.sources.base import SourceFacts, SourceImage, UnusableImage, refuse_size
+from ganaug.sources.remote import Facts, Place, RemotePath, version_of
 
 FOREIGN_SUFFIXES = {".heic", ".heif", ".avif"}  # of images that Pillow may be unable to read
 # Documents, films and tables that Pillow also knows; not images.
@@ -45,19 +44,31 @@ SPLIT_NAMES = {
 }
 
 
-def fetch(path: str, *, what: str, sha256: str | None = None) -> Path:
-    """Local path of a file or folder; copy it here first if it is at a URL.
+def find(path: str, *, what: str) -> Place:
+    """A file or folder here, or at a URL.
 
     Args:
         path: a local path, or a URL of any scheme that fsspec knows.
         what: what to expect there, for the error.
-        sha256: of the file, hexadecimal, or None if it is not to be checked.
+    Raises:
+        SourceError: nothing is there; of a URL, that shows when it is read.
+    """
+    found = RemotePath(path) if "://" in path else Path(path)
+    if isinstance(found, Path) and not found.exists():
+        raise SourceError(f"prepare.files.path: {path} does not exist; give {what}")
+    return found
+
+
+def fetch(path: str, *, what: str, sha256: str | None) -> Path:
+    """Local path of a file; copy it to a temporary folder first if it is at a URL.
+
     Raises:
         SourceError: nothing is there, it can't be copied, or it has another sha256.
     """
-    local = _copy(path) if "://" in path else Path(path)
-    if not local.exists():
-        raise SourceError(f"prepare.files.path: {path} does not exist; give {what}")
+    local = find(path, what=what)
+    if isinstance(local, RemotePath):
+        remote, local = local, temporary_folder() / local.name
+        remote.call("get_file", str(local))
     found = sha256_file(local) if sha256 and local.is_file() else sha256
     if found != sha256:
         raise SourceError(f"{path}: its sha256 is {found}, but prepare.files.sha256 is {sha256}")
@@ -69,20 +80,6 @@ def temporary_folder() -> Path:
     folder = make_scratch()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
-
-
-def _copy(url: str) -> Path:
-    import fsspec
-
-    local = temporary_folder() / url.rstrip("/").rpartition("/")[2]
-    # Each scheme raises its own errors; the user can fix a missing driver or network.
-    with explained(SourceError, f"{url}: can't be copied", Exception):
-        files, path = fsspec.core.url_to_fs(url)
-        if files.isdir(path):
-            files.get(path.rstrip("/") + "/", f"{local}/", recursive=True)
-        else:
-            files.get_file(path, str(local))
-    return local
 
 
 @cache  # Pillow loads all its readers to answer
@@ -128,7 +125,7 @@ def describe(params: FilesParams, classes: Iterable[str]) -> SourceFacts:
     return SourceFacts(**stated, version="unversioned", classes=names, symmetries=flips)
 
 
-def named_columns(columns: TableParams, there: Iterable[str], path: Path) -> dict[str, str]:
+def named_columns(columns: TableParams, there: Iterable[str], path: Place) -> dict[str, str]:
     """{image, label, and group and split where named: column of a table}.
 
     Raises:
@@ -162,7 +159,7 @@ def group_of(name: str, pattern: str | None) -> str | None:
     return found[1]
 
 
-def split_of_shard(path: Path) -> str | None:
+def split_of_shard(path: Place) -> str | None:
     """Split named by a shard, as in train-00000.tar, else by its folder."""
     return split_named(path.stem.split("-")[0]) or split_named(path.parent.name)
 
@@ -175,7 +172,7 @@ def split_named(value: str) -> str | None:
 def make_image(
     name: str,
     class_name: str,
-    content: bytes | Path | UnusableImage,
+    content: bytes | Place | UnusableImage,
     params: FilesParams,
     *,
     group: object = None,
@@ -192,3 +189,18 @@ def make_image(
         raise SourceError(f"{name}: split {split!r} is none of train, val, test")
     found = group_of(name, params.group_pattern) if group is None else str(group)
     return SourceImage(name, class_name, found, known, content)
+
+
+def as_listed(
+    images: Iterable[SourceImage], files: dict[RemotePath, Facts]
+) -> Iterator[SourceImage]:
+    """Give images at a URL the version that was listed; refuse those that are not there or huge."""
+    for image in images:
+        path = image.content
+        if not isinstance(path, RemotePath):
+            yield image
+        elif (facts := files.get(path)) is None:
+            yield replace(image, content=UnusableImage("unreadable", "no such file"))
+        else:
+            content = refuse_size(facts["size"] or 0) or path
+            yield replace(image, content=content, version=version_of(facts))

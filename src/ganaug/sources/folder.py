@@ -12,7 +12,8 @@ from pathlib import Path
 from ganaug.config import FilesParams, PrepareParams
 from ganaug.errors import SourceError
 from ganaug.sources.base import Source, SourceImage
-from ganaug.sources.files import describe, fetch, image_suffixes, make_image, split_named
+from ganaug.sources.files import describe, find, image_suffixes, make_image, split_named
+from ganaug.sources.remote import Place, RemotePath
 
 
 def load_folder(params: PrepareParams, *, suffixes: Set[str] | None = None) -> Source:
@@ -21,15 +22,15 @@ def load_folder(params: PrepareParams, *, suffixes: Set[str] | None = None) -> S
     Raises:
         SourceError: there are no class folders, or an image lies outside of them.
     """
-    root = fetch(params.files.path, what="a folder of class folders")
+    root = find(params.files.path, what="a folder of class folders")
     if not root.is_dir():
-        raise SourceError(f"prepare.files.path: {root} is not a folder")
+        raise SourceError(f"prepare.files.path: {root} is not a folder, or its server lists none")
     class_folders = find_class_folders(root, suffixes or image_suffixes())
     facts = describe(params.files, (folder.name for folder, _ in class_folders))
     return Source(facts, _images(root, class_folders, params.files))
 
 
-def find_class_folders(root: Path, suffixes: Set[str]) -> list[tuple[Path, str | None]]:
+def find_class_folders(root: Place, suffixes: Set[str]) -> list[tuple[Place, str | None]]:
     """Class folders, each with its split, or None if there are no split folders.
 
     Raises:
@@ -49,8 +50,8 @@ def find_class_folders(root: Path, suffixes: Set[str]) -> list[tuple[Path, str |
     if not found:
         raise SourceError(f"{root}: no class folders; put images in a folder named as their class")
     inner, _ = found[0]
-    inside = [entry.is_dir() for entry in inner.iterdir() if not entry.name.startswith(".")]
-    if len(found) == 1 and inside and all(inside):
+    inside = [entry for entry in inner.iterdir() if not entry.name.startswith(".")]
+    if len(found) == 1 and inside and all(entry.is_dir() for entry in inside):
         raise SourceError(
             f"{root}: its only class folder, {inner.name}, holds nothing but folders; if those are "
             f"the classes, give {inner}"
@@ -58,7 +59,7 @@ def find_class_folders(root: Path, suffixes: Set[str]) -> list[tuple[Path, str |
     return found
 
 
-def _subfolders(folder: Path, suffixes: Set[str]) -> list[Path]:
+def _subfolders(folder: Place, suffixes: Set[str]) -> list[Place]:
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     folders = [entry for entry in entries if entry.is_dir()]
     files = [entry for entry in entries if entry not in folders]
@@ -71,7 +72,7 @@ def _subfolders(folder: Path, suffixes: Set[str]) -> list[Path]:
 
 
 def _images(
-    root: Path, class_folders: list[tuple[Path, str | None]], params: FilesParams
+    root: Place, class_folders: list[tuple[Place, str | None]], params: FilesParams
 ) -> Iterator[SourceImage]:
     for folder, split in class_folders:
         for path in _files_below(folder):
@@ -80,7 +81,10 @@ def _images(
             yield make_image(name, folder.name, path, params, split=split)
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def _files_below(folder: Place) -> Iterator[Place]:
+    if isinstance(folder, RemotePath):  # in the order of a walk: a folder's files, then its folders
+        yield from sorted(folder.files(), key=_steps)
+        return
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
         above = {Path(parent).resolve(), *Path(parent).resolve().parents}
         folders[:] = sorted(
@@ -89,6 +93,10 @@ def _files_below(folder: Path) -> Iterator[Path]:
             if not name.startswith(".") and (Path(parent) / name).resolve() not in above
         )
         yield from (Path(parent) / name for name in sorted(files) if not name.startswith("."))
+
+
+def _steps(path: Place) -> list[tuple[bool, str]]:
+    return [*((True, part) for part in path.parts[:-1]), (False, path.name)]
 
 
 def _refuse(error: OSError) -> None:

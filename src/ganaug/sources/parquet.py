@@ -20,12 +20,13 @@ from ganaug.errors import SourceError, explained
 from ganaug.sources.base import Source, SourceImage
 from ganaug.sources.files import (
     describe,
-    fetch,
+    find,
     group_of,
     make_image,
     named_columns,
     split_of_shard,
 )
+from ganaug.sources.remote import Place
 
 ROWS_AT_A_TIME = 256
 BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError)
@@ -38,7 +39,7 @@ def load_parquet(params: PrepareParams) -> Source:
         SourceError: there is no file, one can't be read, or a column is missing or has the wrong
             type.
     """
-    root = fetch(params.files.path, what="a Parquet file or a folder of them")
+    root = find(params.files.path, what="a Parquet file or a folder of them")
     paths = find_tables(root) if root.is_dir() else [root]
     if not paths:
         raise SourceError(f"{root}: no .parquet file, and nothing that `save_to_disk` wrote")
@@ -55,36 +56,35 @@ def load_parquet(params: PrepareParams) -> Source:
     return Source(facts, _images(paths, root, numbered, wanted, params))
 
 
-def find_tables(folder: Path) -> list[Path]:
+def find_tables(folder: Place) -> list[Place]:
     """Find the .parquet files below a folder, and the .arrow files of saved datasets.
 
     Raises:
         SourceError: a state.json does not list the files.
     """
-    found = list(folder.rglob("*.parquet"))
+    found = list[Place](folder.rglob("*.parquet"))
     for info in folder.rglob("dataset_info.json"):
         state = info.with_name("state.json")
-        if not state.exists():  # the hub writes these beside Parquet
+        if not state.is_file():  # the hub writes these beside Parquet
             continue
         try:
             parts = json.loads(state.read_bytes())["_data_files"]
-            found += [state.parent / Path(part["filename"]).name for part in parts]
+            found += [state.with_name(Path(part["filename"]).name) for part in parts]
         except (OSError, ValueError, LookupError, TypeError):
             raise SourceError(f"{state}: not as `save_to_disk` writes it; save again") from None
     return sorted(found)
 
 
-def read_schema(path: Path) -> pa.Schema:
+def read_schema(path: Place) -> pa.Schema:
     """Read the schema of a .parquet or .arrow file.
 
     Raises:
         SourceError: it can't be read.
     """
-    with explained(SourceError, f"{path}: not readable", *BROKEN):
+    with explained(SourceError, f"{path}: not readable", *BROKEN), path.open("rb") as file:
         if path.suffix.lower() != ".arrow":
-            return pq.read_schema(path)
-        with pa.OSFile(str(path)) as file:
-            return pa.ipc.open_stream(file).schema
+            return pq.read_schema(file)
+        return pa.ipc.open_stream(file).schema
 
 
 def _class_names(schema: pa.Schema, column: str) -> tuple[str, ...]:
@@ -95,7 +95,7 @@ def _class_names(schema: pa.Schema, column: str) -> tuple[str, ...]:
 
 
 def _images(
-    paths: list[Path], root: Path, names: Sequence[str], wanted: list[str], params: PrepareParams
+    paths: list[Place], root: Place, names: Sequence[str], wanted: list[str], params: PrepareParams
 ) -> Iterator[SourceImage]:
     for path in paths:
         given = split_of_shard(path)
@@ -104,14 +104,14 @@ def _images(
             yield _image(row, name, given, names, params)
 
 
-def _rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
-    with explained(SourceError, f"{path}: not readable", *BROKEN):
+def _rows(path: Place, columns: list[str]) -> Iterator[dict[str, Any]]:
+    with explained(SourceError, f"{path}: not readable", *BROKEN), path.open("rb") as file:
         if path.suffix.lower() != ".arrow":
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(ROWS_AT_A_TIME, columns=columns):
+            with pq.ParquetFile(file) as table:
+                for batch in table.iter_batches(ROWS_AT_A_TIME, columns=columns):
                     yield from batch.to_pylist()
             return
-        with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as batches:
+        with pa.ipc.open_stream(file) as batches:
             for batch in batches:
                 batch.validate(full=True)  # Arrow trusts the offsets, and a wrong one is a crash
                 yield from batch.select(columns).to_pylist()

@@ -14,8 +14,9 @@ import pyarrow as pa
 from ganaug.config import TableParams
 from ganaug.errors import SourceError
 from ganaug.sources.audio import SOUND_SUFFIXES
-from ganaug.sources.files import BROKEN, NO_GRADIENT, TEXT_SUFFIXES, image_suffixes
+from ganaug.sources.files import BROKEN, NO_GRADIENT, TEXT_SUFFIXES, find, image_suffixes
 from ganaug.sources.parquet import find_tables, read_schema
+from ganaug.sources.remote import Place
 from ganaug.sources.webdataset import LABELS, halves
 
 EXPECTED = "a folder, a .csv or .parquet file, or a zip or tar"
@@ -31,19 +32,16 @@ def recognise(path: str) -> str:
     Raises:
         SourceError: nothing is there, or no source reads it.
     """
-    local, source = Path(path), SOURCES.get(Path(path).suffix.lower())
-    if "://" in path:
-        return source or "folder"
-    if not local.exists():
-        raise SourceError(f"{path} does not exist; give {EXPECTED}")
-    if local.is_dir():
-        return _recognise_folder(local)
+    place = find(path, what=EXPECTED)
+    source = SOURCES.get(place.suffix.lower())
+    if place.is_dir():
+        return _recognise_folder(place)
     if source is None:
-        hint = f"; {NO_GRADIENT}" if local.suffix.lower() in TEXT_SUFFIXES else ""
+        hint = f"; {NO_GRADIENT}" if place.suffix.lower() in TEXT_SUFFIXES else ""
         raise SourceError(f"{path}: expected {EXPECTED}{hint}")
-    if source == "parquet" and _columns(local) and not _holds_images(local):
+    if source == "parquet" and _columns(place) and not _holds_images(place):
         return "table"
-    return "webdataset" if source == "archive" and is_webdataset(local) else source
+    return "webdataset" if source == "archive" and is_webdataset(place) else source
 
 
 def find_layout(folder: Path, columns: TableParams) -> tuple[str, Path]:
@@ -57,10 +55,10 @@ def find_layout(folder: Path, columns: TableParams) -> tuple[str, Path]:
     return _recognise_folder(folder), folder
 
 
-def is_webdataset(path: Path) -> bool:
+def is_webdataset(path: Place) -> bool:
     """Whether a file is a tar in which an image has a label of the same name beside it."""
     try:
-        with tarfile.open(path) as tar:
+        with path.open("rb") as file, tarfile.open(fileobj=file) as tar:
             first = [member.name for _, member in zip(range(NUM_LOOKED_AT), tar, strict=False)]
     except BROKEN:
         return False
@@ -71,7 +69,7 @@ def is_webdataset(path: Path) -> bool:
     return any(found & LABELS and found & image_suffixes() for found in suffixes.values())
 
 
-def _recognise_folder(folder: Path) -> str:
+def _recognise_folder(folder: Place) -> str:
     tables = find_tables(folder)
     if any(_holds_images(table, bare=False) for table in tables):
         return "parquet"
@@ -81,7 +79,7 @@ def _recognise_folder(folder: Path) -> str:
         return "audio"
     if tables:
         return "parquet"
-    if any(folder.glob("*.tar")):
+    if any(path.suffix == ".tar" for path in folder.iterdir()):
         return "webdataset"
     files = [path for path in folder.rglob("[!.]*") if path.is_file()]
     if files and all(path.suffix.lower() in TEXT_SUFFIXES for path in files):
@@ -89,7 +87,7 @@ def _recognise_folder(folder: Path) -> str:
     return "folder"
 
 
-def _holds_images(path: Path, *, bare: bool = True) -> bool:
+def _holds_images(path: Place, *, bare: bool = True) -> bool:
     """Whether a file of `find_tables` has a column {bytes, path}, as `datasets` has, or bytes."""
     kinds = [kind for kind in _columns(path).values() if kind is not None]
     return any(
@@ -99,11 +97,12 @@ def _holds_images(path: Path, *, bare: bool = True) -> bool:
     )
 
 
-def _columns(path: Path) -> dict[str, pa.DataType | None]:
+def _columns(path: Place) -> dict[str, pa.DataType | None]:
     """Type of each column of a table (None in a .csv); empty if it can't be read as one."""
     if path.suffix.lower() == ".csv" and path.is_file():
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            return dict.fromkeys(file.readline().replace('"', "").strip().split(","))
+        with path.open("rb") as file:
+            header = file.readline().decode("utf-8-sig", errors="replace")
+        return dict.fromkeys(header.replace('"', "").strip().split(","))
     schema = pa.schema([])
     if path.suffix.lower() in (".parquet", ".arrow"):
         with suppress(SourceError):

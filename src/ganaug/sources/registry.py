@@ -10,13 +10,11 @@ from ganaug.sources.audio import load_audio
 from ganaug.sources.base import Source
 from ganaug.sources.digits import load_digits
 from ganaug.sources.elpv import load_elpv
+from ganaug.sources.files import as_listed
+from ganaug.sources.remote import describe_files, list_files
 
-LOADERS = LAYOUTS | {
-    "archive": load_archive,
-    "audio": load_audio,
-    "digits": load_digits,
-    "elpv": load_elpv,
-}
+STREAMED = LAYOUTS | {"audio": load_audio}  # of files that stay at a URL
+LOADERS = STREAMED | {"archive": load_archive, "digits": load_digits, "elpv": load_elpv}
 
 
 def load_source(params: PrepareParams) -> Source:
@@ -25,4 +23,11 @@ def load_source(params: PrepareParams) -> Source:
     Raises:
         SourceError: it can't be read.
     """
-    return LOADERS[params.source](params)
+    load, url = LOADERS[params.source], params.files.path
+    if "://" not in url or params.source not in STREAMED:
+        return load(params)
+    if params.source == "table":  # with the images beside it
+        url = url.rpartition("/")[0]
+    files = list_files(url)  # before they are read: a change meanwhile is one
+    source = load(params)
+    return Source(source.facts, as_listed(source.images, files), describe_files(url, files))

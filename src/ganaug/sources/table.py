@@ -1,10 +1,6 @@
-"""A table of paths and labels: .csv or .parquet, one row per image, paths relative to it.
-
-For a table at a URL its whole folder is copied, because it holds the images.
-"""
+"""A table of paths and labels: .csv or .parquet, one row per image, paths relative to it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,7 +9,8 @@ import pyarrow as pa
 from ganaug.config import FilesParams, PrepareParams, TableParams
 from ganaug.errors import SourceError, explained
 from ganaug.sources.base import Source, SourceImage
-from ganaug.sources.files import describe, fetch, make_image, named_columns
+from ganaug.sources.files import describe, find, make_image, named_columns
+from ganaug.sources.remote import Place
 
 
 def load_table(params: PrepareParams) -> Source:
@@ -22,16 +19,12 @@ def load_table(params: PrepareParams) -> Source:
     Raises:
         SourceError: the table can't be read, lacks a column, or a row lacks a value.
     """
-    path = Path(params.files.path)
-    if "://" in params.files.path:  # with the images beside it
-        folder, _, name = params.files.path.rpartition("/")
-        path = fetch(folder, what="a folder") / name
-    path = fetch(str(path), what="a .csv or .parquet file")
+    path = find(params.files.path, what="a .csv or .parquet file")
     rows = read_table(path, params.table)
     return Source(describe(params.files, rows["label"]), _images(rows, path.parent, params.files))
 
 
-def read_table(path: Path, columns: TableParams) -> pd.DataFrame:
+def read_table(path: Place, columns: TableParams) -> pd.DataFrame:
     """Columns `image`, `label`, and `group`, `split` where named, all text.
 
     Raises:
@@ -39,11 +32,12 @@ def read_table(path: Path, columns: TableParams) -> pd.DataFrame:
     """
     if path.suffix.lower() not in (".csv", ".parquet"):
         raise SourceError(f"{path}: expected .csv or .parquet")
-    with explained(SourceError, f"{path}: not readable", OSError, ValueError, pa.ArrowException):
+    broken = explained(SourceError, f"{path}: not readable", OSError, ValueError, pa.ArrowException)
+    with broken, path.open("rb") as file:
         if path.suffix.lower() == ".csv":  # as text, for a class may be called "NA" or "01"
-            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+            table = pd.read_csv(file, dtype=str, keep_default_na=False)
         else:
-            table = pd.read_parquet(path)
+            table = pd.read_parquet(file)
     named = named_columns(columns, table.columns, path)
     rows = table[list(named.values())].set_axis(list(named), axis=1).reset_index(drop=True)
     for key, column in named.items():
@@ -60,7 +54,7 @@ def read_table(path: Path, columns: TableParams) -> pd.DataFrame:
     return text
 
 
-def _images(rows: pd.DataFrame, root: Path, params: FilesParams) -> Iterator[SourceImage]:
+def _images(rows: pd.DataFrame, root: Place, params: FilesParams) -> Iterator[SourceImage]:
     records: Any = rows.to_dict("records")
     for row in records:
         name, label = row.pop("image"), row.pop("label")

@@ -9,7 +9,6 @@ import json
 import tarfile
 from collections.abc import Iterator
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from ganaug.config import PrepareParams, TableParams
@@ -18,25 +17,28 @@ from ganaug.sources.base import Source, SourceImage, UnusableImage
 from ganaug.sources.files import (
     BROKEN,
     describe,
-    fetch,
+    find,
     image_suffixes,
     iter_tar,
     make_image,
     split_of_shard,
 )
+from ganaug.sources.remote import Place
 
 LABELS = {".cls", ".json"}
 Content = list[tuple[str, bytes | UnusableImage | None]]  # None: not read
 
 
 def load_webdataset(params: PrepareParams) -> Source:
-    """The samples in the order of the tars.
+    """The samples in the order of the tars, which are read twice: first for the labels.
 
     Raises:
         SourceError: there is no tar, one can't be read, or a sample has no label.
     """
-    root = fetch(params.files.path, what="a tar or a folder of them")
-    paths = sorted(root.rglob("*.tar")) if root.is_dir() else [root]
+    root = find(params.files.path, what="a tar or a folder of them")
+    paths: list[Place] = [root]
+    if root.is_dir():
+        paths = sorted(root.rglob("*.tar"))
     if not paths:
         raise SourceError(f"{root}: no .tar file")
     samples = ((path, *sample) for path in paths for sample in _samples(path))
@@ -44,10 +46,10 @@ def load_webdataset(params: PrepareParams) -> Source:
     return Source(describe(params.files, labels), _images(paths, root.parent, params))
 
 
-def _samples(path: Path, *, images: bool = False) -> Iterator[tuple[str, Content]]:
+def _samples(path: Place, *, images: bool = False) -> Iterator[tuple[str, Content]]:
     """Name of each sample, and suffix and content of its files."""
     broken = explained(SourceError, f"{path}: not a whole tar", *BROKEN)
-    with broken, tarfile.open(path) as tar:
+    with broken, path.open("rb") as file, tarfile.open(fileobj=file) as tar:
         files = (member for member in iter_tar(tar) if not member.isdir())
         for key, members in groupby(files, key=lambda member: halves(member.name)[0]):
             yield key, [(halves(m.name)[1], _read(tar, m, images)) for m in members]
@@ -73,7 +75,7 @@ def _read(
 
 
 def _describe(
-    path: Path, key: str, content: Content, columns: TableParams
+    path: Place, key: str, content: Content, columns: TableParams
 ) -> tuple[str, dict[str, Any]]:
     """Label of a sample, and what its .json holds."""
     files = dict(content)
@@ -93,7 +95,7 @@ def _describe(
     return str(label), facts
 
 
-def _images(paths: list[Path], root: Path, params: PrepareParams) -> Iterator[SourceImage]:
+def _images(paths: list[Place], root: Place, params: PrepareParams) -> Iterator[SourceImage]:
     columns = params.table
     for path in paths:
         given = split_of_shard(path)

@@ -1,0 +1,177 @@
+"""Files at a URL of any scheme that fsspec knows, read in streams: s3://bucket/photos.
+
+What fails is tried again after a pause: an image, a listing, or a block of a tar or Parquet file.
+"""
+
+import hashlib
+import io
+import time
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, TypeVar
+
+from ganaug.errors import RemoteError, one_line
+
+Result = TypeVar("Result")
+Facts = dict[str, Any]  # what fsspec knows of a file
+
+PAUSES = (0.5, 1.0, 2.0)  # seconds
+FINAL = (ImportError, PermissionError, ValueError)  # no driver, no right, a server without ranges
+BLOCK = 2**22  # bytes asked for at a time
+# What tells the version of a file; each scheme has some of them.
+VERSIONS = (
+    *("generation", "ETag", "etag", "blob_id", "sha", "md5", "Content-MD5", "Last-Modified"),
+    *("LastModified", "last_modified", "modified", "mtime", "created"),
+)
+
+
+class RemotePath(PurePosixPath):
+    """A file or folder at a URL, with what the sources use of `Path`.
+
+    Workers get its name only, and connect by their own environment.
+    """
+
+    def __str__(self) -> str:
+        first, _, rest = super().__str__().partition("/")
+        return f"{first}//{rest}" if first.endswith(":") else super().__str__()
+
+    def call(self, method: str, *args: Any, **options: Any) -> Any:
+        """Call a method of fsspec on this place.
+
+        Raises:
+            RemoteError: it failed, again and again.
+        """
+        import fsspec
+
+        def once() -> Any:
+            files, place = fsspec.core.url_to_fs(str(self))
+            return getattr(files, method)(place, *args, **options)
+
+        return steadily(self, once)
+
+    def iterdir(self) -> Iterator["RemotePath"]:
+        return iter(_entries(self))
+
+    def is_dir(self) -> bool:
+        return bool(_entries(self))  # object stores have no empty folders
+
+    def is_file(self) -> bool:
+        return _entries(self.parent).get(self, {}).get("type") == "file"
+
+    def rglob(self, pattern: str) -> Iterator["RemotePath"]:
+        """The files below that match, without hidden ones."""
+        return (path for path in self.files() if path.relative_to(self).match(pattern))
+
+    def files(self) -> dict["RemotePath", Facts]:
+        """The files below, or this file, with their facts; without hidden ones."""
+        if not (entries := _entries(self)):
+            return {self: self.call("info")}
+        found = dict[RemotePath, Facts]()
+        for path, facts in entries.items():
+            if path.name.startswith("."):
+                continue
+            if facts["type"] == "directory":
+                found |= path.files()
+            else:  # HTTP lists names only
+                found[path] = path.call("info") if facts["size"] is None else facts
+        return found
+
+    def read_bytes(self) -> bytes:
+        content: bytes = self.call("cat_file")
+        return content
+
+    def open(self, mode: str = "rb") -> BinaryIO:
+        return io.BufferedReader(_Blocks(self), 2**16)  # `_file` reads more ahead
+
+
+Place = Path | RemotePath
+
+
+def steadily(place: RemotePath, call: Callable[[], Result]) -> Result:
+    """What `call` returns, after up to four tries.
+
+    Raises:
+        RemoteError: it failed again and again, or for a reason that no other try can mend.
+    """
+    for pause in PAUSES:
+        try:
+            return call()
+        except FINAL:
+            break
+        except Exception:  # each scheme raises its own
+            time.sleep(pause)
+    try:
+        return call()
+    except FileNotFoundError:
+        raise RemoteError(f"{place} does not exist") from None
+    except Exception as error:
+        raise RemoteError(f"{place}: can't be read ({one_line(error)})") from None
+
+
+class _Blocks(io.RawIOBase):
+    """A file of fsspec whose lost blocks are asked for again."""
+
+    def __init__(self, path: RemotePath) -> None:
+        self._path, self._position = path, 0
+        self._file = path.call("open", "rb", block_size=BLOCK)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._file.seek(self._position)
+        self._position = self._file.seek(offset, whence)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        def read() -> bytes:
+            self._file.seek(self._position)
+            content: bytes = self._file.read(len(buffer))
+            return content
+
+        content = steadily(self._path, read)
+        buffer[: len(content)] = content
+        self._position += len(content)
+        return len(content)
+
+
+@cache
+def _entries(folder: RemotePath) -> dict[RemotePath, Facts]:
+    """What lies in a folder, in sorted order; nothing in a file."""
+    found = {
+        folder / facts["name"].rstrip("/").rpartition("/")[2]: facts
+        for facts in folder.call("ls", detail=True)
+        if not str(folder).endswith(facts["name"].strip("/"))  # a file or a mark lists itself
+    }
+    # A web server also lists links that sort.
+    return {path: found[path] for path in sorted(found) if not path.name.startswith("?")}
+
+
+def list_files(url: str) -> dict[RemotePath, Facts]:
+    """The files at a URL as they are now, without hidden ones, with what fsspec knows of them.
+
+    Raises:
+        RemoteError: nothing is there, or it can't be listed.
+    """
+    root = RemotePath(url)
+    _entries.cache_clear()
+    root.call("invalidate_cache")
+    return root.files()
+
+
+def version_of(facts: Facts) -> str:
+    """What changes with a file: its size, and its ETag or what else the server has."""
+    known = (str(facts[key]) for key in VERSIONS if facts.get(key))
+    return f"{facts.get('size')} {next(known, '')}"
+
+
+def describe_files(url: str, files: dict[RemotePath, Facts]) -> dict[str, Any]:
+    """For prepared.json: where the files are, how many, and a hash of names and versions."""
+    root = RemotePath(url)
+    lines = sorted(f"{path.relative_to(root)} {version_of(facts)}" for path, facts in files.items())
+    digest = hashlib.sha256("\n".join(lines).encode(errors="replace"))
+    return {"url": url, "num_files": len(lines), "sha256": digest.hexdigest()}
