@@ -155,7 +155,7 @@ class Proxy:
                 target.sendall(part)
                 most -= len(part)
         for end in (source, target):
-            with suppress(OSError):
+            with suppress(OSError), end:
                 end.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:

@@ -193,19 +193,3 @@ def test_an_archive_at_a_url_needs_its_sha256(tmp_path, load, memory):
     for place in (url, path):
         match = f"its sha256 is {digest}, but"
         refuses(SourceError, match, load, "archive", place, sha256="0" * 64)
-
-
-def test_folders_tables_and_parquet_are_copied_from_a_url(load, memory):
-    for name, data in content_of(FILES).items():
-        memory.pipe(f"/bucket/photos/{name}", data)
-    assert [n for n, *_ in listed(load("folder", "memory://bucket/photos"))] == FILES
-    rows = pd.DataFrame({"image": FILES, "label": [name.split("/")[0] for name in FILES]})
-    memory.pipe("/bucket/photos/labels.csv", rows.to_csv(index=False).encode())
-    images = list(load("table", "memory://bucket/photos/labels.csv").images)
-    assert [i.content.read_bytes() for i in images] == list(content_of(FILES).values())
-    packed = pd.DataFrame({"image": [png(0), png(1)], "label": ["cat", "dog"]})
-    memory.pipe("/bucket/packed/train-0.parquet", packed.to_parquet())
-    splits = {split for *_, split in listed(load("parquet", "memory://bucket/packed"))}
-    assert splits == {"train"}
-    for url in ("memory://bucket/nothing", "nosuch://bucket/photos"):
-        refuses(SourceError, "can't be copied|does not exist", load, "folder", url)

@@ -29,8 +29,6 @@ def test_each_kind_of_path_is_recognised(tmp_path):
     }.items():
         for name in names:
             assert recognise(str(tmp_path / name)) == kind, name
-    for name, kind in (("x.tar.gz", "archive"), ("labels.csv", "table"), ("photos", "folder")):
-        assert recognise(f"s3://bucket/{name}") == kind  # a URL is told by its ending
 
 
 def test_images_in_folders_are_class_folders_whatever_lies_beside_them(tmp_path):

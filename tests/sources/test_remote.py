@@ -1,10 +1,9 @@
 """Files at a URL give what the same files give here, in streams, and say when they have changed."""
 
 import http.server
-import io
 import json
-import random
 import threading
+from itertools import chain, repeat
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,11 +21,10 @@ from ganaug.cli import app
 from ganaug.errors import RemoteError, SourceError
 from ganaug.preparing.prepare import prepare
 from ganaug.sources import remote
-from ganaug.sources.base import UnusableImage
 from ganaug.sources.recognise import recognise
-from ganaug.sources.registry import load_source
 from tests.refusal import refuses
 from tests.sources.test_archive import png, write_tar
+from tests.toy_source import toy_source
 
 FILES = ["train/cat/p1_a.png", "train/dog/p2_b.png", "train/cat/deep/p1_c.png", "test/cat/p3_d.png"]
 FILES += ["train/cat-2/p4_e.png", "train/cat/z.txt", "train/.git/cat/f.png", "notes.txt"]
@@ -58,7 +56,11 @@ def layouts(tmp_path_factory):
             f"{seed}.json": json.dumps({"label": "cat", "part": seed}).encode() for seed in seeds
         }
         write_tar(root / "tars" / f"{name}.tar", dict(sorted(content.items())))
+    for image in toy_source().images:
+        (root / "toy" / image.name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "toy" / image.name).write_bytes(image.content)
     return root, {
+        "toy": ("folder", {}, {}),
         "photos": ("folder", {"group_pattern": r"(p\d|z)"}, {}),
         "photos/labels.csv": ("table", {}, {}),
         "packed": ("parquet", {}, {}),
@@ -78,25 +80,26 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         if not path.is_file():
             return super().do_GET()
         whole = path.read_bytes()
-        found = self.headers.get("Range", "bytes=0-").partition("=")[2].split("-")
+        asked = self.headers.get("Range")
+        found = (asked or "bytes=0-").partition("=")[2].split("-")
         start, stop = int(found[0]), min(int(found[1] or len(whole)) + 1, len(whole))
         body = whole[start:stop]
-        self.send_response(206 if "Range" in self.headers else 200)
+        self.send_response(206 if asked else 200)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("ETag", f'"{hash(whole)}"')
-        if "Range" in self.headers:
+        if asked:
             self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(whole)}")
         self.end_headers()
-        self.server.asked.append(path.name)
-        if self.command == "GET" and self.server.cuts > 0:
-            self.server.cuts -= 1
+        self.server.asked.append(self.command)
+        if self.command == "GET" and next(self.server.cuts, False):
             self.wfile.write(body[: len(body) // 2])
             self.close_connection = True
         elif self.command == "GET":
             self.wfile.write(body)
         return None
 
-    do_HEAD = do_GET
+    def do_HEAD(self):
+        self.do_GET()
 
     def log_message(self, *_):
         pass
@@ -108,7 +111,7 @@ def web(layouts):
     with http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), lambda *a: Handler(*a, directory=root.parent)
     ) as server:
-        server.cuts, server.asked, server.daemon_threads = 0, [], True
+        server.cuts, server.asked, server.daemon_threads = iter([]), [], True
         server.url = f"http://127.0.0.1:{server.server_port}/data"
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
@@ -142,6 +145,21 @@ def memory(layouts):
     files.store.clear()
 
 
+@pytest.fixture
+def make(layouts, load, shipped_params, tmp_path):
+    """Prepare a layout, from a URL or from here; the folder."""
+    root, places = layouts
+    params = shipped_params.prepare.model_copy(update={"resolution": 16, "channels": 1})
+
+    def make(name, place, url=root, **options):
+        source, files, table = places[place]
+        loaded = load(source, f"{url}/{place}", table, **files)
+        prepare(params, seed=0, out=tmp_path / name, source=loaded, **options)
+        return tmp_path / name
+
+    return make
+
+
 def listed(source):
     def bytes_of(content):
         return content if isinstance(content, bytes) else content.read_bytes()
@@ -166,3 +184,116 @@ def test_a_url_gives_what_the_same_files_give_here(
             assert far.remote["num_files"] >= 1
             assert recognise(f"{url}/{place}") == recognise(str(root / place)), (url, place)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_workers_read_a_url_and_prepare_writes_the_same(make, bucket, monkeypatch):
+    monkeypatch.setattr("ganaug.preparing.reading.IMAGES_PER_BATCH", 8)
+    far = make("far", "toy", bucket[0], num_workers=2)
+    here = make("here", "toy", num_workers=1)
+    digests = [{p.name: p.read_bytes() for p in out.iterdir()} for out in (far, here)]
+    documents = [json.loads(digest.pop("prepared.json")) for digest in digests]
+    assert digests[0] == digests[1]
+    assert documents[0].pop("remote")["num_files"] == 64
+    for document in documents:
+        document.pop("seal")
+    assert documents[0] == documents[1]
+
+
+def test_a_dropped_connection_is_tried_again(layouts, load, web, bucket, monkeypatch):
+    root, places = layouts
+    for place in ("toy", "packed", "tars"):
+        source, files, table = places[place]
+        expected = listed(load(source, root / place, table, **files))
+        web.cuts, web.asked[:] = iter([True, False, True]), []
+        assert listed(load(source, f"{web.url}/{place}", table, **files)) == expected
+        assert next(web.cuts, None) is None  # all of them happened
+    url, endpoint, _ = bucket
+    proxy = Proxy(int(endpoint.rpartition(":")[2]))
+    limits = [400, 700, 10**4, 2000]
+    proxy.rng = SimpleNamespace(randint=lambda _, most: limits.pop(0) if limits else most)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+    s3fs.S3FileSystem.clear_instance_cache()
+    assert listed(load("parquet", f"{url}/packed")) == listed(load("parquet", root / "packed"))
+    assert limits == []
+    proxy.close()
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def test_a_network_that_stays_away_rejects_no_image_and_the_next_run_goes_on(
+    make, web, monkeypatch
+):
+    monkeypatch.setattr("ganaug.preparing.reading.IMAGES_PER_BATCH", 8)
+    for place in ("packed", "tars"):
+        web.cuts = repeat(True)
+        match = rf"^{web.url}/{place}/test-0\.\w+: can't be read \(.+\)$"
+        refuses(RemoteError, match, make, "far", place, web.url)
+    web.cuts = chain(repeat(False, 40), repeat(True))  # five batches
+    match = rf"^{web.url}/toy/.+\.png: can't be read \(.+\)$"
+    refuses(RemoteError, match, make, "far", "toy", web.url, num_workers=1)
+    web.cuts, web.asked[:] = repeat(False), []
+    far = make("far", "toy", web.url, num_workers=1)
+    assert web.asked.count("GET") == 24  # 40 of 64 were there
+    assert len(pd.read_parquet(far / "rejected.parquet")) == 0
+
+
+def test_outdated_tells_whether_files_at_a_url_have_changed(make, bucket):
+    url, _, client = bucket
+
+    def outdated(folder):
+        result = CliRunner().invoke(app, ["outdated", "--prepared", str(folder)])
+        assert result.output.count("\n") == 1
+        return result.exit_code, result.output
+
+    def put(name, content):
+        client.put_object(Bucket="far", Key=f"data/toy/{name}", Body=content)
+
+    local = "no files at a URL; of local ones DVC knows: dvc status\n"
+    assert outdated(make("here", "toy")) == (0, local)
+    far = make("far", "toy", url)
+    first = client.get_object(Bucket="far", Key="data/toy/train/left/00.png")["Body"].read()
+    assert outdated(far) == (0, f"{url}/toy is as it was read: 64 files\n")
+    put("train/left/00.png", first)  # later, but the same
+    put("train/left/.hidden", b"")
+    assert outdated(far)[0] == 0
+    put("train/left/00.png", first + b" ")
+    code, line = outdated(far)
+    assert code == 1
+    assert "has changed (64 files then, 64 now); read it again: dvc repro -f prepare" in line
+    put("train/left/00.png", first)
+    put("train/left/more.png", first)
+    assert "(64 files then, 65 now)" in outdated(far)[1]
+    client.delete_object(Bucket="far", Key="data/toy/train/left/more.png")
+    assert outdated(far)[0] == 0
+
+
+def test_what_is_not_there_or_too_large_is_rejected_from_the_listing(load, memory, monkeypatch):
+    files = fsspec.filesystem("memory")
+    rows = "image,label\ntrain/cat/p1_a.png,cat\nnowhere.png,dog\n/etc/passwd,dog\n"
+    files.pipe("/far/data/photos/some.csv", rows.encode())
+    content = [i.content for i in load("table", f"{memory}/photos/some.csv").images]
+    assert content[0].read_bytes() == png(0)
+    assert [c.detail for c in content[1:]] == ["no such file"] * 2
+    monkeypatch.setattr("ganaug.sources.base.MOST_BYTES", 10)
+    reasons = {i.content.reason for i in load("folder", f"{memory}/photos").images}
+    assert reasons == {"too_large"}
+
+
+def test_a_url_that_cannot_be_read_is_refused_in_one_line(load, bucket, web, memory, monkeypatch):
+    web.cuts = repeat(False)
+    for url, match in (
+        (f"{bucket[0]}/nothing", "s3://far/data/nothing does not exist"),
+        ("s3://nobucket/photos", "s3://nobucket/photos does not exist"),
+        (f"{memory}/nothing", "does not exist"),
+        (f"{web.url}/nothing", "does not exist"),
+        (f"{web.url}/packed/test-0.parquet", "is not a folder, or its server lists none"),
+        ("nosuch://bucket/photos", "can't be read .Protocol not known: nosuch"),
+        ("http://127.0.0.1:9/photos", "can't be read .+[Cc]onnect"),
+    ):
+        refuses(SourceError, match, load, "folder", url)
+
+    def missing(_):
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", missing)
+    match = r"Install s3fs to access S3; for S3: pip install 'ganaug\[s3\]'"
+    refuses(SourceError, match, load, "folder", "s3://bucket/photos")

@@ -7,7 +7,7 @@ import hashlib
 import io
 import time
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, TypeVar
 
@@ -40,12 +40,11 @@ class RemotePath(PurePosixPath):
         """Call a method of fsspec on this place.
 
         Raises:
-            RemoteError: it failed, again and again.
+            RemoteError: see `steadily`.
         """
-        import fsspec
 
         def once() -> Any:
-            files, place = fsspec.core.url_to_fs(str(self))
+            files, place = _connect(self)
             return getattr(files, method)(place, *args, **options)
 
         return steadily(self, once)
@@ -105,8 +104,19 @@ def steadily(place: RemotePath, call: Callable[[], Result]) -> Result:
         return call()
     except FileNotFoundError:
         raise RemoteError(f"{place} does not exist") from None
+    except ImportError as error:
+        hint = "for S3: pip install 'ganaug[s3]'"
+        raise RemoteError(f"{place}: {one_line(error)}; {hint}") from None
     except Exception as error:
         raise RemoteError(f"{place}: can't be read ({one_line(error)})") from None
+
+
+def _connect(place: RemotePath) -> tuple[Any, str]:
+    """The file system of fsspec and the place there; connected once in a process."""
+    import fsspec
+
+    found: tuple[Any, str] = fsspec.core.url_to_fs(str(place))
+    return found
 
 
 class _Blocks(io.RawIOBase):
@@ -159,7 +169,8 @@ def list_files(url: str) -> dict[RemotePath, Facts]:
     """
     root = RemotePath(url)
     _entries.cache_clear()
-    root.call("invalidate_cache")
+    files, _ = steadily(root, partial(_connect, root))
+    files.invalidate_cache()
     return root.files()
 
 
