@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganaug.preparing.decode import MOST_BYTES, Form, decode_image
-from ganaug.sources.base import UnusableImage
+from ganaug.preparing.decode import Form, decode_image
+from ganaug.sources.base import MOST_BYTES, UnusableImage
 from tests.preparing.made_up import encoded
 
 GRADIENT = np.add.outer(np.arange(16), np.arange(16)).astype(np.uint8) * 8  # [16, 16]

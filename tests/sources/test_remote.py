@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import pickle
 import threading
 from itertools import chain, repeat
 from pathlib import Path
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 from benchmarks.consumers import KEYS, s3_bucket
 from benchmarks.storm.readers import Proxy
 from ganaug.cli import app
+from ganaug.config import load_params
 from ganaug.errors import RemoteError, SourceError
 from ganaug.preparing.prepare import prepare
 from ganaug.sources import remote
@@ -177,11 +179,13 @@ def test_a_url_gives_what_the_same_files_give_here(
         assert here.remote is None
         expected = listed(here)
         assert len(expected) >= 2
-        for url in (bucket[0], memory, web.url):
+        for url in (bucket[0], memory, web.url, f"file://{root}"):
             far = load(source, f"{url}/{place}", table, **files)
             assert far.facts == here.facts
             assert listed(far) == expected, (url, place)
             assert far.remote["num_files"] >= 1
+            paths = [i.content for i in load(source, f"{url}/{place}", table, **files).images]
+            assert pickle.loads(pickle.dumps(paths)) == paths
             assert recognise(f"{url}/{place}") == recognise(str(root / place)), (url, place)
     assert list(tmp_path.iterdir()) == []
 
@@ -297,3 +301,14 @@ def test_a_url_that_cannot_be_read_is_refused_in_one_line(load, bucket, web, mem
     monkeypatch.setattr("fsspec.core.url_to_fs", missing)
     match = r"Install s3fs to access S3; for S3: pip install 'ganaug\[s3\]'"
     refuses(SourceError, match, load, "folder", "s3://bucket/photos")
+
+
+def test_inspect_and_init_take_a_url(bucket, tmp_path, repository):
+    params = tmp_path / "params.yaml"
+    params.write_bytes((repository / "params.yaml").read_bytes())
+    for command in (["inspect"], ["init", "--path"]):
+        done = CliRunner().invoke(app, [*command, f"{bucket[0]}/toy", "--params", str(params)])
+        assert done.exit_code == 0, done.output
+        assert "left" in done.output
+    assert f"path: {bucket[0]}/toy" in params.read_text()
+    assert load_params(params).prepare.source == "folder"

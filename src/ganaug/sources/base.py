@@ -38,9 +38,9 @@ class UnusableImage(Exception):
 
 def refuse_size(size: int) -> UnusableImage | None:
     """Why a file of so many bytes is not read, if it is not."""
-    if size <= MOST_BYTES:
-        return None
-    return UnusableImage("too_large", f"a file of {size} bytes; at most {MOST_BYTES}")
+    if size > MOST_BYTES:
+        return UnusableImage("too_large", f"a file of {size} bytes; at most {MOST_BYTES}")
+    return None if size else UnusableImage("unreadable", "the file is empty")
 
 
 @dataclass(frozen=True)

@@ -202,5 +202,6 @@ def as_listed(
         elif (facts := files.get(path)) is None:
             yield replace(image, content=UnusableImage("unreadable", "no such file"))
         else:
-            content = refuse_size(facts["size"] or 0) or path
-            yield replace(image, content=content, version=version_of(facts))
+            size = facts["size"]  # None: the server does not say
+            content = path if size is None else refuse_size(size) or path
+            yield replace(image, content=content, version=f"{path} {version_of(facts)}")

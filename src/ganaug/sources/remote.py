@@ -33,8 +33,10 @@ class RemotePath(PurePosixPath):
     """
 
     def __str__(self) -> str:
-        first, _, rest = super().__str__().partition("/")
-        return f"{first}//{rest}" if first.endswith(":") else super().__str__()
+        path = super().__str__()  # with one slash after the scheme
+        scheme, colon, rest = path.partition(":/")
+        host = "/" if scheme == "file" else ""
+        return f"{scheme}://{host}{rest}" if colon and "/" not in scheme else path
 
     def call(self, method: str, *args: Any, **options: Any) -> Any:
         """Call a method of fsspec on this place.
@@ -63,21 +65,15 @@ class RemotePath(PurePosixPath):
         return (path for path in self.files() if path.relative_to(self).match(pattern))
 
     def files(self) -> dict["RemotePath", Facts]:
-        """The files below, or this file, with their facts; without hidden ones."""
-        if not (entries := _entries(self)):
-            return {self: self.call("info")}
+        """The files below, with what their folder says of them; without hidden ones."""
         found = dict[RemotePath, Facts]()
-        for path, facts in entries.items():
-            if path.name.startswith("."):
-                continue
-            if facts["type"] == "directory":
-                found |= path.files()
-            else:  # HTTP lists names only
-                found[path] = path.call("info") if facts["size"] is None else facts
+        for path, facts in _entries(self).items():
+            if not path.name.startswith("."):
+                found |= path.files() if facts["type"] == "directory" else {path: facts}
         return found
 
     def read_bytes(self) -> bytes:
-        content: bytes = self.call("cat_file")
+        content: bytes = self.call("cat_file", start=0)  # without, S3 is asked for the size before
         return content
 
     def open(self, mode: str = "rb") -> BinaryIO:
@@ -171,7 +167,8 @@ def list_files(url: str) -> dict[RemotePath, Facts]:
     _entries.cache_clear()
     files, _ = steadily(root, partial(_connect, root))
     files.invalidate_cache()
-    return root.files()
+    found = root.files() or {root: {"size": None}}
+    return {p: p.call("info") if f["size"] is None else f for p, f in found.items()}
 
 
 def version_of(facts: Facts) -> str:
