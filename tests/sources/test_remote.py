@@ -24,7 +24,7 @@ from ganaug.errors import RemoteError, SourceError
 from ganaug.preparing.prepare import prepare
 from ganaug.sources import remote
 from ganaug.sources.recognise import recognise
-from tests.refusal import refuses
+from tests.refusal import changed, refuses
 from tests.sources.test_archive import png, write_tar
 from tests.toy_source import toy_source
 
@@ -259,7 +259,7 @@ def test_outdated_tells_whether_files_at_a_url_have_changed(make, bucket):
     put("train/left/00.png", first)  # later, but the same
     put("train/left/.hidden", b"")
     assert outdated(far)[0] == 0
-    put("train/left/00.png", first + b" ")
+    put("train/left/00.png", changed(first))
     code, line = outdated(far)
     assert code == 1
     assert "has changed (64 files then, 64 now); read it again: dvc repro -f prepare" in line

@@ -77,7 +77,7 @@ class RemotePath(PurePosixPath):
         return content
 
     def open(self, mode: str = "rb") -> BinaryIO:
-        return io.BufferedReader(_Blocks(self), 2**16)  # `_file` reads more ahead
+        return io.BufferedReader(_Blocks(self), BLOCK)
 
 
 Place = Path | RemotePath
@@ -120,7 +120,7 @@ class _Blocks(io.RawIOBase):
 
     def __init__(self, path: RemotePath) -> None:
         self._path, self._position = path, 0
-        self._file = path.call("open", "rb", block_size=BLOCK)
+        self._file = path.call("open", "rb", cache_type="none")
 
     def readable(self) -> bool:
         return True
