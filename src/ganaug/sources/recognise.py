@@ -1,4 +1,4 @@
-"""Find the source that reads a path, from the files there.
+"""Find the source that reads a path or URL, from the files there.
 
 Parquet and Arrow files that hold images come first. Folders with images are class folders, even
 with a table beside them. Inside an archive, a table of its images wins, recognised by its columns.
