@@ -30,6 +30,7 @@ from ganaug.preparing.decode import Form, decode_image
 from ganaug.preparing.sound import decode_sound
 from ganaug.progress import ProgressReport
 from ganaug.sources.base import SourceImage, UnusableImage
+from ganaug.sources.files import fetched
 from ganaug.sources.remote import Place
 from ganaug.thumbnails import shrink
 
@@ -121,7 +122,7 @@ def _read_batch(batch: _Batch) -> tuple[int, list[Candidate | Rejection]]:
             return batch.number, list(_outcomes(batch, known["images"]))
     facts.unlink(missing_ok=True)
     with atomic_file(batch.path) as temporary, temporary.open("wb") as file:
-        found = [_read_one(image, batch.form) for image in batch.images]
+        found = [_read_one(image, batch.form) for image in fetched(batch.images)]
         file.writelines(png for _, _, png in found)
     rows = [(first, second, len(png)) for first, second, png in found]
     write_sealed({"key": key, "images": rows, "sha256": sha256_file(batch.path)}, facts)

@@ -26,8 +26,8 @@ from ganaug.preparing.rules import require_enough, require_few_rejected
 from ganaug.preparing.sound import note_lengths, scale_of
 from ganaug.records import SPLITS
 from ganaug.sources.base import Source, SourceImage
+from ganaug.sources.files import fetched
 from ganaug.sources.registry import load_source
-from ganaug.sources.remote import RemotePath
 from ganaug.templates import render
 from ganaug.thumbnails import SIDE
 
@@ -131,11 +131,8 @@ def _noting_headers(
     few colours.
     """
     silence_pillow()
-    for listed in images:
-        content = listed.content
-        if isinstance(content, RemotePath):  # read once
-            content = content.read_bytes()
-        image = replace(listed, content=content)
+    for image in fetched(images):
+        content = image.content
         file = io.BytesIO(content) if isinstance(content, bytes) else content
         # Files that can't be opened are rejected later, with the reason.
         with suppress(Exception):

@@ -53,6 +53,7 @@ class SourceImage:
     split: str | None  # train | val | test if the source gives it; None: `prepare` draws it
     content: bytes | Place | UnusableImage  # a file, its path, or why it is refused
     version: str | None = None  # of a file at a URL, or of the archive that held it
+    num_bytes: int = 0  # of a file at a URL, if known
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from ganaug.config import FilesParams, TableParams
 from ganaug.errors import SourceError
 from ganaug.fileio import make_scratch, sha256_file
 from ganaug.sources.base import SourceFacts, SourceImage, UnusableImage, refuse_size
-from ganaug.sources.remote import Facts, Place, RemotePath, version_of
+from ganaug.sources.remote import Facts, Place, RemotePath, read_together, version_of
 
 FOREIGN_SUFFIXES = {".heic", ".heif", ".avif"}  # of images that Pillow may be unable to read
 # Documents, films and tables that Pillow also knows; not images.
@@ -36,6 +36,8 @@ BROKEN = (
     *(OSError, EOFError, RuntimeError, ValueError),
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
+# Files at a URL in memory.
+MOST_TOGETHER, BYTES_TOGETHER = 64, 2**24
 # Names of splits that datasets use, and ours.
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -204,4 +206,28 @@ def as_listed(
         else:
             size = facts["size"]  # None: the server does not say
             content = path if size is None else refuse_size(size) or path
-            yield replace(image, content=content, version=f"{path} {version_of(facts)}")
+            version = f"{path} {version_of(facts)}"
+            yield replace(image, content=content, version=version, num_bytes=size or 0)
+
+
+def fetched(images: Iterable[SourceImage]) -> Iterator[SourceImage]:
+    """The images, those at a URL with their bytes, which are read many at a time.
+
+    Raises:
+        RemoteError: one can't be read.
+    """
+    part, size = list[SourceImage](), 0
+    for image in images:
+        part.append(image)
+        size += image.num_bytes
+        if len(part) == MOST_TOGETHER or size >= BYTES_TOGETHER:
+            yield from _fetch(part)
+            part, size = [], 0
+    yield from _fetch(part)
+
+
+def _fetch(images: list[SourceImage]) -> Iterator[SourceImage]:
+    found = read_together([i.content for i in images if isinstance(i.content, RemotePath)])
+    for image in images:
+        path = image.content
+        yield replace(image, content=found[path]) if isinstance(path, RemotePath) else image

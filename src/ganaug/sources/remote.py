@@ -6,7 +6,7 @@ What fails is tried again after a pause: an image, a listing, or a block of a ta
 import hashlib
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, TypeVar
@@ -105,6 +105,21 @@ def steadily(place: RemotePath, call: Callable[[], Result]) -> Result:
         raise RemoteError(f"{place}: {one_line(error)}; {hint}") from None
     except Exception as error:
         raise RemoteError(f"{place}: can't be read ({one_line(error)})") from None
+
+
+def read_together(paths: Sequence[RemotePath]) -> dict[RemotePath, bytes]:
+    """The bytes of files by path, asked for at once, since each takes its time to answer.
+
+    Raises:
+        RemoteError: see `steadily`.
+    """
+    if not paths:
+        return {}
+    files, _ = steadily(paths[0], partial(_connect, paths[0]))
+    places = [_connect(path)[1] for path in paths]
+    found = steadily(paths[0], partial(files.cat_ranges, places, 0, None))  # or an error each
+    pairs = zip(paths, found, strict=True)
+    return {path: got if isinstance(got, bytes) else path.read_bytes() for path, got in pairs}
 
 
 def _connect(place: RemotePath) -> tuple[Any, str]:
