@@ -270,16 +270,19 @@ def test_outdated_tells_whether_files_at_a_url_have_changed(make, bucket):
     assert outdated(far)[0] == 0
 
 
-def test_what_is_not_there_or_too_large_is_rejected_from_the_listing(load, memory, monkeypatch):
+def test_what_is_not_there_empty_or_too_large_is_rejected_from_the_listing(
+    load, memory, monkeypatch
+):
     files = fsspec.filesystem("memory")
     rows = "image,label\ntrain/cat/p1_a.png,cat\nnowhere.png,dog\n/etc/passwd,dog\n"
     files.pipe("/far/data/photos/some.csv", rows.encode())
     content = [i.content for i in load("table", f"{memory}/photos/some.csv").images]
     assert content[0].read_bytes() == png(0)
     assert [c.detail for c in content[1:]] == ["no such file"] * 2
+    files.pipe("/far/data/photos/train/cat/void.png", b"")
     monkeypatch.setattr("ganaug.sources.base.MOST_BYTES", 10)
-    reasons = {i.content.reason for i in load("folder", f"{memory}/photos").images}
-    assert reasons == {"too_large"}
+    found = [i.content for i in load("folder", f"{memory}/photos").images]
+    assert sorted({c.detail.split(" of ")[0] for c in found}) == ["a file", "the file is empty"]
 
 
 def test_a_url_that_cannot_be_read_is_refused_in_one_line(load, bucket, web, memory, monkeypatch):
