@@ -83,6 +83,14 @@ def test_a_lost_nearest_image_is_refused(small_run):
     refuses(DatasetError, "lacks the real image .* rerun the stage gen", read_gallery, *paths)
 
 
+def test_images_of_an_older_version_are_refused(small_run):
+    document = read_json(small_run / "synthetic" / "synthetic.json")
+    del document["min_scores"]
+    write_json(document, small_run / "synthetic" / "synthetic.json")
+    paths = (small_run / "prepared", small_run / "synthetic")
+    refuses(DatasetError, "of an older version; run the stage generate", read_gallery, *paths)
+
+
 def test_without_an_accepted_image_the_page_says_so(small_run):
     write_accepted(small_run, 0)
     gallery = read_gallery(small_run / "prepared", small_run / "synthetic")

@@ -41,15 +41,14 @@ def read_gallery(prepared: Path, synthetic: Path) -> Gallery:
     """Read the accepted images, and the real one nearest to each.
 
     Raises:
-        DatasetError: a shard or a nearest image is missing.
+        DatasetError: a shard or a nearest image is missing, or an older version made the images.
     """
     real, generation = read_prepared(prepared), read_json(synthetic / "synthetic.json")
+    if "min_scores" not in generation:
+        raise DatasetError(f"{synthetic}: of an older version; run the stage generate again")
+    least = [generation["min_scores"][name] for name in real.classes]
     items = [
-        {
-            **row,
-            "png": png,
-            "trust": trust(row, generation["min_scores"][real.classes[row["label"]]]),
-        }
+        {**row, "png": png, "trust": trust(row, least[row["label"]])}
         for name in sorted(generation["files"])
         for row, png in iter_rows(synthetic / name)
     ]
