@@ -65,6 +65,9 @@ def test_a_class_of_four_images_can_be_judged():
     scores = rare.score(make_images(labels, seed=1), labels)
     assert scores[labels == 2].nearest.isin(np.flatnonzero(labels == 2)).all()
     assert scores.label_confidence[labels == 2].median() > 0.5
+    # Two images in a half can't say how near is too near; those of the other classes can.
+    assert scores.is_copy[labels == 2].sum() < MIN_IMAGES
+    assert rare.score(make_images(labels, seed=0), labels).is_copy[labels == 2].all()
 
 
 def test_halves_never_split_a_group_and_share_every_class():

@@ -33,9 +33,13 @@ class RealNeighbours:
 
     Args:
         features: [N, D], N > 1; balls reach to fewer than `BALL_NEIGHBOURS` others if N is less.
+        ratios: copy ratios that real images have, to tell copies by; None takes those of these
+            images, see `copy_ratios`.
     """
 
-    def __init__(self, features: NDArray[np.floating]) -> None:
+    def __init__(
+        self, features: NDArray[np.floating], ratios: NDArray[np.float64] | None = None
+    ) -> None:
         self._features = features.astype(np.float64)
         # Of each real image to the other ones, nearest first.
         distances, _ = nearest_others(self._features, k=min(BALL_NEIGHBOURS, len(features) - 1))
@@ -43,7 +47,8 @@ class RealNeighbours:
         self._unit = max(float(np.median(self._radius)), TINY)
         # Wide balls around outliers would make any image realistic.
         self._trusted = self._radius <= np.median(self._radius)
-        _, ratios = copy_ratios(self._features)
+        if ratios is None:
+            _, ratios = copy_ratios(self._features)
         self._copy_below = float(np.percentile(ratios, COPY_PERCENTILE))
 
     def locate(self, features: NDArray[np.floating]) -> pd.DataFrame:

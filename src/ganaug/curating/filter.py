@@ -18,11 +18,13 @@ from ganaug.downstream.recipes import Recipe
 from ganaug.downstream.setting import Setting
 from ganaug.errors import DatasetError
 from ganaug.images import Indices, Labels, Pixels
+from ganaug.quality.neighbours import copy_ratios
 from ganaug.rng import derive_seed, numpy_rng
 
 BATCH_SIZE = 64
 LR = 0.004
 MIN_IMAGES = 4  # of a class: in both halves a real image needs another one
+FEWEST_RATIOS = 8  # images of a class in a half; the limit for copies is read off their ratios
 ASKED = ["label_confidence", "realism"]  # scores with a threshold
 
 # Reasons to reject, in order of precedence, as synthetic.json names them.
@@ -79,8 +81,8 @@ class SyntheticFilter:
                 augment=setting.augmentation(derive_seed(seed, "filter", "classical", half)),
             )
             held_out = [np.flatnonzero(~seen & (labels == c)) for c in range(len(names))]
-            spaces = [(rows, RealNeighbours(embed(model, images[rows]))) for rows in held_out]
-            self._halves.append((model, spaces))
+            features = [embed(model, images[rows]) for rows in held_out]
+            self._halves.append((model, list(zip(held_out, _neighbours(features), strict=True))))
 
     def score(self, images: Pixels, labels: Labels) -> pd.DataFrame:
         """Score [M, H, W, C] uint8 images made for the classes `labels` [M].
@@ -111,6 +113,16 @@ class SyntheticFilter:
         scores = pd.concat(parts).sort_index()
         scores["label_confidence"] = predict(model, images)[np.arange(len(images)), labels]
         return scores
+
+
+def _neighbours(features: Sequence[NDArray[np.float32]]) -> list[RealNeighbours]:
+    """Of each class's images [N, D]. Of a few the copy ratios tell nothing: all classes' do."""
+    ratios = [copy_ratios(own)[1] for own in features]
+    pooled = np.concatenate(ratios)
+    return [
+        RealNeighbours(own, of_class if len(own) >= FEWEST_RATIOS else pooled)
+        for own, of_class in zip(features, ratios, strict=True)
+    ]
 
 
 def split_in_halves(
