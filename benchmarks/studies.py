@@ -78,6 +78,8 @@ def table(results: Path) -> str:
         path = results / "studies" / f"{name}.json"
         if path.is_file():
             study = read_json(path)
+            if study["params"] != ALL | STUDIES[name]:
+                raise GanaugError(f"{path} is of other params: delete it, and run the study again")
             decided = decide_together(study["folds"], study["networks"], params)
             rows += study_rows(title, study | decided)
     return as_markdown([list(rows[0]), *(list(row.values()) for row in rows)])

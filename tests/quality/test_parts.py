@@ -38,12 +38,15 @@ def test_of_many_images_a_sample_is_read_and_rare_classes_stay(
     place = whole.rows["image_id"].tolist().index
     kept = [place(image_id) for image_id in part.rows["image_id"]]
     np.testing.assert_array_equal(part.data.images, whole.data.images[kept])
+    assert len(part.rows) == 10
     assert part.data.labels.tolist() == whole.data.labels[kept].tolist()
     assert len(read_all_rows(prepared, folder)["train"]) == 32
 
     rare = pd.DataFrame({"label": [0] * 96 + [1] * 4, "image_id": list(map(str, range(100)))})
-    chosen = choose_rows(rare.sample(frac=1, random_state=0, ignore_index=True))
-    assert chosen.sum() == 10 + 3
+    once, again = (rare.sample(frac=1, random_state=n, ignore_index=True) for n in (0, 1))
+    chosen = set(once["image_id"][choose_rows(once)])
+    assert len(chosen) == 10 + 3
+    assert chosen == set(again["image_id"][choose_rows(again)])
     assert choose_rows(rare[:8]).all()
 
 

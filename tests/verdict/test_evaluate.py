@@ -5,14 +5,16 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ganaug.downstream.recipes import ARMS
 from ganaug.errors import DatasetError
-from ganaug.images import decode_png, encode_png
+from ganaug.images import decode_png, encode_png, pixel_id
 from ganaug.preparing.near_duplicates import USUAL_DISTANCE
 from ganaug.preparing.prepare import prepare
 from ganaug.preparing.prepared import read_prepared
+from ganaug.quality.parts import choose_rows
 from ganaug.shards import read_rows
 from ganaug.sources.base import Source
 from ganaug.verdict.evaluate import evaluate
@@ -96,6 +98,30 @@ def test_a_leaked_test_image_stops_the_run(run, prepared):
     leaked = test_rows["image_id"].iloc[0]
     with pytest.raises(DatasetError, match=f"-> {leaked}"):
         run(*new_images(), columns={"nearest_id": leaked})
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """As if 32 images were many."""
+    monkeypatch.setattr("ganaug.quality.parts.MOST_IMAGES", 20)
+    monkeypatch.setattr("ganaug.quality.parts.FEWEST_OF_CLASS", 4)
+
+
+def test_of_large_parts_a_sample_is_judged(run, large):
+    found = run(*new_images(), num_steps=2)
+    assert "Of the 32 train images, 20 were drawn for the verdict." in found.verdict["reasons"]
+    assert found.metrics["memorisation"]["imagenet"]["num_train"] == 20
+    assert found.verdict["sentence"].count("32 synthetic images")
+
+
+def test_a_leak_is_found_beyond_the_sample(run, prepared, large):
+    images, labels = new_images()
+    rows = pd.DataFrame({"label": labels, "image_id": [pixel_id(image) for image in images]})
+    left_out = np.flatnonzero(~choose_rows(rows))[0]
+    nearest = [read_rows(prepared.shards("train"))[0]["image_id"].iloc[0]] * len(images)
+    nearest[left_out] = read_rows(prepared.shards("test"))[0]["image_id"].iloc[0]
+    with pytest.raises(DatasetError, match=f"-> {nearest[left_out]}"):
+        run(images, labels, columns={"nearest_id": nearest})
 
 
 def test_altered_training_images_in_test_stop_the_run_and_are_named(shipped_params, tmp_path):

@@ -1,12 +1,12 @@
 """Compare a synthetic image with the real ones of its class and those accepted before."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganaug.images import Groups, Labels, Pixels
+from ganaug.images import Groups, Indices, Labels, Pixels
 from ganaug.quality.lineage import origin_rows
 from ganaug.quality.neighbours import (
     TINY,
@@ -25,6 +25,7 @@ COPY_PERCENTILE = 1.0  # per cent of real images that would count as copies of e
 # brightness by 5 %.
 USUAL = 0.01
 NEAR = 1 / 3
+BLOCK = 4096  # images in memory at a time
 MOST_ASKED = 2000  # images of a class that the limit is read off
 
 
@@ -130,7 +131,18 @@ def repeat_distances(
     """
     codes = pd.factorize(np.array(groups))[0]
     of_class = {name: labels == label for label, name in enumerate(class_names)}
-    return {name: _limit_of(thumbnails(images[own]), codes[own]) for name, own in of_class.items()}
+    return {
+        name: _limit_of(of_rows(thumbnails, images, np.flatnonzero(own)), codes[own])
+        for name, own in of_class.items()
+    }
+
+
+def of_rows(
+    compute: Callable[[Pixels], NDArray[np.float32]], images: Pixels, rows: Indices
+) -> NDArray[np.float32]:
+    """`compute` of images[rows], a block at a time, so that a memory map stays on the disk."""
+    starts = range(0, max(1, len(rows)), BLOCK)
+    return np.concatenate([compute(images[rows[i : i + BLOCK]]) for i in starts])
 
 
 def _limit_of(small: NDArray[np.float32], groups: Groups) -> float:

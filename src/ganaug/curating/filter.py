@@ -5,13 +5,14 @@ network judges a real image that it has seen, and real images lie as far apart a
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganaug.curating.comparing import RealNeighbours
+from ganaug.curating.comparing import RealNeighbours, of_rows
 from ganaug.downstream.batches import Pool, draw_batches, one_hot
 from ganaug.downstream.classifier import Classifier, embed, predict, small_cnn, train_classifier
 from ganaug.downstream.recipes import Recipe
@@ -81,7 +82,7 @@ class SyntheticFilter:
                 augment=setting.augmentation(derive_seed(seed, "filter", "classical", half)),
             )
             held_out = [np.flatnonzero(~seen & (labels == c)) for c in range(len(names))]
-            features = [embed(model, images[rows]) for rows in held_out]
+            features = [of_rows(partial(embed, model), images, rows) for rows in held_out]
             self._halves.append((model, list(zip(held_out, _neighbours(features), strict=True))))
 
     def score(self, images: Pixels, labels: Labels) -> pd.DataFrame:
@@ -118,7 +119,7 @@ class SyntheticFilter:
 def _neighbours(features: Sequence[NDArray[np.float32]]) -> list[RealNeighbours]:
     """Of each class's images [N, D]. Of a few the copy ratios tell nothing: all classes' do."""
     ratios = [copy_ratios(own)[1] for own in features]
-    pooled = np.concatenate(ratios)
+    pooled = np.concatenate([np.ones(1), *(r for r in ratios if len(r) > 1)])
     return [
         RealNeighbours(own, of_class if len(own) >= FEWEST_RATIOS else pooled)
         for own, of_class in zip(features, ratios, strict=True)

@@ -1,8 +1,10 @@
 """The rows and images that `evaluate` reads: real ones by split, and the synthetic ones.
 
 Time and memory of distances grow with the square of the images, and more than some ten thousand
-tell nothing new. So of a large part a sample is measured and trained on; leaks by id and group
-are looked for in all rows.
+tell nothing new. So of a large part a sample is measured and trained on. Leaks by id and group are
+looked for in all rows. Copies are looked for in the sample alone, as are near-duplicates across
+splits; but the filter of `generate` has compared each image with all training images of its class,
+and `prepare` all images with each other.
 """
 
 import math
@@ -83,7 +85,7 @@ def choose_rows(rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Which rows are measured: all of few; of many a sample in which rare classes stay.
 
     Of each class those with the smallest ids are taken; ids are hashes, so nothing else depends on
-    them, and the sample stays as images are added.
+    them, and the sample changes little as a few images are added.
     """
     if len(rows) <= MOST_IMAGES:
         return np.ones(len(rows), bool)

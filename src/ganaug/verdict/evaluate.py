@@ -156,7 +156,7 @@ def classifier_setting(prepared: Prepared, params: EvaluateParams, *, seed: int)
 
 
 def _check(parts: Parts, symmetries: Sequence[str], distance: float) -> dict[str, Features]:
-    """Thumbnails of each part, once no picture is found in two splits.
+    """Thumbnails of each part, once none of its pictures is found in two splits.
 
     Raises:
         DatasetError: a test image has leaked.

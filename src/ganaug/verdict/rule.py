@@ -224,6 +224,7 @@ def _assurances(evidence: Evidence) -> list[str]:
     """Why they may be shipped, and what remains unknown."""
     too_small = ", ".join(_too_small(evidence))
     origins = ", beyond those that images are declared to start from"
+    drawn = " among those drawn for the verdict" if "train" in evidence.sampled else ""
     return [
         *(
             f"With {facts['words']} the lower bound of the change of macro-F1 is "
@@ -231,7 +232,7 @@ def _assurances(evidence: Evidence) -> list[str]:
             for facts in evidence.used.values()
         ),
         "No class is shown to lose recall beyond the margin.",
-        f"No copying of training images shows{origins if evidence.num_translated else ''}.",
+        f"No copying of training images{drawn} shows{origins if evidence.num_translated else ''}.",
         *([f"Too few test images or groups to tell of: {too_small}."] if too_small else []),
     ]
 
@@ -245,7 +246,7 @@ def _remarks(evidence: Evidence) -> list[str]:
         if evidence.used and net not in evidence.used and facts["uplift"]
     ]
     remarks += [
-        f"Of the {every:,} {name} images, {measured:,} were measured and trained on."
+        f"Of the {every:,} {name} images, {measured:,} were drawn for the verdict."
         for name, (measured, every) in evidence.sampled.items()
     ]
     if evidence.num_translated:
