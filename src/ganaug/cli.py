@@ -214,7 +214,7 @@ def outdated(prepared: PreparedFolder = Path("data/prepared")) -> None:
 
     known = read_json(prepared / "prepared.json").get("remote")
     if known is None:
-        typer.echo("no files at a URL; of local ones DVC knows: dvc status")
+        typer.echo("nothing was streamed from a URL; of local files DVC knows: dvc status")
         return
     url = known["url"]
     found = describe_files(url, list_files(url))

@@ -44,6 +44,7 @@ def layouts(tmp_path_factory):
     for number, name in enumerate(FILES):
         (root / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (root / "photos" / name).write_bytes(png(number))
+    (root / "photos" / "about.html").write_text('<a href="train/">a page is no folder</a>')
     rows = pd.DataFrame({"image": FILES[:4], "label": ["cat", "dog", "cat", "dog"]})
     rows.to_csv(root / "photos" / "labels.csv", index=False)
     for name, seeds in (("train-0", (0, 1, 2)), ("test-0", (3, 4))):
@@ -251,7 +252,7 @@ def test_outdated_tells_whether_files_at_a_url_have_changed(make, bucket):
     def put(name, content):
         client.put_object(Bucket="far", Key=f"data/toy/{name}", Body=content)
 
-    local = "no files at a URL; of local ones DVC knows: dvc status\n"
+    local = "nothing was streamed from a URL; of local files DVC knows: dvc status\n"
     assert outdated(make("here", "toy")) == (0, local)
     far = make("far", "toy", url)
     first = client.get_object(Bucket="far", Key="data/toy/train/left/00.png")["Body"].read()
@@ -283,6 +284,15 @@ def test_what_is_not_there_empty_or_too_large_is_rejected_from_the_listing(
     monkeypatch.setattr("ganaug.sources.base.MOST_BYTES", 10)
     found = [i.content for i in load("folder", f"{memory}/photos").images]
     assert sorted({c.detail.split(" of ")[0] for c in found}) == ["a file", "the file is empty"]
+
+
+def test_a_dead_link_of_a_web_server_is_an_image_that_is_not_there(load, web, layouts):
+    dead = layouts[0] / "toy" / "test" / "right" / "gone.png"
+    dead.symlink_to("nowhere")
+    content = {i.name: i.content for i in load("folder", f"{web.url}/toy").images}
+    dead.unlink()
+    assert content.pop("test/right/gone.png").detail == "no such file"
+    assert all(isinstance(path, remote.RemotePath) for path in content.values())
 
 
 def test_a_url_that_cannot_be_read_is_refused_in_one_line(load, bucket, web, memory, monkeypatch):

@@ -6,13 +6,12 @@ with a table beside them. Inside an archive, a table of its images wins, recogni
 
 import tarfile
 from collections import defaultdict
-from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
 
 from ganaug.config import TableParams
-from ganaug.errors import SourceError
+from ganaug.errors import RemoteError, SourceError
 from ganaug.sources.audio import SOUND_SUFFIXES
 from ganaug.sources.files import BROKEN, NO_GRADIENT, TEXT_SUFFIXES, find, image_suffixes
 from ganaug.sources.parquet import find_tables, read_schema
@@ -60,7 +59,7 @@ def is_webdataset(path: Place) -> bool:
     try:
         with path.open("rb") as file, tarfile.open(fileobj=file) as tar:
             first = [member.name for _, member in zip(range(NUM_LOOKED_AT), tar, strict=False)]
-    except BROKEN:
+    except (*BROKEN, RemoteError):  # a server may not give parts of a file
         return False
     suffixes = defaultdict[str, set[str]](set)
     for name in first:
@@ -105,8 +104,12 @@ def _columns(path: Place) -> dict[str, pa.DataType | None]:
         return dict.fromkeys(header.replace('"', "").strip().split(","))
     schema = pa.schema([])
     if path.suffix.lower() in (".parquet", ".arrow"):
-        with suppress(SourceError):
+        try:
             schema = read_schema(path)
+        except RemoteError:
+            raise
+        except SourceError:
+            pass
     return dict(zip(schema.names, schema.types, strict=True))
 
 

@@ -7,9 +7,10 @@ import hashlib
 import io
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
 from ganaug.errors import RemoteError, one_line
 
@@ -22,8 +23,13 @@ BLOCK = 2**22  # bytes asked for at a time
 # What tells the version of a file; each scheme has some of them.
 VERSIONS = (
     *("generation", "ETag", "etag", "blob_id", "sha", "md5", "Content-MD5", "Last-Modified"),
-    *("LastModified", "last_modified", "modified", "mtime", "created"),
+    *("LastModified", "last_modified", "modified", "modify", "mtime", "created"),
 )
+MOST_ASKED = 32  # files whose facts are asked for at once
+
+
+class MissingError(RemoteError):
+    """There is no such file."""
 
 
 class RemotePath(PurePosixPath):
@@ -55,6 +61,8 @@ class RemotePath(PurePosixPath):
         return iter(_entries(self))
 
     def is_dir(self) -> bool:
+        if self in _types:  # a page on a web server lists links, too
+            return _types[self] == "directory"
         return bool(_entries(self))  # object stores have no empty folders
 
     def is_file(self) -> bool:
@@ -76,11 +84,12 @@ class RemotePath(PurePosixPath):
         content: bytes = self.call("cat_file", start=0)  # without, S3 is asked for the size before
         return content
 
-    def open(self, mode: str = "rb") -> BinaryIO:
+    def open(self, mode: Literal["rb"] = "rb") -> BinaryIO:
         return io.BufferedReader(_Blocks(self), BLOCK)
 
 
 Place = Path | RemotePath
+_types = dict[RemotePath, str]()  # what the folder of each place says: "file" or "directory"
 
 
 def steadily(place: RemotePath, call: Callable[[], Result]) -> Result:
@@ -99,7 +108,7 @@ def steadily(place: RemotePath, call: Callable[[], Result]) -> Result:
     try:
         return call()
     except FileNotFoundError:
-        raise RemoteError(f"{place} does not exist") from None
+        raise MissingError(f"{place} does not exist") from None
     except ImportError as error:
         hint = "for S3: pip install 'ganaug[s3]'"
         raise RemoteError(f"{place}: {one_line(error)}; {hint}") from None
@@ -123,7 +132,7 @@ def read_together(paths: Sequence[RemotePath]) -> dict[RemotePath, bytes]:
 
 
 def _connect(place: RemotePath) -> tuple[Any, str]:
-    """The file system of fsspec and the place there; connected once in a process."""
+    """The file system of fsspec, which keeps its connections (but for FTP), and the place there."""
     import fsspec
 
     found: tuple[Any, str] = fsspec.core.url_to_fs(str(place))
@@ -136,6 +145,10 @@ class _Blocks(io.RawIOBase):
     def __init__(self, path: RemotePath) -> None:
         self._path, self._position = path, 0
         self._file = path.call("open", "rb", cache_type="none")
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
     def readable(self) -> bool:
         return True
@@ -163,13 +176,17 @@ class _Blocks(io.RawIOBase):
 @cache
 def _entries(folder: RemotePath) -> dict[RemotePath, Facts]:
     """What lies in a folder, in sorted order; nothing in a file."""
+    _, place = steadily(folder, partial(_connect, folder))
     found = {
         folder / facts["name"].rstrip("/").rpartition("/")[2]: facts
         for facts in folder.call("ls", detail=True)
-        if not str(folder).endswith(facts["name"].strip("/"))  # a file or a mark lists itself
+        if facts["name"].strip("/") != place.strip("/")  # a file or a mark lists itself
     }
-    # A web server also lists links that sort.
-    return {path: found[path] for path in sorted(found) if not path.name.startswith("?")}
+    # Links that sort a page, lead to a place in it, or open a mail program.
+    strange = set("?#:") if str(folder).startswith("http") else set()
+    found = {path: found[path] for path in sorted(found) if not strange & set(path.name)}
+    _types.update((path, facts["type"]) for path, facts in found.items())
+    return found
 
 
 def list_files(url: str) -> dict[RemotePath, Facts]:
@@ -180,10 +197,22 @@ def list_files(url: str) -> dict[RemotePath, Facts]:
     """
     root = RemotePath(url)
     _entries.cache_clear()
+    _types.clear()
     files, _ = steadily(root, partial(_connect, root))
     files.invalidate_cache()
     found = root.files() or {root: {"size": None}}
-    return {p: p.call("info") if f["size"] is None else f for p, f in found.items()}
+    with ThreadPoolExecutor(MOST_ASKED) as pool:  # HTTP lists names only
+        known = pool.map(lambda item: item[1] if item[1]["size"] else _info(item[0]), found.items())
+        return {path: facts for path, facts in zip(found, known, strict=True) if facts is not None}
+
+
+def _info(path: RemotePath) -> Facts | None:
+    """What the server says of a file; None if it has a link to it only."""
+    try:
+        facts: Facts = path.call("info")
+        return facts
+    except MissingError:
+        return None
 
 
 def version_of(facts: Facts) -> str:
