@@ -1,10 +1,13 @@
 """Do the classifiers of `evaluate` train long enough? Macro-F1 on val as the steps double.
 
 Trained on real images alone, classes drawn equally often, classical augmentation: the recipe that
-synthetic images have to beat. Test is not opened.
+synthetic images have to beat. Test is not opened. `python -m benchmarks.plateau digits-cnn` asks
+one network on one dataset.
 """
 
+import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,22 +33,27 @@ REPETITIONS = {"cnn": 30, "efficientnet": 6}  # the difference of two CNNs sprea
 ALLOWED_PP = 0.5  # change of macro-F1 when the steps double
 
 
-def main() -> None:
+SOURCES = {"elpv": 64, "digits": 16}  # px
+AS_SHIPPED = {net: NETWORKS[net].num_steps for net in REPETITIONS}  # None: evaluate.num_steps
+
+
+def main(cases: Sequence[str] = ()) -> None:
     """Print macro-F1 on val and seconds a classifier, for each number of steps."""
     with tempfile.TemporaryDirectory() as folder:
         prepared = {
             source: prepare_source(source, resolution, Path(folder) / source)
-            for source, resolution in (("elpv", 64), ("digits", 16))
+            for source, resolution in SOURCES.items()
         }
         for net, number in REPETITIONS.items():
             for source, dataset in prepared.items():
-                _print_curve(f"{source}, {net}", net, number, dataset)
+                if not cases or f"{source}-{net}" in cases:
+                    _print_curve(f"{source}, {net}", net, number, dataset)
 
 
 def _print_curve(title: str, net: str, repetitions: int, dataset: Prepared) -> None:
     params = load_params(PARAMS).evaluate
     sets, setting = _real_sets(dataset), classifier_setting(dataset, params, seed=0)
-    steps = [round(factor * (NETWORKS[net].num_steps or setting.num_steps)) for factor in FACTORS]
+    steps = [round(factor * (AS_SHIPPED[net] or setting.num_steps)) for factor in FACTORS]
     tasks = [(number, repetition) for number in steps for repetition in range(repetitions)]
     done = map_unordered(partial(_train, net, sets, setting), tasks, num_workers=joblib.cpu_count())
     found = pd.DataFrame(done, columns=["steps", "repetition", "score", "seconds"])
@@ -85,3 +93,7 @@ def _train(
     run = Run(net, TEACHER, repetition, ("val",))
     scored = score_runs([run], {net: sets}, setting=setting).iloc[0]
     return *task, 100 * float(scored["macro_f1"]), float(scored["seconds"])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
