@@ -57,8 +57,10 @@ def test_a_study_is_run_once_and_leaves_its_findings(tmp_path, monkeypatch):
 
 
 def test_the_table_has_a_row_a_classifier_and_says_what_was_not_measured(tmp_path, monkeypatch):
-    study = {"folds": [fold(1000), fold(1100)], "networks": {"cnn": CNN}}
-    write_json(study, tmp_path / "studies" / "digits-10.json")
+    params = ALL | STUDIES["digits-10"]
+    study = {"params": params, "folds": [fold(1000), fold(1100)], "networks": {"cnn": CNN}}
+    path = tmp_path / "studies" / "digits-10.json"
+    write_json(study, path)
     monkeypatch.setattr(
         studies, "findings", lambda _: fold(1000) | {"networks": {"cnn": CNN | {"uplift": None}}}
     )
@@ -77,3 +79,6 @@ def test_the_table_has_a_row_a_classifier_and_says_what_was_not_measured(tmp_pat
     assert readme.read_text() == (
         f"a\n<!-- studies -->\n{table(tmp_path)}<!-- end of studies -->\nb\n"
     )
+    write_json(study | {"params": params | {"train.kimg": 1}}, path)
+    with pytest.raises(GanaugError, match="digits-10.json is of other params: delete it"):
+        table(tmp_path)

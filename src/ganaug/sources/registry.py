@@ -23,11 +23,11 @@ def load_source(params: PrepareParams) -> Source:
     Raises:
         SourceError: it can't be read.
     """
-    load, url = LOADERS[params.source], params.files.path
+    read, url = LOADERS[params.source], params.files.path
     if "://" not in url or params.source not in STREAMED:
-        return load(params)
+        return read(params)
     if params.source == "table":  # with the images beside it
         url = url.rpartition("/")[0]
     files = list_files(url)  # before they are read: a change meanwhile is one
-    source = load(params)
+    source = read(params)
     return Source(source.facts, as_listed(source.images, files), describe_files(url, files))
