@@ -80,5 +80,5 @@ def test_the_table_has_a_row_a_classifier_and_says_what_was_not_measured(tmp_pat
         f"a\n<!-- studies -->\n{table(tmp_path)}<!-- end of studies -->\nb\n"
     )
     write_json(study | {"params": params | {"train.kimg": 1}}, path)
-    with pytest.raises(GanaugError, match="digits-10.json is of other params: delete it"):
+    with pytest.raises(GanaugError, match=r"digits-10\.json is of other params: delete it"):
         table(tmp_path)
