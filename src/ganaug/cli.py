@@ -214,7 +214,8 @@ def outdated(prepared: PreparedFolder = Path("data/prepared")) -> None:
 
     known = read_json(prepared / "prepared.json").get("remote")
     if known is None:
-        typer.echo("nothing was streamed from a URL; of local files DVC knows: dvc status")
+        why = "an archive is known by its sha256"
+        typer.echo(f"nothing is streamed from a URL ({why}); of local files DVC knows: dvc status")
         return
     url = known["url"]
     found = describe_files(url, list_files(url))

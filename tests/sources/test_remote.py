@@ -7,12 +7,14 @@ import threading
 from itertools import chain, repeat
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import boto3
 import fsspec
 import pandas as pd
 import pytest
 import s3fs
+from fsspec.implementations.memory import MemoryFileSystem
 from joblib.externals.loky import get_reusable_executor
 from typer.testing import CliRunner
 
@@ -29,7 +31,7 @@ from tests.sources.test_archive import png, write_tar
 from tests.toy_source import toy_source
 
 FILES = ["train/cat/p1_a.png", "train/dog/p2_b.png", "train/cat/deep/p1_c.png", "test/cat/p3_d.png"]
-FILES += ["train/cat-2/p4_e.png", "train/cat/z.txt", "train/.git/cat/f.png", "notes.txt"]
+FILES += ["train/black cat/p4 é+.png", "train/cat/z.txt", "train/.git/cat/f.png", "notes.txt"]
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +47,7 @@ def layouts(tmp_path_factory):
         (root / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (root / "photos" / name).write_bytes(png(number))
     (root / "photos" / "about.html").write_text('<a href="train/">a page is no folder</a>')
+    (root / "photos" / "train" / "README.html").write_text('<a href="cat/">nor a class</a>')
     rows = pd.DataFrame({"image": FILES[:4], "label": ["cat", "dog", "cat", "dog"]})
     rows.to_csv(root / "photos" / "labels.csv", index=False)
     for name, seeds in (("train-0", (0, 1, 2)), ("test-0", (3, 4))):
@@ -115,7 +118,8 @@ def web(layouts):
         ("127.0.0.1", 0), lambda *a: Handler(*a, directory=root.parent)
     ) as server:
         server.cuts, server.asked, server.daemon_threads = iter([]), [], True
-        server.url = f"http://127.0.0.1:{server.server_port}/data"
+        server.root = f"http://127.0.0.1:{server.server_port}"
+        server.url = f"{server.root}/data"
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
@@ -252,8 +256,9 @@ def test_outdated_tells_whether_files_at_a_url_have_changed(make, bucket):
     def put(name, content):
         client.put_object(Bucket="far", Key=f"data/toy/{name}", Body=content)
 
-    local = "nothing was streamed from a URL; of local files DVC knows: dvc status\n"
-    assert outdated(make("here", "toy")) == (0, local)
+    code, line = outdated(make("here", "toy"))
+    assert code == 0
+    assert "(an archive is known by its sha256); of local files DVC knows: dvc status" in line
     far = make("far", "toy", url)
     first = client.get_object(Bucket="far", Key="data/toy/train/left/00.png")["Body"].read()
     assert outdated(far) == (0, f"{url}/toy is as it was read: 64 files\n")
@@ -293,6 +298,31 @@ def test_a_dead_link_of_a_web_server_is_an_image_that_is_not_there(load, web, la
     dead.unlink()
     assert content.pop("test/right/gone.png").detail == "no such file"
     assert all(isinstance(path, remote.RemotePath) for path in content.values())
+
+
+def test_a_page_with_whole_links_and_others_is_a_folder_of_its_images(load, web, layouts):
+    folder = layouts[0].parent / "some pages" / "black cat"
+    folder.mkdir(parents=True)
+    for name in ("a b.png", "50%20.png", "n#1.png"):
+        (folder / name).write_bytes(png(0))
+    links = [f"/some%20pages/black%20cat/{quote(path.name)}" for path in folder.iterdir()]
+    links += ["#top", "?C=N;O=D", "mailto:me", "javascript:alert(1)", "../"]
+    (folder / "index.html").write_text("".join(f'<a href="{link}">x</a>' for link in links))
+    for url in (f"{web.root}/some pages", f"{web.root}/some%20pages"):
+        images = {i.name: i for i in load("folder", url).images}
+        assert images.keys() == {f"black cat/{x}.png" for x in ("a b", "50%2520", "n%231")}
+        assert {i.class_name for i in images.values()} == {"black cat"}
+        assert all(i.content.read_bytes() == png(0) for i in images.values())
+
+
+def test_files_that_are_read_together_share_one_connection(memory, monkeypatch):
+    monkeypatch.setattr(MemoryFileSystem, "cachable", False)  # as FTP's
+    paths = [remote.RemotePath(f"{memory}/photos/{name}") for name in FILES[:4]]
+    connect, made = remote._connect, []
+    monkeypatch.setattr(remote, "_connect", lambda place: made.append(place) or connect(place))
+    found = remote.read_together(paths)
+    assert found == {path: png(seed) for seed, path in enumerate(paths)}
+    assert made == paths[:1]
 
 
 def test_a_url_that_cannot_be_read_is_refused_in_one_line(load, bucket, web, memory, monkeypatch):

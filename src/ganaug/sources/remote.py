@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, TypeVar
+from urllib.parse import quote, unquote
 
 from ganaug.errors import RemoteError, one_line
 
@@ -26,6 +27,7 @@ VERSIONS = (
     *("LastModified", "last_modified", "modified", "modify", "mtime", "created"),
 )
 MOST_ASKED = 32  # files whose facts are asked for at once
+RESERVED = "%/:?#[]@!$&'()*+,;="  # what has a meaning in a URL, and is not quoted again
 
 
 class MissingError(RemoteError):
@@ -125,7 +127,7 @@ def read_together(paths: Sequence[RemotePath]) -> dict[RemotePath, bytes]:
     if not paths:
         return {}
     files, _ = steadily(paths[0], partial(_connect, paths[0]))
-    places = [_connect(path)[1] for path in paths]
+    places = [_connect(path)[1] if files.cachable else _stripped(path) for path in paths]
     found = steadily(paths[0], partial(files.cat_ranges, places, 0, None))  # or an error each
     pairs = zip(paths, found, strict=True)
     return {path: got if isinstance(got, bytes) else path.read_bytes() for path, got in pairs}
@@ -135,8 +137,21 @@ def _connect(place: RemotePath) -> tuple[Any, str]:
     """The file system of fsspec, which keeps its connections (but for FTP), and the place there."""
     import fsspec
 
-    found: tuple[Any, str] = fsspec.core.url_to_fs(str(place))
+    url = quote(str(place), safe=RESERVED) if _on_web(place) else str(place)
+    found: tuple[Any, str] = fsspec.core.url_to_fs(url)
     return found
+
+
+def _stripped(place: RemotePath) -> str:
+    """The place on its file system, without a connection."""
+    import fsspec
+
+    found: str = fsspec.core.strip_protocol(str(place))
+    return found
+
+
+def _on_web(place: RemotePath) -> bool:
+    return str(place).startswith(("http://", "https://"))
 
 
 class _Blocks(io.RawIOBase):
@@ -176,15 +191,24 @@ class _Blocks(io.RawIOBase):
 @cache
 def _entries(folder: RemotePath) -> dict[RemotePath, Facts]:
     """What lies in a folder, in sorted order; nothing in a file."""
-    _, place = steadily(folder, partial(_connect, folder))
-    found = {
-        folder / facts["name"].rstrip("/").rpartition("/")[2]: facts
-        for facts in folder.call("ls", detail=True)
-        if facts["name"].strip("/") != place.strip("/")  # a file or a mark lists itself
-    }
-    # Links that sort a page, lead to a place in it, or open a mail program.
-    strange = set("?#:") if str(folder).startswith("http") else set()
-    found = {path: found[path] for path in sorted(found) if not strange & set(path.name)}
+
+    def once() -> tuple[str, list[Facts]]:
+        files, place = _connect(folder)
+        return place, files.ls(place, detail=True)
+
+    place, entries = steadily(folder, once)
+    found = dict[RemotePath, Facts]()
+    for facts in entries:
+        name = facts["name"].rstrip("/").rpartition("/")[2]
+        if facts["name"].strip("/") == place.strip("/"):  # a file or a mark lists itself
+            continue
+        if _on_web(folder):
+            if set("?#:") & set(name):  # it sorts a page, leads to a place in it, or opens mail
+                continue
+            plain = unquote(name)
+            name = name if set("%?#/\ufffd") & set(plain) else plain  # must be the same when quoted
+        found[folder / name] = facts
+    found = dict(sorted(found.items(), key=lambda item: item[0]))
     _types.update((path, facts["type"]) for path, facts in found.items())
     return found
 
