@@ -300,6 +300,14 @@ def test_a_dead_link_of_a_web_server_is_an_image_that_is_not_there(load, web, la
     assert all(isinstance(path, remote.RemotePath) for path in content.values())
 
 
+def test_an_image_of_a_web_server_that_fails_is_not_taken_for_missing(load, web, monkeypatch):
+    answer = Handler.do_GET
+    monkeypatch.setattr(
+        Handler, "do_GET", lambda h: h.send_error(503) if h.path.endswith("3.png") else answer(h)
+    )
+    refuses(RemoteError, r"3\.png: can't be read \(.*503", load, "folder", f"{web.url}/toy")
+
+
 def test_a_page_with_whole_links_and_others_is_a_folder_of_its_images(load, web, layouts):
     folder = layouts[0].parent / "some pages" / "black cat"
     folder.mkdir(parents=True)

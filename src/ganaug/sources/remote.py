@@ -109,7 +109,11 @@ def steadily(place: RemotePath, call: Callable[[], Result]) -> Result:
             time.sleep(pause)
     try:
         return call()
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        cause = error.__cause__  # fsspec says this of a web server that fails, too
+        gone = isinstance(cause, FileNotFoundError) or getattr(cause, "status", 0) in (404, 410)
+        if _on_web(place) and isinstance(cause, Exception) and not gone:
+            raise RemoteError(f"{place}: can't be read ({one_line(cause)})") from None
         raise MissingError(f"{place} does not exist") from None
     except ImportError as error:
         hint = "for S3: pip install 'ganaug[s3]'"
