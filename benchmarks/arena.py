@@ -243,7 +243,10 @@ def _read(prepared: Prepared, folder: Path, pools: Sequence[str]) -> Parts:
     synthetic = [parts["synthetic"] for parts in found]
     images = np.concatenate([part.data.images for part in synthetic])
     labels = np.concatenate([part.data.labels for part in synthetic])
-    together = Part(pd.concat([part.rows for part in synthetic]), LabelledImages(images, labels))
+    rows, all_rows = (
+        pd.concat([getattr(part, which) for part in synthetic]) for which in ("rows", "all_rows")
+    )
+    together = Part(rows, LabelledImages(images, labels), all_rows)
     return {**found[0], "synthetic": together}
 
 

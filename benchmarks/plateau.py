@@ -31,8 +31,6 @@ from ganaug.verdict.evaluate import classifier_setting
 FACTORS = (1, 2)
 REPETITIONS = {"cnn": 30, "efficientnet": 6}  # the difference of two CNNs spreads by 2.5 pp
 ALLOWED_PP = 0.5  # change of macro-F1 when the steps double
-
-
 SOURCES = {"elpv": 64, "digits": 16}  # px
 AS_SHIPPED = {net: NETWORKS[net].num_steps for net in REPETITIONS}  # None: evaluate.num_steps
 

@@ -7,6 +7,7 @@ value, and the nearest known key.
 import difflib
 import io
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -236,7 +237,7 @@ class EvaluateParams(_Section):
         if self.shares[0] * self.batch_size < 1:
             raise ValueError(
                 f"shares: {self.shares[0]:g} of a batch of {self.batch_size} holds no image; "
-                f"start at 1 / batch_size, {1 / self.batch_size:g}"
+                f"start at 1 / batch_size, {math.ceil(1e5 / self.batch_size) / 1e5:g}"
             )
         return self
 

@@ -21,7 +21,11 @@ def part(counts, seed):
     images = np.random.default_rng(seed).integers(0, 256, (len(labels), 16, 16, 1), dtype=np.uint8)
     names = [f"{seed}-{i}" for i in range(len(labels))]
     rows = pd.DataFrame({"image_id": names, "group_id": names, "parent_id": None, "label": labels})
-    return Part(rows, LabelledImages(images, labels))
+    return Part(rows, LabelledImages(images, labels), rows)
+
+
+def declared_in(parts):
+    return origins(parts["synthetic"].rows, parts["train"].rows)
 
 
 @pytest.fixture
@@ -86,7 +90,7 @@ def test_copying_is_measured_in_each_space_against_val_and_test(parts):
     found = measure_copying(
         {"one": features, "two": features},
         parts,
-        declared=origins(parts["synthetic"].rows, parts["train"].rows),
+        declared=declared_in(parts),
         seed=0,
     )
     assert found["one"] == found["two"]
@@ -97,7 +101,7 @@ def test_copying_is_measured_in_each_space_against_val_and_test(parts):
         measure_copying(
             {"one": features},
             parts,
-            declared=origins(parts["synthetic"].rows, parts["train"].rows),
+            declared=declared_in(parts),
             seed=0,
         )
         == {}
@@ -117,7 +121,7 @@ def test_what_an_image_is_declared_to_start_from_does_not_count_as_copied(parts)
     of_own = origins(same_class.iloc[:25], train.rows)
     assert (of_own == -1).all()
     for told, passes in ((declared, True), (made.rows, False)):
-        own = {**parts, "synthetic": Part(told, LabelledImages(images, made.data.labels))}
+        own = {**parts, "synthetic": Part(told, LabelledImages(images, made.data.labels), told)}
         found = measure_copying(
             {"thumbnails": extract(thumbnails, own)},
             own,
@@ -134,9 +138,7 @@ def test_what_an_image_is_declared_to_start_from_does_not_count_as_copied(parts)
 def test_pairs_are_named_by_image_id(parts):
     features = extract(thumbnails, parts)
     features["synthetic"][5] = features["train"][7]
-    pairs = describe_pairs(
-        features, parts, declared=origins(parts["synthetic"].rows, parts["train"].rows)
-    )
+    pairs = describe_pairs(features, parts, declared=declared_in(parts))
     assert pairs[0] == {
         "synthetic_id": "3-5",
         "train_id": "0-7",
@@ -150,15 +152,11 @@ def test_pairs_are_named_by_image_id(parts):
 def test_pairs_name_the_flip_and_the_gate_sees_it(parts):
     features = extract(thumbnails, parts)
     features["synthetic"] = flip(features["train"][:28], ["hflip", "vflip"])
-    pairs = describe_pairs(
-        features, parts, declared=origins(parts["synthetic"].rows, parts["train"].rows)
-    )
+    pairs = describe_pairs(features, parts, declared=declared_in(parts))
     assert {pair["flip"] for pair in pairs} == {"hflip+vflip"}
     assert all(pair["train_id"][2:] == pair["synthetic_id"][2:] for pair in pairs)
     spaces = {"thumbnails": features, "imagenet": features}
-    found = measure_copying(
-        spaces, parts, declared=origins(parts["synthetic"].rows, parts["train"].rows), seed=0
-    )
+    found = measure_copying(spaces, parts, declared=declared_in(parts), seed=0)
     assert found["thumbnails"]["near_copies"] == 1
     assert found["imagenet"]["near_copies"] == 0  # its images are not seen flipped
 
@@ -167,7 +165,5 @@ def test_fewer_images_give_fewer_pairs_and_none_gives_none(parts):
     for number in (13, 0):
         parts["synthetic"] = part((number, 0), 9)
         features = extract(thumbnails, parts)
-        pairs = describe_pairs(
-            features, parts, declared=origins(parts["synthetic"].rows, parts["train"].rows)
-        )
+        pairs = describe_pairs(features, parts, declared=declared_in(parts))
         assert len(pairs) == number

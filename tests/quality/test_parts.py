@@ -4,7 +4,7 @@ import pytest
 
 from ganaug.errors import DatasetError
 from ganaug.fileio import read_json
-from ganaug.quality.parts import choose_rows, read_all_rows, read_parts, unfilled_classes
+from ganaug.quality.parts import choose_rows, read_parts, unfilled_classes
 from ganaug.shards import read_images
 from tests.refusal import changed
 from tests.toy_synthetic import new_images
@@ -40,7 +40,7 @@ def test_of_many_images_a_sample_is_read_and_rare_classes_stay(
     np.testing.assert_array_equal(part.data.images, whole.data.images[kept])
     assert len(part.rows) == 10
     assert part.data.labels.tolist() == whole.data.labels[kept].tolist()
-    assert len(read_all_rows(prepared, folder)["train"]) == 32
+    assert len(part.all_rows) == 32
 
     rare = pd.DataFrame({"label": [0] * 96 + [1] * 4, "image_id": list(map(str, range(100)))})
     once, again = (rare.sample(frac=1, random_state=n, ignore_index=True) for n in (0, 1))

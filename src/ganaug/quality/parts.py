@@ -43,19 +43,10 @@ class Part:
 
     rows: pd.DataFrame
     data: LabelledImages
+    all_rows: pd.DataFrame  # those that were not drawn, too
 
 
 Parts = Mapping[str, Part]  # "train", "val", "test", "synthetic"
-
-
-def read_all_rows(prepared: Prepared, synthetic: Path) -> dict[str, pd.DataFrame]:
-    """Metadata of every row, by part.
-
-    Raises:
-        DatasetError: a shard is missing, or classes differ.
-    """
-    shards = _shards(prepared, synthetic)
-    return {name: _read_rows(paths, prepared) for name, paths in shards.items()}
 
 
 def read_parts(prepared: Prepared, synthetic: Path, *, scratch: Path) -> dict[str, Part]:
@@ -64,15 +55,11 @@ def read_parts(prepared: Prepared, synthetic: Path, *, scratch: Path) -> dict[st
     Raises:
         DatasetError: a shard is missing, or classes or image shapes differ.
     """
-    shards = _shards(prepared, synthetic)
-    return {name: _read(paths, prepared, scratch / f"{name}.npy") for name, paths in shards.items()}
-
-
-def _shards(prepared: Prepared, synthetic: Path) -> dict[str, list[Path]]:
+    shards = {split: prepared.shards(split) for split in SPLITS}
     files = read_json(synthetic / "synthetic.json")["files"]
     require_files(synthetic, files, listed_in="synthetic.json", stage="generate")
-    real = {split: prepared.shards(split) for split in SPLITS}
-    return real | {"synthetic": [synthetic / name for name in sorted(files)]}
+    shards["synthetic"] = [synthetic / name for name in sorted(files)]
+    return {name: _read(paths, prepared, scratch / f"{name}.npy") for name, paths in shards.items()}
 
 
 def origins(synthetic: pd.DataFrame, train: pd.DataFrame) -> Indices:
@@ -104,26 +91,21 @@ def unfilled_classes(generated: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name, number in wanted.items() if number and not accepted[name])
 
 
-def _read_rows(paths: Sequence[Path], prepared: Prepared) -> pd.DataFrame:
+def _read(paths: Sequence[Path], prepared: Prepared, file: Path) -> Part:
+    shape = prepared.image_shape
     if not paths:
-        return pd.DataFrame(columns=METADATA_COLUMNS)
-    rows, classes = read_rows(paths)
+        rows = pd.DataFrame(columns=METADATA_COLUMNS)
+        nothing = LabelledImages(np.empty((0, *shape), np.uint8), np.empty(0, np.int64))
+        return Part(rows, nothing, rows)
+    all_rows, classes = read_rows(paths)
     if classes != prepared.classes:
         raise DatasetError(
             f"{paths[0].parent}: made for classes {classes}, {prepared.folder} has "
             f"{prepared.classes}; run the stage generate again"
         )
-    return rows
-
-
-def _read(paths: Sequence[Path], prepared: Prepared, file: Path) -> Part:
-    shape, rows = prepared.image_shape, _read_rows(paths, prepared)
-    if not paths:
-        nothing = LabelledImages(np.empty((0, *shape), np.uint8), np.empty(0, np.int64))
-        return Part(rows, nothing)
-    chosen = choose_rows(rows)
+    chosen = choose_rows(all_rows)
     images = read_images(paths, spill=file, chosen=chosen)
     if images.shape[1:] != shape:
         raise DatasetError(f"{paths[0].parent}: image of shape {images.shape[1:]}, not {shape}")
-    rows = rows[chosen].reset_index(drop=True)
-    return Part(rows, LabelledImages(images, rows["label"].to_numpy(np.int64)))
+    rows = all_rows[chosen].reset_index(drop=True)
+    return Part(rows, LabelledImages(images, rows["label"].to_numpy(np.int64)), all_rows)

@@ -131,7 +131,7 @@ def read_together(paths: Sequence[RemotePath]) -> dict[RemotePath, bytes]:
     if not paths:
         return {}
     files, _ = steadily(paths[0], partial(_connect, paths[0]))
-    places = [_connect(path)[1] if files.cachable else _stripped(path) for path in paths]
+    places = [_place_of(path) for path in paths]
     found = steadily(paths[0], partial(files.cat_ranges, places, 0, None))  # or an error each
     pairs = zip(paths, found, strict=True)
     return {path: got if isinstance(got, bytes) else path.read_bytes() for path, got in pairs}
@@ -141,17 +141,20 @@ def _connect(place: RemotePath) -> tuple[Any, str]:
     """The file system of fsspec, which keeps its connections (but for FTP), and the place there."""
     import fsspec
 
-    url = quote(str(place), safe=RESERVED) if _on_web(place) else str(place)
-    found: tuple[Any, str] = fsspec.core.url_to_fs(url)
+    found: tuple[Any, str] = fsspec.core.url_to_fs(_url_of(place))
     return found
 
 
-def _stripped(place: RemotePath) -> str:
+def _place_of(place: RemotePath) -> str:
     """The place on its file system, without a connection."""
     import fsspec
 
-    found: str = fsspec.core.strip_protocol(str(place))
+    found: str = fsspec.core.strip_protocol(_url_of(place))
     return found
+
+
+def _url_of(place: RemotePath) -> str:
+    return quote(str(place), safe=RESERVED) if _on_web(place) else str(place)
 
 
 def _on_web(place: RemotePath) -> bool:

@@ -20,7 +20,7 @@ from ganaug.preparing.prepared import Prepared
 from ganaug.quality.features import FeatureCache, Features, ImageNetFeatures
 from ganaug.quality.leaks import check_no_leak, check_no_near_duplicates
 from ganaug.quality.measures import describe_pairs, extract, measure_copying, measure_distances
-from ganaug.quality.parts import Parts, origins, read_all_rows, read_parts, unfilled_classes
+from ganaug.quality.parts import Parts, origins, read_parts, unfilled_classes
 from ganaug.records import SPLITS
 from ganaug.rng import derive_seed
 from ganaug.thumbnails import NAME as THUMBNAILS
@@ -69,8 +69,6 @@ def evaluate(
     """
     classes, generated = prepared.classes, read_json(synthetic / "synthetic.json")
     setting = classifier_setting(prepared, params, seed=derive_seed(seed, "evaluate"))
-    rows = read_all_rows(prepared, synthetic)
-    check_no_leak({split: rows[split] for split in SPLITS}, rows["synthetic"])
     with scratch() as folder:
         parts = read_parts(prepared, synthetic, scratch=folder)
         images = {name: part.data for name, part in parts.items()}
@@ -101,19 +99,19 @@ def evaluate(
             LEARNED: measure(learned, extract(learned, parts)),
         }
     networks = network_facts(trained, classes, confidence=params.confidence, seed=seed)
-    num_rows = {name: len(own) for name, own in rows.items()}
+    rows = {name: part.all_rows for name, part in parts.items()}
     evidence = Evidence(
         networks=networks,
         memorisation=memorisation,
         precision=_precision(distances[IMAGENET], classes),
         empty=unfilled_classes(generated),
-        num_synthetic=num_rows["synthetic"],
+        num_synthetic=len(rows["synthetic"]),
         num_with_parent=int(rows["synthetic"]["parent_id"].notna().sum()),
         num_translated=int((origins(rows["synthetic"], rows["train"]) >= 0).sum()),
         sampled={
-            name: (len(part.rows), num_rows[name])
+            name: (len(part.rows), len(part.all_rows))
             for name, part in parts.items()
-            if len(part.rows) < num_rows[name]
+            if len(part.rows) < len(part.all_rows)
         },
     )
     verdict = {**_verdict(evidence, params), "judged": _judged_files(prepared, generated)}
@@ -156,11 +154,13 @@ def classifier_setting(prepared: Prepared, params: EvaluateParams, *, seed: int)
 
 
 def _check(parts: Parts, symmetries: Sequence[str], distance: float) -> dict[str, Features]:
-    """Thumbnails of each part, once none of its pictures is found in two splits.
+    """Thumbnails of each part, once no test image is found where it must not be.
 
     Raises:
         DatasetError: a test image has leaked.
     """
+    every = {split: parts[split].all_rows for split in SPLITS}
+    check_no_leak(every, parts["synthetic"].all_rows)
     real = {split: parts[split].rows for split in SPLITS}
     small = extract(thumbnails, parts)
     check_no_near_duplicates(real, small, symmetries=symmetries, distance=distance)
