@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -40,6 +42,15 @@ def test_a_stage_that_fails_ends_the_command_in_one_line(tmp_path):
     changes = {"prepare.source": "folder", "prepare.files.path": str(tmp_path / "nowhere")}
     match = r"fold-0: the stage prepare .* failed"
     refuses(GanaugError, match, run_folds, REPOSITORY, 2, scratch=tmp_path, changes=changes)
+
+
+def test_a_stage_that_dvc_took_from_its_cache_has_no_time(tmp_path):
+    shutil.copytree(REPOSITORY / "results", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "prepare" / "budget.json").unlink(missing_ok=True)
+    write_json({"seconds": 7.0}, tmp_path / "train" / "budget.json")
+    seconds = folds.findings(tmp_path)["seconds"]
+    assert "prepare" not in seconds
+    assert seconds["train"] == 7.0
 
 
 @pytest.fixture

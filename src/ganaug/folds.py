@@ -128,6 +128,7 @@ def _reproduce(stage: str, folder: Path) -> None:
 def findings(results: Path) -> dict[str, Any]:
     """What the stages' results say, in short."""
     metrics = read_json(results / "evaluate" / "metrics.json")
+    budgets = {name: results / name / "budget.json" for name in STAGES}
     verdict = read_json(results / "evaluate" / "verdict.json")
     return {
         "num_real": read_json(results / "prepare" / "metrics.json")["counts"],
@@ -137,7 +138,9 @@ def findings(results: Path) -> dict[str, Any]:
             part: {name: metrics["distances"][part]["class_mean"][name] for name in MEASURES}
             for part in ("synthetic", "floor")
         },
-        "seconds": {name: read_json(results / name / "budget.json")["seconds"] for name in STAGES},
+        "seconds": {  # DVC may have taken a stage from its cache
+            name: read_json(path)["seconds"] for name, path in budgets.items() if path.is_file()
+        },
     }
 
 
