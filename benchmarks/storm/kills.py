@@ -121,14 +121,15 @@ def kill_repro(
     """Kill `dvc repro` alone, with its group, or one of its workers; then run it again."""
     name, signum = rng.choice(world.STAGES[:4]), rng.choice(SIGNALS)
     process = repro(folder, "--force", "--single-item", name)
-    time.sleep(rng.uniform(1, 12))
+    below = _wait_for_children(process)
+    time.sleep(rng.uniform(0, 8))
     with suppress(ProcessLookupError, psutil.NoSuchProcess):
         if victim == "group":
             os.killpg(process.pid, signum)
         elif victim == "dvc":
             process.send_signal(signum)
         else:
-            below = psutil.Process(process.pid).children(recursive=True)
+            below = psutil.Process(process.pid).children(recursive=True) or below
             workers = [p for p in below if "loky" in " ".join(p.cmdline())]
             rng.choice(workers or below).send_signal(signum)
     process.wait()
@@ -140,6 +141,14 @@ def kill_repro(
     ours = {n: h for n, h in found.items() if not n.startswith("tmp/") or "ganaug-" in n}
     lost = world.differences(ours, wanted)
     return [f"{victim} of {name}: exit {code}, {lost} {says}"] if code or lost else []
+
+
+def _wait_for_children(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+    while process.poll() is None:
+        if below := psutil.Process(process.pid).children(recursive=True):
+            return below
+        time.sleep(0.05)
+    raise AssertionError("`dvc repro` ended without a stage")
 
 
 def wait_for_group(group: int, seconds: float = 60) -> None:

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from ganaug.errors import DatasetError
-from ganaug.fileio import read_json
+from ganaug.fileio import read_json, write_json
 from ganaug.quality.parts import choose_rows, read_parts, unfilled_classes
 from ganaug.shards import read_images
 from tests.refusal import changed
@@ -64,6 +64,16 @@ def test_a_changed_or_missing_shard_is_named(prepared, synthetic, tmp_path):
         read_parts(prepared, folder, scratch=tmp_path)
     shard.unlink()
     with pytest.raises(DatasetError, match=r"train-synthetic-00000\.parquet: listed .* missing"):
+        read_parts(prepared, folder, scratch=tmp_path)
+
+
+def test_a_shard_that_the_list_lacks_is_named(prepared, synthetic, tmp_path):
+    folder = synthetic(*new_images())
+    document = read_json(folder / "synthetic.json")
+    write_json(document | {"files": {}}, folder / "synthetic.json")
+    with pytest.raises(
+        DatasetError, match=r"synthetic-00000\.parquet: not listed .* run the stage"
+    ):
         read_parts(prepared, folder, scratch=tmp_path)
 
 

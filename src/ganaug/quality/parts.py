@@ -53,11 +53,14 @@ def read_parts(prepared: Prepared, synthetic: Path, *, scratch: Path) -> dict[st
     """Rows and images to measure, images decoded into memory-mapped files below `scratch`.
 
     Raises:
-        DatasetError: a shard is missing, or classes or image shapes differ.
+        DatasetError: a shard is missing or not listed, or classes or image shapes differ.
     """
     shards = {split: prepared.shards(split) for split in SPLITS}
     files = read_json(synthetic / "synthetic.json")["files"]
     require_files(synthetic, files, listed_in="synthetic.json", stage="generate")
+    if strange := {path.name for path in synthetic.glob("*.parquet")} - files.keys():
+        where = f"{synthetic / min(strange)}: not listed in synthetic.json"
+        raise DatasetError(f"{where}; run the stage generate again")
     shards["synthetic"] = [synthetic / name for name in sorted(files)]
     return {name: _read(paths, prepared, scratch / f"{name}.npy") for name, paths in shards.items()}
 
