@@ -72,7 +72,7 @@ def test_a_shard_that_the_list_lacks_is_named(prepared, synthetic, tmp_path):
     document = read_json(folder / "synthetic.json")
     write_json(document | {"files": {}}, folder / "synthetic.json")
     with pytest.raises(
-        DatasetError, match=r"synthetic-00000\.parquet: not listed .* run the stage"
+        DatasetError, match=r"synthetic-00000\.parquet: not listed .* run"
     ):
         read_parts(prepared, folder, scratch=tmp_path)
 
