@@ -56,6 +56,14 @@ def test_half_of_the_free_memory_may_be_taken(monkeypatch):
     assert [compute.fits(number) for number in (500, 501)] == [True, False]
 
 
+def test_without_knowing_what_is_free_nothing_is_taken(monkeypatch):
+    def without_meminfo():
+        raise KeyError(b"MemTotal:")  # as psutil does where /proc/meminfo is empty
+
+    monkeypatch.setattr(psutil, "virtual_memory", without_meminfo)
+    assert not Compute(torch.device("cpu"), bf16=False).fits(1)
+
+
 # What each sets for the fourth of four processes, two on each of two machines.
 LAUNCHERS = {
     "SLURM": {

@@ -83,11 +83,17 @@ class Compute:
         return int(largest.item())  # type: ignore[union-attr]
 
     def fits(self, num_bytes: int) -> bool:
-        """Whether the device can hold this for the whole run: at most half of its free memory."""
+        """Whether the device can hold this for the whole run: at most half of its free memory.
+
+        False where nobody knows how much is free.
+        """
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
         else:
-            free = psutil.virtual_memory().available
+            try:
+                free = psutil.virtual_memory().available
+            except (OSError, KeyError):  # no /proc/meminfo
+                return False
         return num_bytes <= free // 2
 
     def describe(self) -> str:
