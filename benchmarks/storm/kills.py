@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from benchmarks.consumers import copy_repository
 from benchmarks.storm import world
@@ -120,8 +122,9 @@ def kill_repro(
 ) -> list[str]:
     """Kill `dvc repro` alone, with its group, or one of its workers; then run it again."""
     name, signum = rng.choice(world.STAGES[:4]), rng.choice(SIGNALS)
+    lock = (folder / "dvc.lock").read_text()
     process = repro(folder, "--force", "--single-item", name)
-    below = _wait_for_children(process)
+    below = _wait_for_children(process, folder)
     time.sleep(rng.uniform(0, 8))
     with suppress(ProcessLookupError, psutil.NoSuchProcess):
         if victim == "group":
@@ -134,6 +137,7 @@ def kill_repro(
             rng.choice(workers or below).send_signal(signum)
     process.wait()
     wait_for_group(process.pid)
+    _restore_lock(folder, lock)
     again = repro(folder, "--force", "--single-item", name)
     code = again.wait()
     says = (folder / "tmp/says").read_text()[-300:]
@@ -143,12 +147,23 @@ def kill_repro(
     return [f"{victim} of {name}: exit {code}, {lost} {says}"] if code or lost else []
 
 
-def _wait_for_children(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+def _wait_for_children(process: "subprocess.Popen[bytes]", folder: Path) -> list[psutil.Process]:
     while process.poll() is None:
-        if below := psutil.Process(process.pid).children(recursive=True):
+        below: list[psutil.Process] = psutil.Process(process.pid).children(recursive=True)
+        if below:
             return below
         time.sleep(0.05)
-    raise AssertionError("`dvc repro` ended without a stage")
+    raise AssertionError(f"`dvc repro` ended without a stage: {(folder / 'tmp/says').read_text()}")
+
+
+def _restore_lock(folder: Path, before: str) -> None:
+    """What docs/reliability.md advises: DVC writes dvc.lock in place, and may die half-way."""
+    path = folder / "dvc.lock"
+    try:
+        YAML(typ="safe").load(path)
+    except YAMLError:
+        print("dvc.lock was half written; restored", flush=True)
+        path.write_text(before)
 
 
 def wait_for_group(group: int, seconds: float = 60) -> None:

@@ -110,20 +110,22 @@ def view_sets(
     Each feature has mean 0 and deviation 1 on train; then the leading principal components of
     train are kept, as they are.
     """
-    views = {}
-    for name, part in images.items():
-        own = [extractor(part.images)]
-        if len(part.images):
-            own += [extractor(augment(part.images)) for _ in range(1, VIEWS.get(name, 1))]
-        views[name] = np.stack(own, axis=1)
-    plain = views["train"][:, 0]
-    mean, spread = plain.mean(axis=0), plain.std(axis=0)
+    plain = {name: extractor(part.images) for name, part in images.items()}
+    mean, spread = plain["train"].mean(axis=0), plain["train"].std(axis=0)
     spread += FAINT * spread.mean()
-    components = PCA(min(NUM_COMPONENTS, *plain.shape), svd_solver="covariance_eigh").fit(
-        (plain - mean) / spread
-    )
+    num = min(NUM_COMPONENTS, *plain["train"].shape)
+    components = PCA(num, svd_solver="covariance_eigh").fit((plain["train"] - mean) / spread)
     axes = components.components_.T / np.sqrt(components.n_components_)
-    return {
-        name: replace(images[name], images=(((own - mean) / spread) @ axes).astype(np.float32))
-        for name, own in views.items()
-    }
+
+    def project(own: Features) -> Features:
+        projected: Features = (((own - mean) / spread) @ axes).astype(np.float32)
+        return projected
+
+    sets = {}
+    for name, part in images.items():
+        views = [project(plain.pop(name))]
+        if len(part.images):  # one at a time: the features of all views would fill the memory
+            again = range(1, VIEWS.get(name, 1))
+            views += [project(extractor(augment(part.images))) for _ in again]
+        sets[name] = replace(part, images=np.stack(views, axis=1))
+    return sets
