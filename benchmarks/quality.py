@@ -64,7 +64,7 @@ def prepare_source(source: str, resolution: int, folder: Path) -> Prepared:
     """A packaged source as the stage `prepare` writes it."""
     params = load_params(PARAMS, {"prepare.source": source, "prepare.resolution": resolution})
     given = load_source(params.prepare)
-    prepare(params.prepare, seed=params.seed, out=folder, source=given, num_workers=1)
+    prepare(params.prepare, seed=params.seed, out=folder, source=given)
     return read_prepared(folder)
 
 

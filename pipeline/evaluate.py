@@ -6,6 +6,7 @@ for the verdict and test image), closest_pairs.json.
 """
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from ganaug.budget import measured
 from ganaug.config import load_params
 from ganaug.errors import run
 from ganaug.fileio import atomic_file, sha256_file, write_json, write_sealed, write_text
+from ganaug.parallel import map_unordered
 from ganaug.preparing.prepared import read_prepared
 from ganaug.verdict.evaluate import evaluate
 
@@ -43,6 +45,7 @@ def main(
             near_duplicate_distance=p.prepare.near_duplicate_distance,
             seed=p.seed,
             cache=cache,
+            map_tasks=partial(map_unordered, backend=p.backend),
         )
         write_json(result.metrics, out / "metrics.json")
         write_json(result.pairs, out / "closest_pairs.json")
@@ -53,7 +56,7 @@ def main(
         write_text(text, out / "runs.csv")
         with atomic_file(out / "predictions.parquet") as temporary:
             result.predictions.to_parquet(temporary, index=False)
-        if p.evaluate.backend == "loky":  # a cluster's cores are not counted
+        if p.backend == "loky":  # a cluster's cores are not counted
             core_seconds = joblib.cpu_count() * (time.monotonic() - began)
             share = float(result.runs["seconds"].sum()) / core_seconds
             costs["share_of_cores_training_classifiers"] = round(share, 3)

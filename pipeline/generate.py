@@ -5,6 +5,7 @@ was wanted, drawn, accepted and rejected for which reason; `min_scores`: what wa
 asked for; what people did in a review), metrics.json.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from ganaug.errors import SnapshotError, run
 from ganaug.fileio import scratch, write_json
 from ganaug.gan.sampling import LatentLaw
 from ganaug.gan.snapshot import load_snapshot
+from ganaug.parallel import MapTasks, map_unordered
 from ganaug.preparing.prepared import Prepared, read_prepared
 from ganaug.shards import read_labelled
 
@@ -50,7 +52,8 @@ def main(
         )
     reviews = read_reviews(review, dataset.classes)
     with measured("generate", results / "budget.json"), scratch() as folder:
-        rules = _learn_rules(dataset, p, folder)
+        map_tasks = partial(map_unordered, backend=p.backend)
+        rules = _learn_rules(dataset, p, folder, map_tasks)
         curated = curate(
             model,
             rules,
@@ -61,6 +64,7 @@ def main(
             max_draws_per_image=p.generate.max_draws_per_image,
             pngs=folder / "synthetic.png",
             unwanted=rejected_ids(reviews),
+            map_tasks=map_tasks,
         )
         tallies = tally_dict(curated.tallies) | {"min_scores": rules.min_scores}
         review_facts = describe_review(
@@ -77,7 +81,7 @@ def main(
     typer.echo(f"generate: {accepted} of {drawn} drawn images accepted -> {out}")
 
 
-def _learn_rules(dataset: Prepared, p: Params, folder: Path) -> Rules:
+def _learn_rules(dataset: Prepared, p: Params, folder: Path, map_tasks: MapTasks) -> Rules:
     """Learn from train what real images look like, and from val which scores to ask for.
 
     The images are decoded into files in `folder`.
@@ -94,7 +98,7 @@ def _learn_rules(dataset: Prepared, p: Params, folder: Path) -> Rules:
     )
     rows, images, labels = read_labelled(dataset.shards("train"), spill=folder / "train.npy")
     groups, names = rows["group_id"].tolist(), dataset.classes
-    judge = SyntheticFilter(images, labels, groups, setting)
+    judge = SyntheticFilter(images, labels, groups, setting, map_tasks=map_tasks)
     _, val_images, val_labels = read_labelled(dataset.shards("val"), spill=folder / "val.npy")
     val_scores = judge.score(val_images, val_labels)
     share = p.generate.real_acceptance

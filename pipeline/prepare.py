@@ -5,6 +5,7 @@ rejected.parquet (a row per rejected image); and metrics: images read, accepted,
 out, groups, and images per split and class. Beside them budget.json: time and memory.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from ganaug.budget import measured
 from ganaug.config import load_params
 from ganaug.errors import run
 from ganaug.fileio import write_json
+from ganaug.parallel import map_unordered
 from ganaug.preparing.prepare import prepare
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -28,7 +30,12 @@ def main(
     """Read, check, resize and split the real images."""
     p = load_params(params)
     with measured("prepare", metrics.with_name("budget.json")):
-        prepared, numbers = prepare(p.prepare, seed=p.seed, out=out)
+        prepared, numbers = prepare(
+            p.prepare,
+            seed=p.seed,
+            out=out,
+            map_tasks=partial(map_unordered, backend=p.backend),
+        )
         write_json(numbers, metrics)
     for note in prepared.notes:
         typer.echo(f"warning: {note}", err=True)

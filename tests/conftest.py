@@ -70,7 +70,7 @@ def write_params(tmp_path: Path) -> Callable[..., Path]:
 def prepared_once(tmp_path_factory: pytest.TempPathFactory, shipped_params: Params) -> Path:
     folder = tmp_path_factory.mktemp("toy") / "prepared"
     params = shipped_params.prepare.model_copy(update={"resolution": 16, "channels": 1})
-    prepare(params, seed=0, out=folder, source=toy_source(), num_workers=1)
+    prepare(params, seed=0, out=folder, source=toy_source())
     counts = read_prepared(folder).counts
     assert counts == {s: dict.fromkeys(CLASSES, n) for s, n in PER_CLASS.items()}
     return folder

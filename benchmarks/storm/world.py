@@ -54,6 +54,7 @@ TINY = {
 }
 PATIENCE = 240.0  # seconds for any child
 SAYS = re.compile(r"warning: |read: |train on |train: |generate|evaluate")  # what is no error
+SIGNALS = (signal.SIGTERM, signal.SIGINT)  # that this process has handlers for
 COSTS = "budget.json"  # differs from run to run
 
 
@@ -128,8 +129,10 @@ def start(act: Callable[[], object], folder: Path, *, before: Callable[[], objec
     """Fork a child that calls `before` and `act` in `folder`; its number."""
     sys.stdout.flush()
     (folder / "tmp").mkdir(exist_ok=True)
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until the child has no handler of ours
     child = os.fork()
     if child:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         return child
     code = 1
     try:
@@ -138,8 +141,9 @@ def start(act: Callable[[], object], folder: Path, *, before: Callable[[], objec
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(says, 2)
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
-        for signum in (signal.SIGTERM, signal.SIGINT):
+        for signum in SIGNALS:
             signal.signal(signum, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         import tempfile
 
         tempfile.tempdir = str(folder / "tmp")

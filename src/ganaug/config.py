@@ -108,7 +108,6 @@ class PrepareParams(_Section):
     keep_splits: Annotated[str, Field(min_length=1)] | None
     near_duplicate_distance: Annotated[float, Field(ge=0, le=0.5)]
     max_pixels: Annotated[int, Field(ge=1, le=MOST_PIXELS)]
-    backend: Backend
     elpv: ElpvParams
     files: FilesParams
     audio: AudioParams
@@ -211,7 +210,6 @@ class ClassicalParams(_Section):
 class EvaluateParams(_Section):
     """How the verdict is measured."""
 
-    backend: Backend
     networks: Annotated[tuple[Literal["cnn", "linear", "efficientnet"], ...], Field(min_length=1)]
     num_repetitions: Annotated[int, Field(ge=2)]
     num_steps: Count
@@ -251,9 +249,10 @@ class MergeParams(_Section):
 
 
 class Params(_Section):
-    """All of params.yaml: a seed and one section per stage."""
+    """All of params.yaml: a seed, where the work is done, and one section per stage."""
 
     seed: Annotated[int, Field(ge=0)]
+    backend: Backend
     prepare: PrepareParams
     train: TrainParams
     generate: GenerateParams

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
+from threadpoolctl import threadpool_limits
 
 from ganaug.config import Backend
 from ganaug.errors import WorkerError, one_line
@@ -32,10 +34,10 @@ def map_unordered(
     function: Callable[[Task], Result],
     tasks: Iterable[Task],
     *,
-    num_workers: int,
+    num_workers: int = -1,
     backend: Backend = "loky",
 ) -> Iterator[Result]:
-    """Yield the results of `function` for each task, as they finish.
+    """Yield the results of `function` for each task, as they finish; a single task runs here.
 
     Args:
         function: must be importable in a worker; memory-mapped arrays in a task are not copied.
@@ -49,10 +51,44 @@ def map_unordered(
         WorkerError: workers died again and again, or the cluster can't be used.
         Exception: what `tasks` or `function` raised.
     """
+    tasks = iter(tasks)
+    first = list(islice(tasks, 2))
+    num_workers, tasks = num_workers if len(first) == 2 else 1, chain(first, tasks)
     if backend == "loky" or num_workers == 1:
         yield from _map_here(function, tasks, num_workers=num_workers)
     else:
         yield from _map_on_cluster(function, tasks, num_workers=num_workers, backend=backend)
+
+
+def in_order(
+    function: Callable[[Task], Result], tasks: Iterable[Task], map_tasks: MapTasks
+) -> Iterator[Result]:
+    """As `map`, by a `map_tasks` that gives results in any order; those that wait are kept."""
+    waiting: dict[int, Result] = {}
+    due = 0
+    for number, result in map_tasks(partial(_numbered, function), enumerate(tasks)):
+        waiting[number] = result
+        while due in waiting:
+            yield waiting.pop(due)
+            due += 1
+
+
+def _numbered(function: Callable[[Task], Result], task: tuple[int, Task]) -> tuple[int, Result]:
+    return task[0], function(task[1])
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: workers don't fight for cores, and sums don't depend on them."""
+    import torch  # not all who share out work need it
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):  # BLAS
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _map_here(
@@ -186,6 +222,8 @@ def _dask(num_workers: int, work: Callable[[Any], Any]) -> Iterator[tuple[Submit
         from distributed import Client
 
         own = {"n_workers": num_workers, "threads_per_worker": 1, "dashboard_address": None}
+        # `work` may be large, but goes to the cluster once.
+        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
         client = Client(**({} if dask.config.get("scheduler-address", None) else own))
     with client:
         slots = sum(client.nthreads().values()) or num_workers

@@ -25,7 +25,7 @@ from ganaug.downstream.classical import ClassicalAugmentation
 from ganaug.downstream.classifier import train_classifier
 from ganaug.downstream.linear import NUM_COMPONENTS, VIEWS, fit_linear
 from ganaug.downstream.recipes import TEACHER
-from ganaug.downstream.runs import NETWORKS, one_thread
+from ganaug.downstream.runs import NETWORKS
 from ganaug.gan.architecture import resolve_architecture
 from ganaug.gan.batches import RealBatches
 from ganaug.gan.compute import Compute, choose_compute
@@ -34,7 +34,7 @@ from ganaug.gan.schedules import update_ema
 from ganaug.gan.state import TrainingState
 from ganaug.gan.step import Step
 from ganaug.gan.trainer import STEPS, make_objective, make_state
-from ganaug.parallel import map_unordered
+from ganaug.parallel import map_unordered, one_thread
 from ganaug.quality.features import ImageNetFeatures
 from ganaug.quality.parts import LabelledImages
 

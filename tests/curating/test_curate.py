@@ -1,3 +1,6 @@
+import os
+import signal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ from ganaug.gan.networks import Architecture
 from ganaug.gan.sampling import LatentLaw, sample
 from ganaug.gan.snapshot import Snapshot
 from ganaug.images import decode_png
+from ganaug.parallel import map_unordered
 from ganaug.records import check_rows
 
 REAL_IDS = [f"{i:032x}" for i in range(3)]
@@ -54,12 +58,36 @@ class Judge:
         return pd.DataFrame({"label_confidence": confidence}).assign(**facts)
 
 
-def run(snapshot, judge, wanted, real_ids=REAL_IDS, *, real=None, max_draws_per_image=4, **rules):
+class DeadlyJudge(Judge):
+    """Kills the first process other than this one that asks."""
+
+    def __init__(self, share, mark):
+        super().__init__(share)
+        self.mark, self.parent = mark, os.getpid()
+
+    def score(self, images, labels):
+        if os.getpid() != self.parent and not self.mark.exists():
+            self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().score(images, labels)
+
+
+def run(
+    snapshot,
+    judge,
+    wanted,
+    real_ids=REAL_IDS,
+    *,
+    real=None,
+    max_draws_per_image=4,
+    map_tasks=map,
+    **rules,
+):
     nothing = np.zeros((len(real_ids), 16, 16, 1), np.uint8)
     real = real or RealImages(real_ids, np.zeros(len(real_ids), np.int64), nothing)
     own = Rules(judge=judge, real=real, **(RULES | rules))
     options = {"first_seed": 1000, "max_draws_per_image": max_draws_per_image}
-    options["pngs"] = Path("synthetic.png")
+    options |= {"pngs": Path("synthetic.png"), "map_tasks": map_tasks}
     return curate(snapshot, own, wanted=wanted, **options)
 
 
@@ -81,6 +109,26 @@ def test_rejects_are_counted_and_replaced(snapshot):
     assert tally.accepted == 120
     assert tally.drawn == tally.accepted + sum(tally.rejected.values())
     assert tally.rejected["doubtful_class"] > 50
+
+
+@pytest.mark.parametrize(
+    "backend", ["loky", *(pytest.param(b, marks=pytest.mark.slow) for b in ("ray", "dask"))]
+)
+def test_workers_accept_the_same_images_though_one_is_killed(
+    snapshot, backend, repository, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PYTHONPATH", str(repository))  # a worker finds the judge there
+    monkeypatch.setattr(stage, "ROUND", 64)
+    wanted = {"good": 200, "bad": 30}
+    here = run(snapshot, Judge(share=0.3), wanted)
+    judge = DeadlyJudge(0.3, tmp_path / "killed")
+    cluster = partial(map_unordered, num_workers=2, backend=backend)
+    there = run(snapshot, judge, wanted, map_tasks=cluster)
+    assert judge.mark.exists()
+    assert here.tallies["good"].rejected["doubtful_class"] > 100  # more than one wave was needed
+    pd.testing.assert_frame_equal(there.rows, here.rows)
+    assert there.tallies == here.tallies
+    assert [bytes(own) for own in there.images] == [bytes(own) for own in here.images]
 
 
 def test_class_that_can_not_be_made_is_given_up_and_named(snapshot, capsys):

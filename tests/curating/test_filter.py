@@ -109,10 +109,10 @@ def test_first_reason_wins():
         }
     )
     scores = scores.loc[[0, 1, 2, 3, 4, 0, 1]]
-    duplicate, unchanged = np.arange(7) == 4, np.arange(7) >= 5
-    flags = {"is_duplicate": duplicate, "is_unchanged": unchanged}
-    reasons = reject_reasons(scores, **flags, min_scores=dict.fromkeys(ASKED, 0.5)).tolist()
-    assert reasons[:5] == ["", "doubtful_class", "unrealistic", "near_copy", "duplicate"]
+    reasons = reject_reasons(
+        scores, is_unchanged=np.arange(7) >= 5, min_scores=dict.fromkeys(ASKED, 0.5)
+    ).tolist()
+    assert reasons[:5] == ["", "doubtful_class", "unrealistic", "near_copy", "near_copy"]
     assert reasons[5:] == ["unchanged", "doubtful_class"]
 
 

@@ -17,12 +17,11 @@ from ganaug.downstream.runs import (
     draw_rows,
     fit,
     fit_network,
-    one_thread,
     score_runs,
     scores,
 )
 from ganaug.downstream.setting import Setting
-from ganaug.parallel import map_unordered
+from ganaug.parallel import map_unordered, one_thread
 from ganaug.quality.parts import LabelledImages
 from tests.publishing.small_run import CLASSICAL
 from tests.toy_synthetic import new_images

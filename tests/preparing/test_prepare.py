@@ -3,6 +3,7 @@ import os
 import signal
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from ganaug.errors import DatasetError
 from ganaug.fileio import read_json
 from ganaug.images import decode_png, encode_png, pixel_id
+from ganaug.parallel import map_unordered
 from ganaug.preparing.prepare import prepare
 from ganaug.shards import iter_images, read_rows
 from ganaug.sources.base import Source
@@ -89,8 +91,8 @@ def test_rows_are_sorted_and_name_their_image_its_label_and_group(params, tmp_pa
 
 
 def test_same_input_same_bytes_whatever_the_workers(params, tmp_path):
-    run(params, tmp_path / "a", toy_source(), num_workers=1)
-    run(params, tmp_path / "b", toy_source(), num_workers=3)
+    run(params, tmp_path / "a", toy_source())
+    run(params, tmp_path / "b", toy_source(), map_tasks=partial(map_unordered, num_workers=3))
     assert digests(tmp_path / "a") == digests(tmp_path / "b")
 
 
@@ -115,10 +117,10 @@ def test_same_bytes_on_every_backend_though_a_worker_is_killed(
     images = list(source.images)
     deadly = DeadlyPath(tmp_path / "deadly.png")
     deadly.write_bytes(images[5].content)
-    run(params, tmp_path / "here", Source(source.facts, images), num_workers=1)
+    run(params, tmp_path / "here", Source(source.facts, images))
     images[5] = replace(images[5], content=deadly)
-    params = params.model_copy(update={"backend": backend})
-    run(params, tmp_path / "there", Source(source.facts, images), num_workers=2)
+    cluster = partial(map_unordered, num_workers=2, backend=backend)
+    run(params, tmp_path / "there", Source(source.facts, images), map_tasks=cluster)
     assert deadly.with_suffix(".read").exists()
     assert digests(tmp_path / "here") == digests(tmp_path / "there")
 

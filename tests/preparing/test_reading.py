@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -6,20 +7,23 @@ import pytest
 
 from ganaug.errors import SourceError
 from ganaug.images import decode_png, encode_png, pixel_id
+from ganaug.parallel import map_unordered
 from ganaug.preparing import reading
 from ganaug.preparing.decode import Form
 from ganaug.preparing.reading import read_candidates
 from tests.refusal import refuses
 from tests.toy_source import toy_source
 
+WORKERS = partial(map_unordered, num_workers=3)
+
 
 @pytest.fixture
 def read(tmp_path):
     """Read images into a scratch folder of their own."""
 
-    def read(images, *, resolution=16, channels=1, num_workers=1, scratch="scratch"):
+    def read(images, *, resolution=16, channels=1, map_tasks=map, scratch="scratch"):
         form = Form(resolution, channels, 2**26)
-        return read_candidates(images, form, scratch=tmp_path / scratch, num_workers=num_workers)
+        return read_candidates(images, form, scratch=tmp_path / scratch, map_tasks=map_tasks)
 
     return read
 
@@ -31,7 +35,7 @@ def small_batches(monkeypatch):
 
 def test_candidates_keep_the_sources_order_and_facts(read, small_batches):
     images = list(toy_source().images)
-    candidates, rejections = read(images, num_workers=2)
+    candidates, rejections = read(images, map_tasks=WORKERS)
     assert rejections == []
     for image, candidate in zip(images, candidates, strict=True):
         assert (candidate.name, candidate.class_name) == (image.name, image.class_name)
@@ -43,10 +47,10 @@ def test_the_number_of_workers_and_a_second_run_change_nothing(read, small_batch
     images = list(toy_source().images)
     one = read(images, resolution=32, channels=3)
     pngs = [bytes(candidate.png) for candidate in one[0]]
-    for number in (1, 3):
-        assert read(images, resolution=32, channels=3, num_workers=number) == one
+    for map_tasks in (map, WORKERS):
+        assert read(images, resolution=32, channels=3, map_tasks=map_tasks) == one
         assert [bytes(candidate.png) for candidate in one[0]] == pngs
-    other = read(images, resolution=32, channels=3, num_workers=3, scratch="fresh")[0]
+    other = read(images, resolution=32, channels=3, map_tasks=WORKERS, scratch="fresh")[0]
     assert [bytes(candidate.png) for candidate in other] == pngs
 
 
@@ -96,10 +100,10 @@ def test_a_source_that_fails_on_the_way_or_names_two_images_alike_ends_the_run(r
         yield from toy_source().images
         raise SourceError("the disk is gone")
 
-    refuses(SourceError, "the disk is gone", read, failing(), num_workers=2)
+    refuses(SourceError, "the disk is gone", read, failing(), map_tasks=WORKERS)
     images = list(toy_source().images)
     match = f"two images named '{images[0].name}'"
-    refuses(SourceError, match, read, [*images, images[0]], num_workers=2)
+    refuses(SourceError, match, read, [*images, images[0]], map_tasks=WORKERS)
 
 
 def test_a_name_that_no_path_can_have_is_rejected(read):

@@ -118,7 +118,7 @@ def params(shipped_params):
 
 def test_each_file_ends_where_the_rule_says_and_shows_what_it_should(zoo, params, tmp_path):
     out = tmp_path / "out"
-    result, _ = prepare(params(zoo, max_reject_fraction=0.5), seed=0, out=out, num_workers=1)
+    result, _ = prepare(params(zoo, max_reject_fraction=0.5), seed=0, out=out)
     rejected = pd.read_parquet(out / "rejected.parquet")
     assert dict(zip(rejected["file"], rejected["reason"], strict=True)) == REJECTED
     assert rejected["detail"].str.len().min() > 0
@@ -144,7 +144,7 @@ def test_each_file_ends_where_the_rule_says_and_shows_what_it_should(zoo, params
 
 
 def test_what_the_stage_can_not_go_on_with_is_refused(zoo, params, tmp_path):
-    options = {"seed": 0, "out": tmp_path / "out", "num_workers": 1}
+    options = {"seed": 0, "out": tmp_path / "out"}
     match = "16 of 103 images are unusable, more than"  # by default
     refuses(DatasetError, match, prepare, params(zoo), **options)
     assert [path.name for path in tmp_path.iterdir()] == ["zoo"]

@@ -1,10 +1,13 @@
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 
-from ganaug.quality.features import FeatureCache, ImageNetFeatures
+from ganaug.parallel import map_unordered
+from ganaug.quality.feature_cache import FeatureCache
+from ganaug.quality.features import ImageNetFeatures
 from tests.refusal import changed
 
 
@@ -97,3 +100,15 @@ def test_kept_features_are_the_computed_ones_and_the_folder_does_not_grow(tmp_pa
     again.drop_unused()
     assert len(list(tmp_path.iterdir())) == 1
     assert again(Mean(), first[:2]).shape == (2, 1)  # other images, other features
+
+
+@pytest.mark.parametrize(
+    "backend", ["loky", *(pytest.param(b, marks=pytest.mark.slow) for b in ("ray", "dask"))]
+)
+def test_workers_compute_the_same_features(extractor, tmp_path, backend, monkeypatch):
+    monkeypatch.setattr("ganaug.quality.feature_cache.BLOCK", 2)
+    x = images(5, side=16)
+    here = FeatureCache(tmp_path / "here")(extractor, x)
+    cluster = partial(map_unordered, num_workers=2, backend=backend)
+    there = FeatureCache(tmp_path / "there", cluster)(extractor, x)
+    assert there.tobytes() == here.tobytes()

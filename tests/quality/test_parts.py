@@ -71,9 +71,7 @@ def test_a_shard_that_the_list_lacks_is_named(prepared, synthetic, tmp_path):
     folder = synthetic(*new_images())
     document = read_json(folder / "synthetic.json")
     write_json(document | {"files": {}}, folder / "synthetic.json")
-    with pytest.raises(
-        DatasetError, match=r"synthetic-00000\.parquet: not listed .* run"
-    ):
+    with pytest.raises(DatasetError, match=r"synthetic-00000\.parquet: not listed .* run"):
         read_parts(prepared, folder, scratch=tmp_path)
 
 

@@ -71,7 +71,7 @@ def test_links_pipes_and_odd_names_stop_neither_survey_nor_prepare(tmp_path, par
     os.mkfifo(root / "hum" / "pipe.wav")
     assert "clips last 1.00 to 1.00 s" in as_text(survey(params(), seed=0))
     monkeypatch.setattr("ganaug.preparing.sound.HEARD", 1)
-    _, numbers = prepare(params(), seed=0, out=tmp_path / "out", num_workers=1)
+    _, numbers = prepare(params(), seed=0, out=tmp_path / "out")
     assert numbers["num_rejected"] == {"unreadable": 2}
     assert numbers["num_images"]["accepted"] == 48
 
@@ -85,7 +85,7 @@ def test_prepared_images_say_their_scale_and_bad_files_are_rejected(tmp_path, pa
     root = write_folders(tmp_path / "sounds")
     (root / "hum" / "text.wav").write_text("no sound")
     monkeypatch.setattr("ganaug.preparing.sound.HEARD", 3)
-    prepared, numbers = prepare(params(), seed=0, out=tmp_path / "out", num_workers=1)
+    prepared, numbers = prepare(params(), seed=0, out=tmp_path / "out")
     assert numbers["num_rejected"] == {"unreadable": 1}
     scale = {"resolution": 16, "seconds": 1.0, "sample_rate": 8000, "decibels": 80}
     assert prepared.sound["scale"] == scale

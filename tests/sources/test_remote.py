@@ -4,6 +4,7 @@ import http.server
 import json
 import pickle
 import threading
+from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from benchmarks.storm.readers import Proxy
 from ganaug.cli import app
 from ganaug.config import load_params
 from ganaug.errors import RemoteError, SourceError
+from ganaug.parallel import map_unordered
 from ganaug.preparing.prepare import prepare
 from ganaug.sources import remote
 from ganaug.sources.recognise import recognise
@@ -197,8 +199,8 @@ def test_a_url_gives_what_the_same_files_give_here(
 
 def test_workers_read_a_url_and_prepare_writes_the_same(make, bucket, monkeypatch):
     monkeypatch.setattr("ganaug.preparing.reading.IMAGES_PER_BATCH", 8)
-    far = make("far", "toy", bucket[0], num_workers=2)
-    here = make("here", "toy", num_workers=1)
+    far = make("far", "toy", bucket[0], map_tasks=partial(map_unordered, num_workers=2))
+    here = make("here", "toy")
     digests = [{p.name: p.read_bytes() for p in out.iterdir()} for out in (far, here)]
     documents = [json.loads(digest.pop("prepared.json")) for digest in digests]
     assert digests[0] == digests[1]
@@ -238,9 +240,9 @@ def test_a_network_that_stays_away_rejects_no_image_and_the_next_run_goes_on(
         refuses(RemoteError, match, make, "far", place, web.url)
     web.cuts = chain(repeat(False, 40), repeat(True))  # five batches
     match = rf"^{web.url}/toy/.+\.png: can't be read \(.+\)$"
-    refuses(RemoteError, match, make, "far", "toy", web.url, num_workers=1)
+    refuses(RemoteError, match, make, "far", "toy", web.url)
     web.cuts, web.asked[:] = chain([True, False, True], repeat(False)), []
-    far = make("far", "toy", web.url, num_workers=1)
+    far = make("far", "toy", web.url)
     assert web.asked.count("GET") == 26  # 40 of 64 were there, two were cut
     assert len(pd.read_parquet(far / "rejected.parquet")) == 0
 

@@ -65,7 +65,7 @@ def prepared(parts, folder, shipped_params):
         symmetries=(),
     )  # fmt: skip
     params = shipped_params.prepare.model_copy(update={"resolution": 16, "channels": 1})
-    prepare(params, seed=0, out=folder / "prepared", source=Source(facts, images), num_workers=1)
+    prepare(params, seed=0, out=folder / "prepared", source=Source(facts, images))
     return read_prepared(folder / "prepared")
 
 

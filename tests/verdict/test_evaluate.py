@@ -21,7 +21,7 @@ from ganaug.verdict.evaluate import evaluate
 from tests.toy_source import toy_source
 from tests.toy_synthetic import copied_images, new_images, write_synthetic
 
-judge = partial(evaluate, near_duplicate_distance=USUAL_DISTANCE, seed=0, num_workers=1)
+judge = partial(evaluate, near_duplicate_distance=USUAL_DISTANCE, seed=0)
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_altered_training_images_in_test_stop_the_run_and_are_named(shipped_para
     )
     folder = tmp_path / "prepared"
     leaking = Source(source.facts, [*images, *altered])
-    prepare(params, seed=0, out=folder, source=leaking, num_workers=1)
+    prepare(params, seed=0, out=folder, source=leaking)
     prepared = read_prepared(folder)
     made = write_synthetic(tmp_path / "synthetic", prepared, *new_images())
     small = shipped_params.evaluate.model_copy(update={"num_repetitions": 2, "num_steps": 1})

@@ -1,9 +1,15 @@
-"""Draw, score, accept or reject images until every class has enough; write the accepted ones."""
+"""Draw, score, accept or reject images until every class has enough; write the accepted ones.
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+Workers draw and judge one round each. What an image is compared with that was drawn before it is
+settled here, round after round, so any number of workers accepts the same images.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +19,7 @@ from numpy.typing import NDArray
 
 from ganaug.curating.comparing import Apart, RealImages
 from ganaug.curating.filter import (
+    DUPLICATE,
     REASONS,
     REJECTED_BY_PERSON,
     REPEAT,
@@ -23,11 +30,12 @@ from ganaug.fileio import Span, atomic_folder, write_sealed
 from ganaug.gan.sampling import LatentLaw, sample
 from ganaug.gan.snapshot import Snapshot
 from ganaug.images import Pixels, encode_png, pixel_id
+from ganaug.parallel import MapTasks, in_order, one_thread
 from ganaug.progress import ProgressReport
 from ganaug.records import METADATA_COLUMNS
 from ganaug.shards import describe_files, write_shards
 
-ROUND = 256  # images drawn and scored at a time; bounds memory
+ROUND = 256  # images of one class that a worker draws and scores at a time
 
 
 @dataclass
@@ -69,6 +77,15 @@ class Rules:
     min_distance: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class Draws:
+    """Rows of a round, images [N, H, W, C], and why to reject each, whatever was drawn before."""
+
+    rows: pd.DataFrame
+    pixels: Pixels
+    reasons: NDArray[np.object_]
+
+
 def curate(
     snapshot: Snapshot,
     rules: Rules,
@@ -78,6 +95,7 @@ def curate(
     max_draws_per_image: int,
     pngs: Path,
     unwanted: Collection[str] = (),
+    map_tasks: MapTasks = map,
 ) -> Curated:
     """Generate the wanted images of each class.
 
@@ -90,37 +108,46 @@ def curate(
         pngs: file to write the PNGs to, so that memory does not hold them.
         unwanted: image_ids that people rejected. They are judged like all others before they are
             left out, so the other images stay as they were, and no near-duplicate takes the place.
+        map_tasks: as `map`, which works in this process; may give the results in any order.
     """
     taken = set(rules.real.ids)
     tallies = {name: ClassTally(count) for name, count in wanted.items()}
-    parts: list[pd.DataFrame] = [pd.DataFrame(columns=METADATA_COLUMNS)]
-    encoding: list[Future[list[Span]]] = []
+    apart = {name: Apart(rules.min_distance[name]) for name in wanted}
+    parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
+    encoding: dict[str, list[Future[list[Span]]]] = defaultdict(list)
     by_person: list[str] = []
+    draw = partial(_draw, snapshot, rules)
     # zlib releases Python's lock, so the next images are drawn meanwhile.
     with (
         ProgressReport("generate", total=sum(wanted.values())) as progress,
         ThreadPoolExecutor(max_workers=1) as encoder,
     ):
-        for name, tally in tallies.items():
-            apart = Apart(rules.min_distance[name])
-            for seeds in _rounds(tally, first_seed, max_draws_per_image):
-                rows, pixels, reasons = _draw(snapshot, rules, name, seeds, taken)
+        while rounds := _next_rounds(tallies, first_seed, max_draws_per_image):
+            results = in_order(draw, rounds, map_tasks)
+            for (name, _), drawn in zip(rounds, results, strict=True):
+                tally = tallies[name]
+                if tally.accepted == tally.wanted:
+                    continue
+                rows, reasons = drawn.rows, drawn.reasons
+                ids = rows["image_id"]
+                reasons[(ids.duplicated() | ids.isin(taken)).to_numpy()] = DUPLICATE
+                taken.update(ids)
                 passed = np.flatnonzero(reasons == "")
-                reasons[passed[~apart.admit(pixels[passed])]] = REPEAT
-                is_unwanted = rows["image_id"].isin(unwanted).to_numpy()
-                reasons[(reasons == "") & is_unwanted] = REJECTED_BY_PERSON
+                reasons[passed[~apart[name].admit(drawn.pixels[passed])]] = REPEAT
+                reasons[(reasons == "") & ids.isin(unwanted).to_numpy()] = REJECTED_BY_PERSON
                 reasons = _settle(tally, reasons)
                 kept = np.flatnonzero(reasons == "")
-                unwanted_rows = np.flatnonzero(reasons == REJECTED_BY_PERSON)
-                by_person += rows["image_id"].iloc[unwanted_rows].tolist()
-                parts.append(rows.iloc[kept])
-                encoding.append(encoder.submit(_append_pngs, pixels[kept], pngs))
+                by_person += ids.iloc[np.flatnonzero(reasons == REJECTED_BY_PERSON)].tolist()
+                parts[name].append(rows.iloc[kept])
+                encoding[name].append(encoder.submit(_append_pngs, drawn.pixels[kept], pngs))
                 progress.advance(len(kept))
+        for name, tally in tallies.items():
             if tally.accepted < tally.wanted:
                 progress.note(_describe_shortfall(name, tally))
-    images = [png for part in encoding for png in part.result()]
-    filled = [part for part in parts if len(part)] or parts
-    return Curated(pd.concat(filled).reset_index(drop=True), images, tallies, by_person)
+    images = [png for name in wanted for part in encoding[name] for png in part.result()]
+    filled = [part for name in wanted for part in parts[name] if len(part)]
+    rows = pd.concat(filled or [pd.DataFrame(columns=METADATA_COLUMNS)])
+    return Curated(rows.reset_index(drop=True), images, tallies, by_person)
 
 
 def encode_pngs(images: Pixels) -> list[bytes]:
@@ -138,26 +165,25 @@ def _append_pngs(images: Pixels, path: Path) -> list[Span]:
     return spans
 
 
-def _draw(
-    snapshot: Snapshot, rules: Rules, class_name: str, seeds: list[int], taken: set[str]
-) -> tuple[pd.DataFrame, Pixels, NDArray[np.object_]]:
-    """Draw one class's next images: rows, pixels, reasons for rejection; adds to `taken`."""
+def _draw(snapshot: Snapshot, rules: Rules, task: tuple[str, list[int]]) -> Draws:
+    with one_thread():
+        return _draw_round(snapshot, rules, *task)
+
+
+def _draw_round(snapshot: Snapshot, rules: Rules, class_name: str, seeds: list[int]) -> Draws:
     labels = np.full(len(seeds), snapshot.classes.index(class_name))
     pixels = sample(snapshot.generator, labels.tolist(), seeds, law=rules.law)
-    ids = pd.Series([pixel_id(image) for image in pixels])
     scores = rules.judge.score(pixels, labels)
     parents = pd.Series(snapshot.parent_ids(labels.tolist(), seeds, law=rules.law))
     distance = rules.min_distance[class_name]
     reasons = reject_reasons(
         scores,
-        is_duplicate=(ids.duplicated() | ids.isin(taken)).to_numpy(),
         is_unchanged=rules.real.are_unchanged(pixels, labels, parents, min_distance=distance),
         min_scores=rules.min_scores[class_name],
     )
-    taken.update(ids)
     columns = {
         "label": labels,
-        "image_id": ids,
+        "image_id": [pixel_id(image) for image in pixels],
         "source": "synthetic",
         "split": "train",
         "group_id": None,
@@ -170,15 +196,26 @@ def _draw(
         "nearest_distance": scores["nearest_distance"],
         "weight": 1.0,
     }
-    return pd.DataFrame(columns, columns=METADATA_COLUMNS), pixels, reasons
+    return Draws(pd.DataFrame(columns, columns=METADATA_COLUMNS), pixels, reasons)
 
 
-def _rounds(tally: ClassTally, first_seed: int, max_draws: int) -> Iterator[list[int]]:
-    """Seeds to draw next, until the class has its images or has used up its draws."""
-    while tally.accepted < tally.wanted and tally.drawn < tally.wanted * max_draws:
-        size = min(ROUND, tally.wanted * max_draws - tally.drawn)
-        start = first_seed + tally.drawn
-        yield list(range(start, start + size))
+def _next_rounds(
+    tallies: Mapping[str, ClassTally], first_seed: int, max_draws: int
+) -> list[tuple[str, list[int]]]:
+    """Class and seeds of the rounds to draw at once, none if each class has its images or gave up.
+
+    As many as a class will need if as few pass as so far, but no more than it drew before, or than
+    it needs if all pass.
+    """
+    rounds: list[tuple[str, list[int]]] = []
+    for name, tally in tallies.items():
+        missing, left = tally.wanted - tally.accepted, tally.wanted * max_draws - tally.drawn
+        expected = math.ceil(missing * tally.drawn / max(tally.accepted, 1))
+        number = max(missing, min(expected, tally.drawn))
+        start, end = first_seed + tally.drawn, first_seed + tally.drawn + left
+        starts = range(start, min(start + number, end), ROUND)
+        rounds += [(name, list(range(seed, min(seed + ROUND, end)))) for seed in starts]
+    return rounds
 
 
 def _settle(tally: ClassTally, reasons: NDArray[np.object_]) -> NDArray[np.object_]:

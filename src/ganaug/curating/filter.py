@@ -19,6 +19,7 @@ from ganaug.downstream.recipes import Recipe
 from ganaug.downstream.setting import Setting
 from ganaug.errors import DatasetError
 from ganaug.images import Indices, Labels, Pixels
+from ganaug.parallel import MapTasks, in_order, one_thread
 from ganaug.quality.neighbours import copy_ratios
 from ganaug.rng import derive_seed, numpy_rng
 
@@ -29,8 +30,8 @@ FEWEST_RATIOS = 8  # images of a class in a half; the limit for copies is read o
 ASKED = ["label_confidence", "realism"]  # scores with a threshold
 
 # Reasons to reject, in order of precedence, as synthetic.json names them.
+DUPLICATE = "duplicate"  # the very pixels of a real image or of one drawn earlier
 OF_ITS_OWN = (
-    "duplicate",  # the very pixels of a real image or of one drawn earlier
     # Nearer to a real image than 99 % of these are to each other, for the filter's networks; the
     # verdict has a rule of its own for copies (quality/memorisation.py).
     "near_copy",
@@ -39,8 +40,12 @@ OF_ITS_OWN = (
     "unchanged",  # still the real image that it was made from
 )
 REPEAT = "repeat"  # nearly the picture of an image accepted earlier
-REASONS = (*OF_ITS_OWN, REPEAT)
+REASONS = (DUPLICATE, *OF_ITS_OWN, REPEAT)
 REJECTED_BY_PERSON = "rejected_by_person"  # counted only where there are any
+
+
+# The classifier of a half and, by class, the rows held out of it and their neighbours.
+_Half = tuple[Classifier, list[tuple[Indices, RealNeighbours]]]
 
 
 class SyntheticFilter:
@@ -51,39 +56,24 @@ class SyntheticFilter:
         labels: [N].
         groups: [N] group ids; a group is never split between the halves.
         setting: of both classifiers; its seed is that of the halves, too.
+        map_tasks: as `map`, which trains in this process; may give the results in any order.
     Raises:
         DatasetError: a class has too few images for two halves.
     """
 
     def __init__(
-        self, images: Pixels, labels: Labels, groups: Sequence[str], setting: Setting
+        self,
+        images: Pixels,
+        labels: Labels,
+        groups: Sequence[str],
+        setting: Setting,
+        *,
+        map_tasks: MapTasks = map,
     ) -> None:
-        names, seed, num_steps = setting.class_names, setting.seed, setting.num_steps
+        names, seed = setting.class_names, setting.seed
         halves = split_in_halves(labels, groups, class_names=names, seed=seed)
-        # For each half its classifier and, by class, the rows held out of it and their neighbours.
-        self._halves: list[tuple[Classifier, list[tuple[Indices, RealNeighbours]]]] = []
-        targets = one_hot(labels, len(names))
-        for half in (0, 1):
-            seen, own_seed = halves == half, derive_seed(seed, "filter", half)
-            pool = Pool(images, labels, targets, np.flatnonzero(seen))
-            model = train_classifier(
-                draw_batches(
-                    pool,
-                    None,
-                    recipe=Recipe(),
-                    batch_size=setting.batch_size,
-                    num_steps=num_steps,
-                    seed=derive_seed(own_seed, "classifier", "batches"),
-                ),
-                network=small_cnn,
-                num_steps=num_steps,
-                lr=setting.lr,
-                seed=own_seed,
-                augment=setting.augmentation(derive_seed(seed, "filter", "classical", half)),
-            )
-            held_out = [np.flatnonzero(~seen & (labels == c)) for c in range(len(names))]
-            features = [of_rows(partial(embed, model), images, rows) for rows in held_out]
-            self._halves.append((model, list(zip(held_out, _neighbours(features), strict=True))))
+        learn = partial(_learn_half, images, labels, halves, setting)
+        self._halves: list[_Half] = list(in_order(learn, (0, 1), map_tasks))
 
     def score(self, images: Pixels, labels: Labels) -> pd.DataFrame:
         """Score [M, H, W, C] uint8 images made for the classes `labels` [M].
@@ -114,6 +104,34 @@ class SyntheticFilter:
         scores = pd.concat(parts).sort_index()
         scores["label_confidence"] = predict(model, images)[np.arange(len(images)), labels]
         return scores
+
+
+def _learn_half(
+    images: Pixels, labels: Labels, halves: NDArray[np.int64], setting: Setting, half: int
+) -> _Half:
+    """On one thread, so that the classifier is the same on any number of cores."""
+    num_classes, seed = len(setting.class_names), setting.seed
+    seen, own_seed = halves == half, derive_seed(seed, "filter", half)
+    pool = Pool(images, labels, one_hot(labels, num_classes), np.flatnonzero(seen))
+    with one_thread():
+        model = train_classifier(
+            draw_batches(
+                pool,
+                None,
+                recipe=Recipe(),
+                batch_size=setting.batch_size,
+                num_steps=setting.num_steps,
+                seed=derive_seed(own_seed, "classifier", "batches"),
+            ),
+            network=small_cnn,
+            num_steps=setting.num_steps,
+            lr=setting.lr,
+            seed=own_seed,
+            augment=setting.augmentation(derive_seed(seed, "filter", "classical", half)),
+        )
+        held_out = [np.flatnonzero(~seen & (labels == c)) for c in range(num_classes)]
+        features = [of_rows(partial(embed, model), images, rows) for rows in held_out]
+        return model, list(zip(held_out, _neighbours(features), strict=True))
 
 
 def _neighbours(features: Sequence[NDArray[np.float32]]) -> list[RealNeighbours]:
@@ -180,7 +198,6 @@ def fit_thresholds(
 def reject_reasons(
     scores: pd.DataFrame,
     *,
-    is_duplicate: NDArray[np.bool_],
     is_unchanged: NDArray[np.bool_],
     min_scores: Mapping[str, float],
 ) -> NDArray[np.object_]:
@@ -189,5 +206,5 @@ def reject_reasons(
     Objects, not text of a fixed width, for other reasons are set later.
     """
     too_low = [(scores[name] < min_scores[name]).to_numpy() for name in ASKED]
-    conditions = [is_duplicate, scores["is_copy"].to_numpy(), *too_low, is_unchanged]
+    conditions = [scores["is_copy"].to_numpy(), *too_low, is_unchanged]
     return np.select(conditions, OF_ITS_OWN, default="").astype(object)

@@ -9,18 +9,15 @@ thread each, so any number of workers gives the same numbers.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_fscore_support
-from threadpoolctl import threadpool_limits
 from torch import nn
 
 from ganaug.downstream import efficientnet
@@ -30,7 +27,7 @@ from ganaug.downstream.linear import fit_linear
 from ganaug.downstream.recipes import Recipe
 from ganaug.downstream.setting import Setting
 from ganaug.images import Indices, Labels
-from ganaug.parallel import MapTasks
+from ganaug.parallel import MapTasks, one_thread
 from ganaug.progress import ProgressReport
 from ganaug.quality.parts import LabelledImages
 from ganaug.rng import derive_seed, numpy_rng
@@ -219,15 +216,3 @@ def scores(labels: Labels, predicted: Labels, class_names: Sequence[str]) -> dic
         "macro_f1": float(f1.mean()),
         **{RECALL + name: float(r) for name, r in zip(class_names, recalls, strict=True)},
     }
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread: workers don't fight for cores, and sums don't depend on them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):  # BLAS, of the linear classifier
-            yield
-    finally:
-        torch.set_num_threads(before)

@@ -15,6 +15,7 @@ import pandas as pd
 from ganaug.config import PrepareParams
 from ganaug.errors import DatasetError
 from ganaug.fileio import atomic_folder, write_sealed
+from ganaug.parallel import MapTasks
 from ganaug.preparing.checks import Candidate, Rejection, reject_duplicates
 from ganaug.preparing.decode import Form
 from ganaug.preparing.near_duplicates import join_near_duplicates
@@ -44,7 +45,7 @@ def prepare(
     seed: int,
     out: Path,
     source: Source | None = None,
-    num_workers: int = -1,
+    map_tasks: MapTasks = map,
 ) -> tuple[Prepared, dict[str, Any]]:
     """Write a prepared dataset folder; the same input gives the same bytes.
 
@@ -53,13 +54,13 @@ def prepare(
         seed: of the split.
         out: folder, replaced as a whole.
         source: read this one instead of the one that `params` names.
-        num_workers: decoding processes, -1 for one per core; does not change the result.
+        map_tasks: as `map`, which decodes in this process; may give the results in any order.
     Returns:
         The dataset as `read_prepared` reads it, and the metrics: images read, accepted, rejected by
         reason, left out of train by class, and by split and class.
     Raises:
         SourceError: the source can't be read.
-        WorkerError: the workers were killed, or `params.backend` can't be used.
+        WorkerError: see `map_unordered`.
         DatasetError: too many images are unusable, or the rest can't be learned from or split.
     """
     source = source or load_source(params)
@@ -68,7 +69,7 @@ def prepare(
         source = replace(source, images=list(source.images))
     facts, classes = source.facts, source.facts.classes
     with scratch_folder(out.with_name(f".{out.name}.read")) as scratch:
-        candidates, rejections = _read(source, params, scale, scratch, num_workers)
+        candidates, rejections = _read(source, params, scale, scratch, map_tasks)
         notes = require_enough(candidates, facts)
         sound, length_notes = _listen(source.images, rejections, scale)
         images, salts, split_notes = split_candidates(
@@ -96,12 +97,12 @@ def prepare(
 
 
 def _read(
-    source: Source, params: PrepareParams, scale: Scale | None, scratch: Path, num_workers: int
+    source: Source, params: PrepareParams, scale: Scale | None, scratch: Path, map_tasks: MapTasks
 ) -> tuple[list[Candidate], list[Rejection]]:
     """Decode every image; refuse unknown classes, and too many images that can't be used."""
     form = Form(params.resolution, params.channels, params.max_pixels, scale)
     candidates, rejections = read_candidates(
-        source.images, form, scratch=scratch, num_workers=num_workers, backend=params.backend
+        source.images, form, scratch=scratch, map_tasks=map_tasks
     )
     require_known_classes(candidates, source.facts)
     candidates, duplicates = reject_duplicates(candidates)

@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,10 @@ import PIL
 
 from ganaug import images as images_module
 from ganaug import spectrogram, thumbnails
-from ganaug.config import Backend
 from ganaug.errors import DatasetError, GanaugError, RemoteError, SourceError
 from ganaug.fileio import Span, atomic_file, read_json, sha256_file, write_sealed
 from ganaug.images import Pixels, encode_png, pixel_id
-from ganaug.parallel import map_unordered
+from ganaug.parallel import MapTasks
 from ganaug.preparing import decode, sound
 from ganaug.preparing.checks import Candidate, Rejection
 from ganaug.preparing.decode import Form, decode_image
@@ -51,8 +49,7 @@ def read_candidates(
     form: Form,
     *,
     scratch: Path,
-    num_workers: int = -1,
-    backend: Backend = "loky",
+    map_tasks: MapTasks = map,
 ) -> tuple[list[Candidate], list[Rejection]]:
     """Decode every image in the source's order, and show the progress.
 
@@ -61,19 +58,13 @@ def read_candidates(
         form: size and channels of the result.
         scratch: folder for the PNGs; the candidates point into its files. Finished batches of a
             stopped run are reused if images, form and code are the same.
-        num_workers: processes, -1 for one per core; does not change the result.
-        backend: where they run, see `map_unordered`; does not change the result.
+        map_tasks: as `map`, which works in this process; may give the results in any order.
     Raises:
         SourceError: two images of the source have one name.
         RemoteError: an image at a URL can't be read; the next run goes on.
         WorkerError: see `map_unordered`.
     """
-    batches = _cut(images, scratch, form)
-    first = list(islice(batches, 2))
-    num_workers = num_workers if len(first) == 2 else 1
-    results = map_unordered(
-        _read_batch, chain(first, batches), num_workers=num_workers, backend=backend
-    )
+    results = map_tasks(_read_batch, _cut(images, scratch, form))
     parts = dict[int, list[Candidate | Rejection]]()
     with ProgressReport("read", total=None) as progress:
         for number, part in results:

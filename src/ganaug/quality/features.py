@@ -4,8 +4,6 @@ A distance between image sets means something only together with the network tha
 an extractor carries its name and the hash of its weights.
 """
 
-import hashlib
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ganaug.fileio import sha256_file, write_bytes
+from ganaug.fileio import sha256_file
 from ganaug.images import Pixels
 
 RESOLUTION = 96  # px, what images are resized to; a multiple of 32 keeps the padding as trained
 BATCH_SIZE = 64
-DIGEST_BYTES = 32  # at the end of a file of `FeatureCache`
 
 Features = NDArray[np.float32]
 Extractor = Callable[[Pixels], Features]  # of [N, H, W, C] images: [N, D]
@@ -81,46 +78,3 @@ def imagenet_network(resolution: int) -> tuple[Any, str]:
     network = EfficientNet.from_name("efficientnet-lite0", image_size=resolution)
     network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     return network, sha256_file(weights)
-
-
-class FeatureCache:
-    """Keeps features in a folder, by the extractor, the hash of its weights and the images.
-
-    Args:
-        folder: created when missing; any file may be deleted at any time.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._used: set[Path] = set()
-
-    def __call__(self, extractor: ImageNetFeatures, images: Pixels) -> Features:
-        """[N, H, W, C] uint8 -> [N, D] float32, computed unless they are kept."""
-        named = f"{extractor.name} {extractor.weights_sha256} {images.shape}"
-        digest = hashlib.sha256(named.encode())
-        digest.update(np.ascontiguousarray(images).data)
-        path = self._folder / f"{digest.hexdigest()}.npy"
-        self._used.add(path)
-        if (known := _read_features(path)) is not None:
-            return known
-        features = extractor(images)
-        buffer = io.BytesIO()
-        np.save(buffer, features)
-        content = buffer.getvalue()
-        write_bytes(content + hashlib.sha256(content).digest(), path)
-        return features
-
-    def drop_unused(self) -> None:
-        """Delete what was not asked for since the start, so that the folder does not grow."""
-        for path in set(self._folder.glob("*.npy")) - self._used:
-            path.unlink(missing_ok=True)
-
-
-def _read_features(path: Path) -> Features | None:
-    """What a file of `FeatureCache` holds, or None if there is none or a byte has changed."""
-    content = path.read_bytes() if path.is_file() else b""
-    array, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
-    if hashlib.sha256(array).digest() != digest:
-        return None
-    features: Features = np.load(io.BytesIO(array))
-    return features

@@ -12,12 +12,13 @@ from ganaug.config import EvaluateParams
 from ganaug.downstream.classifier import Classifier, TrainedFeatures
 from ganaug.downstream.linear import FEATURE_RESOLUTION, view_sets
 from ganaug.downstream.recipes import TEACHER
-from ganaug.downstream.runs import Run, Sets, fit_network, one_thread
+from ganaug.downstream.runs import Run, Sets, fit_network
 from ganaug.downstream.setting import Setting
 from ganaug.fileio import read_json, scratch
-from ganaug.parallel import map_unordered
+from ganaug.parallel import MapTasks, one_thread
 from ganaug.preparing.prepared import Prepared
-from ganaug.quality.features import FeatureCache, Features, ImageNetFeatures
+from ganaug.quality.feature_cache import FeatureCache
+from ganaug.quality.features import Features, ImageNetFeatures
 from ganaug.quality.leaks import check_no_leak, check_no_near_duplicates
 from ganaug.quality.measures import describe_pairs, extract, measure_copying, measure_distances
 from ganaug.quality.parts import Parts, origins, read_parts, unfilled_classes
@@ -51,7 +52,7 @@ def evaluate(
     near_duplicate_distance: float,
     seed: int,
     cache: Path,
-    num_workers: int | None = None,
+    map_tasks: MapTasks = map,
 ) -> Evaluation:
     """Measure the synthetic images against real ones and decide whether to ship them.
 
@@ -62,10 +63,10 @@ def evaluate(
         near_duplicate_distance: of section `prepare`: nearer images must lie in one split.
         seed: every draw derives from it.
         cache: folder of features that outlive the run; what this run does not need is deleted.
-        num_workers: processes that train classifiers; None takes all cores. Numbers don't change.
+        map_tasks: as `map`, which works in this process; may give the results in any order.
     Raises:
         DatasetError: a shard is missing, classes differ, or a test image has leaked.
-        WorkerError: the workers were killed, or `params.backend` can't be used.
+        WorkerError: see `map_unordered`.
     """
     classes, generated = prepared.classes, read_json(synthetic / "synthetic.json")
     setting = classifier_setting(prepared, params, seed=derive_seed(seed, "evaluate"))
@@ -73,7 +74,7 @@ def evaluate(
         parts = read_parts(prepared, synthetic, scratch=folder)
         images = {name: part.data for name, part in parts.items()}
         small = _check(parts, prepared.symmetries, near_duplicate_distance)
-        imagenet, kept = ImageNetFeatures(), FeatureCache(cache)
+        imagenet, kept = ImageNetFeatures(), FeatureCache(cache, map_tasks)
         spaces = {"thumbnails": small, "imagenet": extract(partial(kept, imagenet), parts)}
         sets = _sets(params.networks, images, setting, kept)
         kept.drop_unused()
@@ -83,11 +84,7 @@ def evaluate(
             shares=params.shares,
             num_repetitions=params.num_repetitions,
             setting=setting,
-            map_tasks=partial(
-                map_unordered,
-                num_workers=num_workers or -1,
-                backend=params.backend,
-            ),
+            map_tasks=map_tasks,
         )
         declared = origins(parts["synthetic"].rows, parts["train"].rows)
         memorisation = measure_copying(spaces, parts, declared=declared, seed=seed)
