@@ -12,12 +12,14 @@ from benchmarks import (
     quality,
     scale,
     throughput,
+    variants,
     verdict,
 )
 
 BENCHMARKS = {
     "generation": generation.main,
     "throughput": throughput.main,
+    "variants": variants.main,
     "memory": memory.main,
     "prepare": prepare.main,
     "publishing": publishing.main,

@@ -44,6 +44,19 @@ def test_of_two_real_images_all_that_is_nearer_than_these_to_each_other_is_a_cop
     assert position.realism.tolist() == pytest.approx([1 / 0.1, 1 / 0.9, 1 / 2])
 
 
+def test_a_copy_of_any_image_of_a_large_class_is_found(real, monkeypatch):
+    whole = RealNeighbours(real)
+    monkeypatch.setattr("ganaug.curating.comparing.MOST_BALLS", 40)
+    neighbours = RealNeighbours(real)
+    noise = np.random.default_rng(2).standard_normal((200, 4))
+    copies = neighbours.locate(real + 1e-3 * noise)
+    assert copies.is_copy.mean() > 0.95
+    assert copies.nearest.tolist() == list(range(200))
+    assert neighbours.locate(noise).is_copy.mean() < 0.1
+    shares = [(own.locate(noise).realism >= 1).mean() for own in (whole, neighbours)]
+    assert shares[1] == pytest.approx(shares[0], abs=0.1)
+
+
 def test_identical_real_images_do_not_divide_by_zero():
     position = RealNeighbours(np.zeros((8, 2))).locate(np.ones((1, 2)))
     assert np.isfinite(position.realism).all()

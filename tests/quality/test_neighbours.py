@@ -41,6 +41,20 @@ def test_the_copy_ratio_leaves_the_image_itself_out():
     assert ratios == pytest.approx([1 / 4, 1 / 5, 4 / 1])
 
 
+def test_asking_of_some_rows_gives_what_asking_of_all_does(clouds, monkeypatch):
+    _, pool = clouds
+    asked = np.array([3, 4, 17])
+    distances, indices = nearest_others(pool, k=2)
+    reach, ratios = copy_ratios(pool)
+    monkeypatch.setattr("ganaug.quality.neighbours.MOST_DISTANCES", 40)  # two rows at a time
+    some, their_indices = nearest_others(pool, k=2, asked=asked)
+    their_reach, their_ratios = copy_ratios(pool, asked=asked)
+    assert their_indices.tolist() == indices[asked].tolist()
+    np.testing.assert_allclose(some, distances[asked])
+    np.testing.assert_allclose(their_reach, reach[asked])
+    np.testing.assert_allclose(their_ratios, ratios[asked])
+
+
 def test_no_query_gives_nothing(clouds):
     queries, pool = clouds
     assert [len(part) for part in nearest(queries[:0], pool)] == [0, 0]

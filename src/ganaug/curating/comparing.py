@@ -26,11 +26,14 @@ COPY_PERCENTILE = 1.0  # per cent of real images that would count as copies of e
 USUAL = 0.01
 NEAR = 1 / 3
 BLOCK = 4096  # images in memory at a time
-MOST_ASKED = 2000  # images of a class that the limit is read off
+MOST_ASKED = 2000  # images of a class that this limit is read off
+MOST_BALLS = 4096  # of a class, and images that the limit for copies is read off
 
 
 class RealNeighbours:
     """The real images of one class in a feature space.
+
+    Copies of every image are found; of a large class `MOST_BALLS`, evenly spaced, span the balls.
 
     Args:
         features: [N, D], N > 1; balls reach to fewer than `BALL_NEIGHBOURS` others if N is less.
@@ -41,15 +44,16 @@ class RealNeighbours:
     def __init__(
         self, features: NDArray[np.floating], ratios: NDArray[np.float64] | None = None
     ) -> None:
-        self._features = features.astype(np.float64)
-        # Of each real image to the other ones, nearest first.
-        distances, _ = nearest_others(self._features, k=min(BALL_NEIGHBOURS, len(features) - 1))
-        self._first, self._radius = distances[:, 0], distances[:, -1]
-        self._unit = max(float(np.median(self._radius)), TINY)
+        self._features = features
+        centres = _spread_out(len(features), MOST_BALLS)
+        num = min(BALL_NEIGHBOURS, len(features) - 1)
+        radius = nearest_others(features[centres], k=num)[0][:, -1]
+        self._unit = max(float(np.median(radius)), TINY)
         # Wide balls around outliers would make any image realistic.
-        self._trusted = self._radius <= np.median(self._radius)
+        trusted = radius <= np.median(radius)
+        self._centres, self._radius = centres[trusted], radius[trusted]
         if ratios is None:
-            _, ratios = copy_ratios(self._features)
+            ratios = own_copy_ratios(features)
         self._copy_below = float(np.percentile(ratios, COPY_PERCENTILE))
 
     def locate(self, features: NDArray[np.floating]) -> pd.DataFrame:
@@ -66,19 +70,34 @@ class RealNeighbours:
         neighbour as in Alaa et al. 2022, arXiv:2102.08921, with a threshold calibrated on real
         images.
         """
-        distances = distances_between(features, self._features)  # [M, N]
-        nearest = distances.argmin(axis=1)
-        closest = distances[np.arange(len(nearest)), nearest]
-        balls = self._radius[self._trusted] / np.maximum(distances[:, self._trusted], TINY)
-        ratio = closest / np.maximum(self._first[nearest], TINY)
+        realism, closest = np.empty(len(features)), np.empty(len(features))
+        nearest = np.empty(len(features), np.int64)
+        for rows, block in squared_distances(features, self._features):
+            distances = np.sqrt(block, out=block)
+            nearest[rows] = distances.argmin(axis=1)
+            closest[rows] = distances.min(axis=1)
+            balls = self._radius / np.maximum(distances[:, self._centres], TINY)
+            realism[rows] = balls.max(axis=1)
+        known, place = np.unique(nearest, return_inverse=True)
+        reach = nearest_others(self._features, k=1, asked=known)[0][place, 0]
         return pd.DataFrame(
             {
-                "realism": balls.max(axis=1),
+                "realism": realism,
                 "nearest": nearest,
                 "nearest_distance": closest / self._unit,
-                "is_copy": ratio < self._copy_below,
+                "is_copy": closest / np.maximum(reach, TINY) < self._copy_below,
             }
         )
+
+
+def own_copy_ratios(features: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Copy ratios of real images of one class, [N, D], at most `MOST_BALLS`."""
+    return copy_ratios(features, asked=_spread_out(len(features), MOST_BALLS))[1]
+
+
+def _spread_out(number: int, most: int) -> Indices:
+    """At most so many indices below `number`, evenly spaced."""
+    return np.unique(np.linspace(0, number - 1, most).astype(int)) if number else np.arange(0)
 
 
 class RealImages:
@@ -91,25 +110,20 @@ class RealImages:
     """
 
     def __init__(self, ids: Sequence[str], labels: Labels, images: Pixels) -> None:
-        self.ids, self._labels, self._images = list(ids), labels, images
+        self.ids, self._labels, self._images = pd.Index(list(ids)), labels, images
 
     def are_unchanged(
-        self,
-        images: Pixels,
-        labels: Labels,
-        parents: "pd.Series[str]",
-        *,
-        min_distance: float,
+        self, images: Pixels, facts: pd.DataFrame, *, min_distance: float
     ) -> NDArray[np.bool_]:
         """Whether each image is still, flipped or not, the one of another class it starts from.
 
         Args:
             images: [M, H, W, C].
-            labels: [M], that were asked for.
-            parents: [M] parent_id.
+            facts: M rows with the label that was asked for and parent_id.
             min_distance: of thumbnails; nearer ones are the same picture.
         """
-        rows = origin_rows(parents, labels, self.ids, self._labels)
+        labels = facts["label"].to_numpy()
+        rows = origin_rows(facts["parent_id"], labels, self.ids, self._labels)
         if (rows < 0).all():
             return np.zeros(len(rows), bool)
         small, starts = thumbnails(images), thumbnails(self._images[rows])
@@ -146,7 +160,7 @@ def of_rows(
 
 
 def _limit_of(small: NDArray[np.float32], groups: Groups) -> float:
-    asked = np.unique(np.linspace(0, len(groups) - 1, MOST_ASKED).astype(int))
+    asked = _spread_out(len(groups), MOST_ASKED)
     nearest = [
         np.where(groups[asked[rows], None] == groups, np.inf, block).min(axis=1)
         for rows, block in squared_distances(small[asked], small)
@@ -164,7 +178,7 @@ class Apart:
     """
 
     def __init__(self, min_distance: float) -> None:
-        self._min_distance = min_distance
+        self.min_distance = min_distance
         self._admitted: list[NDArray[np.float32]] = []
 
     def admit(self, images: Pixels) -> NDArray[np.bool_]:
@@ -172,8 +186,8 @@ class Apart:
         own = thumbnails(images)
         admitted = np.ones(len(own), bool)
         for earlier in self._admitted:
-            admitted &= (distances_between(own, earlier) >= self._min_distance).all(axis=1)
-        near = distances_between(own, own) < self._min_distance
+            admitted &= (distances_between(own, earlier) >= self.min_distance).all(axis=1)
+        near = distances_between(own, own) < self.min_distance
         for i in np.flatnonzero(admitted):
             admitted[i] = not near[i, :i][admitted[:i]].any()
         self._admitted.append(own[admitted])

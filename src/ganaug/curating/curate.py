@@ -23,13 +23,14 @@ from ganaug.curating.filter import (
     REASONS,
     REJECTED_BY_PERSON,
     REPEAT,
+    UNCHANGED,
     SyntheticFilter,
-    reject_reasons,
+    reject_by_score,
 )
 from ganaug.fileio import Span, atomic_folder, write_sealed
 from ganaug.gan.sampling import LatentLaw, sample
 from ganaug.gan.snapshot import Snapshot
-from ganaug.images import Pixels, encode_png, pixel_id
+from ganaug.images import Indices, Pixels, encode_png, pixel_id
 from ganaug.parallel import MapTasks, in_order, one_thread
 from ganaug.progress import ProgressReport
 from ganaug.records import METADATA_COLUMNS
@@ -79,10 +80,11 @@ class Rules:
 
 @dataclass(frozen=True)
 class Draws:
-    """Rows of a round, images [N, H, W, C], and why to reject each, whatever was drawn before."""
+    """Rows of a round, images [N, H, W, C], the nearest real ones, reasons to reject by score."""
 
     rows: pd.DataFrame
     pixels: Pixels
+    nearest: Indices
     reasons: NDArray[np.object_]
 
 
@@ -116,7 +118,7 @@ def curate(
     parts: dict[str, list[pd.DataFrame]] = defaultdict(list)
     encoding: dict[str, list[Future[list[Span]]]] = defaultdict(list)
     by_person: list[str] = []
-    draw = partial(_draw, snapshot, rules)
+    draw = partial(_draw, snapshot, rules.law, rules.judge, rules.min_scores)
     # zlib releases Python's lock, so the next images are drawn meanwhile.
     with (
         ProgressReport("generate", total=sum(wanted.values())) as progress,
@@ -128,16 +130,12 @@ def curate(
                 tally = tallies[name]
                 if tally.accepted == tally.wanted:
                     continue
-                rows, reasons = drawn.rows, drawn.reasons
-                ids = rows["image_id"]
-                reasons[(ids.duplicated() | ids.isin(taken)).to_numpy()] = DUPLICATE
-                taken.update(ids)
-                passed = np.flatnonzero(reasons == "")
-                reasons[passed[~apart[name].admit(drawn.pixels[passed])]] = REPEAT
-                reasons[(reasons == "") & ids.isin(unwanted).to_numpy()] = REJECTED_BY_PERSON
+                rows = drawn.rows.assign(nearest_id=rules.real.ids[drawn.nearest])
+                reasons = _compare(drawn, rules.real, apart[name], taken, unwanted)
                 reasons = _settle(tally, reasons)
                 kept = np.flatnonzero(reasons == "")
-                by_person += ids.iloc[np.flatnonzero(reasons == REJECTED_BY_PERSON)].tolist()
+                rejected = np.flatnonzero(reasons == REJECTED_BY_PERSON)
+                by_person += rows["image_id"].iloc[rejected].tolist()
                 parts[name].append(rows.iloc[kept])
                 encoding[name].append(encoder.submit(_append_pngs, drawn.pixels[kept], pngs))
                 progress.advance(len(kept))
@@ -165,22 +163,19 @@ def _append_pngs(images: Pixels, path: Path) -> list[Span]:
     return spans
 
 
-def _draw(snapshot: Snapshot, rules: Rules, task: tuple[str, list[int]]) -> Draws:
-    with one_thread():
-        return _draw_round(snapshot, rules, *task)
-
-
-def _draw_round(snapshot: Snapshot, rules: Rules, class_name: str, seeds: list[int]) -> Draws:
+def _draw(
+    snapshot: Snapshot,
+    law: LatentLaw,
+    judge: SyntheticFilter,
+    min_scores: Mapping[str, Mapping[str, float]],
+    task: tuple[str, list[int]],
+) -> Draws:
+    """Draw and score a round, given its class and seeds; as `map_tasks` wants it."""
+    class_name, seeds = task
     labels = np.full(len(seeds), snapshot.classes.index(class_name))
-    pixels = sample(snapshot.generator, labels.tolist(), seeds, law=rules.law)
-    scores = rules.judge.score(pixels, labels)
-    parents = pd.Series(snapshot.parent_ids(labels.tolist(), seeds, law=rules.law))
-    distance = rules.min_distance[class_name]
-    reasons = reject_reasons(
-        scores,
-        is_unchanged=rules.real.are_unchanged(pixels, labels, parents, min_distance=distance),
-        min_scores=rules.min_scores[class_name],
-    )
+    with one_thread():
+        pixels = sample(snapshot.generator, labels.tolist(), seeds, law=law)
+        scores = judge.score(pixels, labels)
     columns = {
         "label": labels,
         "image_id": [pixel_id(image) for image in pixels],
@@ -189,14 +184,31 @@ def _draw_round(snapshot: Snapshot, rules: Rules, class_name: str, seeds: list[i
         "group_id": None,
         "generator_id": snapshot.generator_id,
         "seed": seeds,
-        "parent_id": parents,
+        "parent_id": pd.Series(snapshot.parent_ids(labels.tolist(), seeds, law=law)),
         "label_confidence": scores["label_confidence"],
         "realism": scores["realism"],
-        "nearest_id": [rules.real.ids[i] for i in scores["nearest"]],
+        "nearest_id": None,  # workers have no ids
         "nearest_distance": scores["nearest_distance"],
         "weight": 1.0,
     }
-    return Draws(pd.DataFrame(columns, columns=METADATA_COLUMNS), pixels, reasons)
+    rows = pd.DataFrame(columns, columns=METADATA_COLUMNS)
+    reasons = reject_by_score(scores, min_scores[class_name])
+    return Draws(rows, pixels, scores["nearest"].to_numpy(), reasons)
+
+
+def _compare(
+    drawn: Draws, real: RealImages, apart: Apart, taken: set[str], unwanted: Collection[str]
+) -> NDArray[np.object_]:
+    """The reasons of a round and those that other images give; adds to `apart` and `taken`."""
+    ids, reasons = drawn.rows["image_id"], drawn.reasons
+    unchanged = real.are_unchanged(drawn.pixels, drawn.rows, min_distance=apart.min_distance)
+    reasons[(reasons == "") & unchanged] = UNCHANGED
+    reasons[(ids.duplicated() | ids.isin(taken)).to_numpy()] = DUPLICATE
+    taken.update(ids)
+    passed = np.flatnonzero(reasons == "")
+    reasons[passed[~apart.admit(drawn.pixels[passed])]] = REPEAT
+    reasons[(reasons == "") & ids.isin(unwanted).to_numpy()] = REJECTED_BY_PERSON
+    return reasons
 
 
 def _next_rounds(

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganaug.curating.comparing import RealNeighbours, of_rows
+from ganaug.curating.comparing import RealNeighbours, of_rows, own_copy_ratios
 from ganaug.downstream.batches import Pool, draw_batches, one_hot
 from ganaug.downstream.classifier import Classifier, embed, predict, small_cnn, train_classifier
 from ganaug.downstream.recipes import Recipe
@@ -20,7 +20,6 @@ from ganaug.downstream.setting import Setting
 from ganaug.errors import DatasetError
 from ganaug.images import Indices, Labels, Pixels
 from ganaug.parallel import MapTasks, in_order, one_thread
-from ganaug.quality.neighbours import copy_ratios
 from ganaug.rng import derive_seed, numpy_rng
 
 BATCH_SIZE = 64
@@ -31,16 +30,16 @@ ASKED = ["label_confidence", "realism"]  # scores with a threshold
 
 # Reasons to reject, in order of precedence, as synthetic.json names them.
 DUPLICATE = "duplicate"  # the very pixels of a real image or of one drawn earlier
-OF_ITS_OWN = (
+BY_SCORE = (
     # Nearer to a real image than 99 % of these are to each other, for the filter's networks; the
     # verdict has a rule of its own for copies (quality/memorisation.py).
     "near_copy",
     "doubtful_class",  # label_confidence too low; the class may still be the likeliest
     "unrealistic",
-    "unchanged",  # still the real image that it was made from
 )
+UNCHANGED = "unchanged"  # still the real image that it was made from
 REPEAT = "repeat"  # nearly the picture of an image accepted earlier
-REASONS = (DUPLICATE, *OF_ITS_OWN, REPEAT)
+REASONS = (DUPLICATE, *BY_SCORE, UNCHANGED, REPEAT)
 REJECTED_BY_PERSON = "rejected_by_person"  # counted only where there are any
 
 
@@ -136,7 +135,7 @@ def _learn_half(
 
 def _neighbours(features: Sequence[NDArray[np.float32]]) -> list[RealNeighbours]:
     """Of each class's images [N, D]. Of a few the copy ratios tell nothing: all classes' do."""
-    ratios = [copy_ratios(own)[1] for own in features]
+    ratios = [own_copy_ratios(own) for own in features]
     pooled = np.concatenate([np.ones(1), *(r for r in ratios if len(r) > 1)])
     return [
         RealNeighbours(own, of_class if len(own) >= FEWEST_RATIOS else pooled)
@@ -195,16 +194,11 @@ def fit_thresholds(
     return dict(by_class)
 
 
-def reject_reasons(
-    scores: pd.DataFrame,
-    *,
-    is_unchanged: NDArray[np.bool_],
-    min_scores: Mapping[str, float],
-) -> NDArray[np.object_]:
-    """The first reason in `OF_ITS_OWN` to reject each image; "" to accept it.
+def reject_by_score(scores: pd.DataFrame, min_scores: Mapping[str, float]) -> NDArray[np.object_]:
+    """The first reason in `BY_SCORE` to reject each image; "" to accept it.
 
     Objects, not text of a fixed width, for other reasons are set later.
     """
     too_low = [(scores[name] < min_scores[name]).to_numpy() for name in ASKED]
-    conditions = [scores["is_copy"].to_numpy(), *too_low, is_unchanged]
-    return np.select(conditions, OF_ITS_OWN, default="").astype(object)
+    conditions = [scores["is_copy"].to_numpy(), *too_low]
+    return np.select(conditions, BY_SCORE, default="").astype(object)

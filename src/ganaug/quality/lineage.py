@@ -1,7 +1,5 @@
 """Which real image a synthetic one was made from, as its row says."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import pandas as pd
 
@@ -9,7 +7,7 @@ from ganaug.images import Indices, Labels
 
 
 def origin_rows(
-    parents: "pd.Series[str]", labels: Labels, real_ids: Iterable[str], real_labels: Labels
+    parents: "pd.Series[str]", labels: Labels, real_ids: "pd.Index[str]", real_labels: Labels
 ) -> Indices:
     """The real image that each synthetic one starts from, as its number among these; -1: none.
 
@@ -22,6 +20,6 @@ def origin_rows(
         real_ids, real_labels: [N].
     """
     first = parents.astype("string").str.split().str[0]
-    rows: Indices = pd.Index(list(real_ids)).get_indexer(pd.Index(first)).astype(np.int64)
+    rows: Indices = real_ids.get_indexer(pd.Index(first)).astype(np.int64)
     is_other = np.asarray(real_labels)[rows] != labels
     return np.where((rows >= 0) & is_other, rows, -1)

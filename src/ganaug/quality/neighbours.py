@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ganaug.images import Groups, Indices
 
 BLOCK_ROWS = 1024
+MOST_DISTANCES = 2**24  # at once, so that blocks of a large set have fewer rows
 TINY = 1e-9  # keeps ratios finite where images have duplicates
 
 FloatArray = NDArray[np.floating[Any]]
@@ -27,8 +28,9 @@ def squared_distances(
     """Blocks (rows of x, squared Euclidean distances [B, len(y)]), the least over x's variants."""
     y = y.astype(np.float64, copy=False)
     y_norm = (y * y).sum(axis=1)
-    for start in range(0, len(x), BLOCK_ROWS):
-        rows = slice(start, min(start + BLOCK_ROWS, len(x)))
+    height = max(1, min(BLOCK_ROWS, MOST_DISTANCES // max(1, len(y))))
+    for start in range(0, len(x), height):
+        rows = slice(start, min(start + height, len(x)))
         least = np.full((len(x[rows]), len(y)), np.inf)
         for variant in variants(x[rows]):
             block = variant.astype(np.float64, copy=False)
@@ -70,17 +72,23 @@ def leave_out(block: NDArray[np.floating[Any]], but: Indices) -> None:
 
 
 def nearest_others(
-    rows: FloatArray, *, k: int, groups: Groups | None = None, variants: Variants = as_they_stand
+    rows: FloatArray,
+    *,
+    k: int,
+    groups: Groups | None = None,
+    variants: Variants = as_they_stand,
+    asked: Indices | None = None,
 ) -> tuple[Floats, Indices]:
-    """Distances and indices [N, k] of each row's k nearest other rows, nearest first; N > k.
+    """Distances and indices [Q, k] of the k nearest other rows, nearest first, of N > k rows.
 
-    With `groups` [N] only rows of other groups count; the distance is infinite where there is none.
+    Of the Q rows that are `asked`, or of all. With `groups` [N] only rows of other groups count;
+    the distance is infinite where there is none.
     """
-    if groups is None:
-        groups = np.arange(len(rows))
-    distances, indices = np.empty((len(rows), k)), np.empty((len(rows), k), np.int64)
-    for own, block in squared_distances(rows, rows, variants=variants):
-        block[groups[own, None] == groups] = np.inf
+    groups = np.arange(len(rows)) if groups is None else groups
+    asked = np.arange(len(rows)) if asked is None else asked
+    distances, indices = np.empty((len(asked), k)), np.empty((len(asked), k), np.int64)
+    for own, block in squared_distances(rows[asked], rows, variants=variants):
+        block[groups[asked[own], None] == groups] = np.inf
         found = np.argpartition(block, k - 1, axis=1)[:, :k]
         order = np.argsort(np.take_along_axis(block, found, axis=1), axis=1, kind="stable")
         indices[own] = np.take_along_axis(found, order, axis=1)
@@ -89,20 +97,25 @@ def nearest_others(
 
 
 def copy_ratios(
-    rows: FloatArray, *, groups: Groups | None = None, variants: Variants = as_they_stand
+    rows: FloatArray,
+    *,
+    groups: Groups | None = None,
+    variants: Variants = as_they_stand,
+    asked: Indices | None = None,
 ) -> tuple[Floats, Floats]:
-    """Distance [N] of each row to its nearest other row, and the copy ratios of rows.
+    """Distance [Q] of each asked row to its nearest other row, and the copy ratios of these rows.
 
     A copy ratio is this distance over the distance of the nearest row to its own nearest one, as if
     the first row were not there. With `groups` [N] only rows of other groups count, for both. Rows
     without a ratio are left out; if all are, the ratios are a single 1.
     """
-    if groups is None:
-        groups = np.arange(len(rows))
-    distances, neighbours = nearest_others(rows, k=1, groups=groups, variants=variants)
-    closest, reference = neighbours[:, 0], np.empty(len(rows))
+    groups = np.arange(len(rows)) if groups is None else groups
+    asked = np.arange(len(rows)) if asked is None else asked
+    options: dict[str, Any] = {"groups": groups, "variants": variants, "asked": asked}
+    distances, neighbours = nearest_others(rows, k=1, **options)
+    closest, reference = neighbours[:, 0], np.empty(len(asked))
     for own, block in squared_distances(rows[closest], rows, variants=variants):
-        block[groups[own, None] == groups] = np.inf
+        block[groups[asked[own], None] == groups] = np.inf
         leave_out(block, closest[own])
         reference[own] = np.sqrt(block.min(axis=1))
     known = np.isfinite(reference)
