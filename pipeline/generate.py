@@ -25,6 +25,7 @@ from ganaug.gan.sampling import LatentLaw
 from ganaug.gan.snapshot import load_snapshot
 from ganaug.parallel import MapTasks, map_unordered
 from ganaug.preparing.prepared import Prepared, read_prepared
+from ganaug.quality.parts import choose_rows
 from ganaug.shards import read_labelled
 
 HOW = {"strategy", "amount", "latent_std", "truncation"}  # params that travel with the images
@@ -99,7 +100,9 @@ def _learn_rules(dataset: Prepared, p: Params, folder: Path, map_tasks: MapTasks
     rows, images, labels = read_labelled(dataset.shards("train"), spill=folder / "train.npy")
     groups, names = rows["group_id"].tolist(), dataset.classes
     judge = SyntheticFilter(images, labels, groups, setting, map_tasks=map_tasks)
-    _, val_images, val_labels = read_labelled(dataset.shards("val"), spill=folder / "val.npy")
+    val_rows, val_images, val_labels = read_labelled(dataset.shards("val"), spill=folder / "val")
+    asked = choose_rows(val_rows)
+    val_images, val_labels = val_images[asked], val_labels[asked]
     val_scores = judge.score(val_images, val_labels)
     share = p.generate.real_acceptance
     return Rules(

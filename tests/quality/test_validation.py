@@ -36,6 +36,21 @@ def test_a_collapsed_class_shows_itself_while_the_other_does_not(score):
         assert values[name] == pytest.approx(np.mean(classes))
 
 
+def test_of_many_images_as_many_of_each_class_are_measured(monkeypatch):
+    seen = []
+
+    def extractor(images):
+        seen.append(images)
+        return _mean_of_columns(images)
+
+    images, labels = _images(spread=(100, 100))
+    images, labels = images[:50], labels[:50]  # of one class 40, of the other 10
+    monkeypatch.setattr("ganaug.quality.validation.MOST_IMAGES", 40)
+    score = validation_score(extractor, images, labels, class_names=("flat", "deep"), seed=0)
+    np.testing.assert_array_equal(seen[0], np.concatenate([images[:40:2], images[40:]]))
+    assert score(*_images(spread=(100, 100)))["class_coverage/deep"] > 0.5
+
+
 def test_a_class_too_small_to_measure_is_left_out(score):
     images, labels = _images(spread=(100, 100))
     values = score(images[NUM - 4 :], labels[NUM - 4 :])

@@ -203,7 +203,8 @@ def _compare(
     ids, reasons = drawn.rows["image_id"], drawn.reasons
     unchanged = real.are_unchanged(drawn.pixels, drawn.rows, min_distance=apart.min_distance)
     reasons[(reasons == "") & unchanged] = UNCHANGED
-    reasons[(ids.duplicated() | ids.isin(taken)).to_numpy()] = DUPLICATE
+    # Not isin, which would look at all that is taken for each round.
+    reasons[ids.duplicated().to_numpy() | np.array([own in taken for own in ids])] = DUPLICATE
     taken.update(ids)
     passed = np.flatnonzero(reasons == "")
     reasons[passed[~apart.admit(drawn.pixels[passed])]] = REPEAT

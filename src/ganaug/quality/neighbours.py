@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ganaug.images import Groups, Indices
 
 BLOCK_ROWS = 1024
-MOST_DISTANCES = 2**24  # at once, so that blocks of a large set have fewer rows
+MOST_DISTANCES = 2**22  # at once, so that blocks of a large set have fewer rows
 TINY = 1e-9  # keeps ratios finite where images have duplicates
 
 FloatArray = NDArray[np.floating[Any]]

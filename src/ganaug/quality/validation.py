@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from ganaug.gan.guards import DIVERSITY
 from ganaug.images import Labels, Pixels
 from ganaug.quality.distances import kid, per_class
 from ganaug.quality.features import Extractor, Features
 from ganaug.quality.neighbours import distances_between
+
+MOST_IMAGES = 8192  # real ones that are measured against; of more as many of each class
 
 
 def validation_score(
@@ -16,7 +20,7 @@ def validation_score(
 
     Args:
         extractor: images to features.
-        images: [N, H, W, C] uint8, the val split.
+        images: [N, H, W, C] uint8, the val split; of many a sample is taken, evenly spaced.
         labels: [N] int64.
         class_names: what labels index.
         seed: of the PRDC subsamples.
@@ -27,6 +31,11 @@ def validation_score(
         "class_coverage/<class>" and "class_diversity/<class>": mean pairwise feature distance
         relative to the real class, 1 being as varied as real.
     """
+    if len(images) > MOST_IMAGES:
+        each = -(-MOST_IMAGES // len(class_names))
+        rows = [np.flatnonzero(labels == c) for c in range(len(class_names))]
+        chosen = np.concatenate([own[:: -(-len(own) // each) or 1] for own in rows])
+        images, labels = images[chosen], labels[chosen]
     real = extractor(images)
     spreads = [_mean_distance(real[labels == c]) for c in range(len(class_names))]
 
