@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ganaug.fileio import write_bytes
+from ganaug.fileio import atomic_file, sha256_file
 from ganaug.images import Pixels
 from ganaug.parallel import MapTasks, in_order, one_thread
 from ganaug.quality.features import BATCH_SIZE, Features, ImageNetFeatures
@@ -40,10 +40,12 @@ class FeatureCache:
         blocks = [images[i : i + BLOCK] for i in range(0, max(1, len(images)), BLOCK)]
         work = partial(_on_one_thread, extractor)
         features = np.concatenate(list(in_order(work, blocks, self._map_tasks)))
-        buffer = io.BytesIO()
-        np.save(buffer, features)
-        content = buffer.getvalue()
-        write_bytes(content + hashlib.sha256(content).digest(), path)
+        with atomic_file(path) as temporary:
+            with temporary.open("wb") as file:
+                np.save(file, features)
+            checksum = bytes.fromhex(sha256_file(temporary))
+            with temporary.open("ab") as file:
+                file.write(checksum)
         return features
 
     def drop_unused(self) -> None:
@@ -59,7 +61,7 @@ def _on_one_thread(extractor: ImageNetFeatures, images: Pixels) -> Features:
 
 def _read_features(path: Path) -> Features | None:
     """What a file of `FeatureCache` holds, or None if there is none or a byte has changed."""
-    content = path.read_bytes() if path.is_file() else b""
+    content = memoryview(path.read_bytes() if path.is_file() else b"")
     array, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
     if hashlib.sha256(array).digest() != digest:
         return None
