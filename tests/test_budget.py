@@ -14,7 +14,7 @@ def test_cost_is_written_and_said_unless_the_stage_fails(tmp_path, capsys):
     with measured("prepare", path):
         pass
     content = json.loads(path.read_text())
-    assert set(content) == {"seconds", "peak_memory_mib"}
+    assert set(content) == {"seconds", "core_seconds", "worker_core_seconds", "peak_memory_mib"}
     assert content["peak_memory_mib"] > 10
     assert capsys.readouterr().out.startswith("prepare: 0.0 s, peak memory ")
 
