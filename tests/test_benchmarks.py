@@ -2,8 +2,9 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from benchmarks import arena, gpu, publishing, random_images
+from benchmarks import arena, cluster, gpu, publishing, random_images
 from benchmarks.sweep import METRICS, ranked_table
 from ganaug.fileio import write_json
 from ganaug.publishing.verify import verify_dataset
@@ -98,3 +99,14 @@ def test_the_check_of_a_gpu_runs_on_the_cpu_and_records_nothing(monkeypatch, tmp
     assert "| a state goes on on the CPU | yes |" in printed
     assert "| training, bf16, batches of 16 |" in printed
     assert not gpu.OUT.exists()
+
+
+def test_a_simulated_cluster_is_held_up_by_its_workers_or_by_the_process_that_feeds_them():
+    def hours(**cost):
+        own = {"fixed": 0.0, "own": 0.0, "mib": 0.0, "mib_an_image": 0.0} | cost
+        return cluster.simulate(cluster.Cost(**own), 10**6, machines=2)
+
+    ideal = 10**6 * 0.01 / (2 * cluster.CORES) / 3600
+    assert ideal < hours(workers=0.01) < 1.1 * ideal  # a few tasks are lost, the last ones wait
+    assert hours(workers=0.01, own=0.001) == pytest.approx(1000 / 3600, rel=0.02)
+    assert hours(workers=0.0, own=0.001, fixed=3600.0) == pytest.approx(1 + 1000 / 3600)
