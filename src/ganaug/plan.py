@@ -105,9 +105,10 @@ def estimate(p: Params, real: Prepared, speeds: Speeds) -> dict[str, Cost]:
     shown = speeds.shown / (p.train.devices * p.train.num_nodes)
     evaluation = EVALUATION_SAMPLES * (speeds.draw + speeds.features)
     train = 1000 * p.train.kimg * shown + p.train.num_evaluations * evaluation
-    # Two classifiers learn; both are asked for probabilities and for features.
-    asked = 2 * p.generate.filter_steps * BATCH_SIZE + 4 * SCORED * DRAWS * wanted
-    generate = asked * speeds.fit["cnn"] + DRAWS * wanted * speeds.draw
+    # Two classifiers learn side by side; both are asked for probabilities and for features.
+    learned = 2 * p.generate.filter_steps * BATCH_SIZE / min(2, speeds.workers)
+    asked = 4 * SCORED * DRAWS * wanted / speeds.workers
+    generate = (learned + asked) * speeds.fit["cnn"] + DRAWS * wanted * speeds.draw
     e, lopsided = p.evaluate, are_lopsided(real.counts["train"].values())
     classifiers = sum(
         sum(num_classifiers(net, e, lopsided=lopsided)) * _classifier_sec(net, e, measured, speeds)

@@ -44,7 +44,8 @@ def join_near_duplicates(
     Raises:
         DatasetError: the source gives near-duplicates different splits.
     """
-    small = np.array([np.frombuffer(c.thumbnail, np.uint8) for c in candidates])
+    together = np.frombuffer(b"".join(c.thumbnail for c in candidates), np.uint8)
+    small = together.reshape(len(candidates), len(candidates[0].thumbnail) if candidates else 0)
     pairs = find_near_pairs(small, distance=distance, symmetries=symmetries).tolist()
     names = [c.image_id if c.group is None else c.group for c in candidates]
     groups = DisjointSet(names)

@@ -75,6 +75,7 @@ def prepare(
         images, salts, split_notes = split_candidates(
             candidates, params, seed=seed, symmetries=facts.symmetries
         )
+        del candidates  # a million take a gigabyte
         left_out = Counter(sorted(images.loc[~images["kept"], "class_name"]))
         notes += [*length_notes, *split_notes, *_note_left_out(left_out)]
         kept = images[images["kept"]].sort_values("image_id", ignore_index=True)
