@@ -23,6 +23,7 @@ IMAGES = 100_000_000
 CORES = 16  # of a machine: AWS c7i.4xlarge
 DOLLARS_AN_HOUR = 0.714  # of one, us-east-1, on demand
 MACHINES = (1, 8, 64)
+SHARING = ("prepare", "generate", "evaluate")  # their work with workers
 IMAGES_A_TASK = 256  # as `generate` draws them; coarser than the batches of `prepare`
 HOURS_BETWEEN_DEATHS = 200.0  # of a machine that may be taken away at any time
 UNEVEN = 0.3  # deviation of the logarithm of a task's time
@@ -55,13 +56,14 @@ def measured_costs() -> dict[str, Cost]:
     less, more = (read_json(RESULTS / f"{size}.json") for size in (small, large))
 
     def slope(stage: str, key: str) -> float:
-        grown = float(more[stage].get(key, 0)) - float(less[stage].get(key, 0))
+        grown = float(more[stage][key]) - float(less[stage][key])
         return max(0.0, grown / (large - small))
 
     costs = {}
     for stage in STAGES:
-        workers = slope(stage, "worker_core_seconds")
-        own = slope(stage, "core_seconds") if workers else slope(stage, "seconds")
+        shares = stage in SHARING
+        workers = slope(stage, "worker_core_seconds") if shares else 0.0
+        own = slope(stage, "core_seconds" if shares else "seconds")
         mib = slope(stage, "mib")
         fixed = max(0.0, less[stage]["seconds"] - small * (own + workers / 2))  # of two cores
         costs[stage] = Cost(fixed, own, workers, less[stage]["mib"] - small * mib, mib)

@@ -6,7 +6,6 @@ for the verdict and test image), closest_pairs.json.
 """
 
 import time
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from ganaug.budget import measured
 from ganaug.config import load_params
 from ganaug.errors import run
 from ganaug.fileio import atomic_file, sha256_file, write_json, write_sealed, write_text
-from ganaug.parallel import map_unordered
+from ganaug.parallel import workers
 from ganaug.preparing.prepared import read_prepared
 from ganaug.verdict.evaluate import evaluate
 
@@ -36,7 +35,7 @@ def main(
     """Compare training with and without synthetic images, and decide whether to ship them."""
     p = load_params(params)
     began = time.monotonic()
-    with measured("evaluate", out / "budget.json") as costs:
+    with measured("evaluate", out / "budget.json") as costs, workers(p.backend) as map_tasks:
         dataset = read_prepared(prepared)
         result = evaluate(
             dataset,
@@ -45,7 +44,7 @@ def main(
             near_duplicate_distance=p.prepare.near_duplicate_distance,
             seed=p.seed,
             cache=cache,
-            map_tasks=partial(map_unordered, backend=p.backend),
+            map_tasks=map_tasks,
         )
         write_json(result.metrics, out / "metrics.json")
         write_json(result.pairs, out / "closest_pairs.json")

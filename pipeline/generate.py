@@ -5,7 +5,6 @@ was wanted, drawn, accepted and rejected for which reason; `min_scores`: what wa
 asked for; what people did in a review), metrics.json.
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +22,7 @@ from ganaug.errors import SnapshotError, run
 from ganaug.fileio import scratch, write_json
 from ganaug.gan.sampling import LatentLaw
 from ganaug.gan.snapshot import load_snapshot
-from ganaug.parallel import MapTasks, map_unordered
+from ganaug.parallel import MapTasks, one_thread, workers
 from ganaug.preparing.prepared import Prepared, read_prepared
 from ganaug.quality.parts import choose_rows
 from ganaug.shards import read_labelled
@@ -52,8 +51,12 @@ def main(
             "run the stage train"
         )
     reviews = read_reviews(review, dataset.classes)
-    with measured("generate", results / "budget.json"), scratch() as folder:
-        map_tasks = partial(map_unordered, backend=p.backend)
+    with (
+        measured("generate", results / "budget.json"),
+        scratch() as folder,
+        workers(p.backend) as map_tasks,
+        one_thread(),  # as in the workers, so that nothing depends on the number of cores
+    ):
         rules = _learn_rules(dataset, p, folder, map_tasks)
         curated = curate(
             model,
@@ -100,7 +103,9 @@ def _learn_rules(dataset: Prepared, p: Params, folder: Path, map_tasks: MapTasks
     rows, images, labels = read_labelled(dataset.shards("train"), spill=folder / "train.npy")
     groups, names = rows["group_id"].tolist(), dataset.classes
     judge = SyntheticFilter(images, labels, groups, setting, map_tasks=map_tasks)
-    val_rows, val_images, val_labels = read_labelled(dataset.shards("val"), spill=folder / "val")
+    val_rows, val_images, val_labels = read_labelled(
+        dataset.shards("val"), spill=folder / "val.npy"
+    )
     asked = choose_rows(val_rows)
     val_images, val_labels = val_images[asked], val_labels[asked]
     val_scores = judge.score(val_images, val_labels)

@@ -2,8 +2,8 @@
 
 Params: merge, evaluate.classical. Writes, in one folder: the shards, manifest.json, README.md (the
 dataset card), croissant.json and classical.json (the policy of classical augmentation); and
-metrics.json: the decision, images by source, and by class of train. Beside it budget.json: time and
-memory.
+metrics.json: the decision, images by source, and by class of train. Beside it budget.json: what it
+cost.
 """
 
 from pathlib import Path

@@ -2,10 +2,9 @@
 
 Params: seed, prepare. Writes, in one folder: train-real-*, val-*, test-*.parquet, prepared.json and
 rejected.parquet (a row per rejected image); and metrics: images read, accepted, rejected and left
-out, groups, and images per split and class. Beside them budget.json: time and memory.
+out, groups, and images per split and class. Beside them budget.json: what it cost.
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ from ganaug.budget import measured
 from ganaug.config import load_params
 from ganaug.errors import run
 from ganaug.fileio import write_json
-from ganaug.parallel import map_unordered
+from ganaug.parallel import workers
 from ganaug.preparing.prepare import prepare
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -29,13 +28,8 @@ def main(
 ) -> None:
     """Read, check, resize and split the real images."""
     p = load_params(params)
-    with measured("prepare", metrics.with_name("budget.json")):
-        prepared, numbers = prepare(
-            p.prepare,
-            seed=p.seed,
-            out=out,
-            map_tasks=partial(map_unordered, backend=p.backend),
-        )
+    with measured("prepare", metrics.with_name("budget.json")), workers(p.backend) as map_tasks:
+        prepared, numbers = prepare(p.prepare, seed=p.seed, out=out, map_tasks=map_tasks)
         write_json(numbers, metrics)
     for note in prepared.notes:
         typer.echo(f"warning: {note}", err=True)

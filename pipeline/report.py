@@ -1,7 +1,7 @@
 """The results of all stages -> results/report: one page with the verdict first, and its figures.
 
 Params: all but those of merge, shown. Writes: report.html, figures/*.png, provenance.json (which
-commit's code ran) and budget.json: time and memory.
+commit's code ran) and budget.json: what it cost.
 """
 
 from pathlib import Path

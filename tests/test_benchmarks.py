@@ -110,3 +110,15 @@ def test_a_simulated_cluster_is_held_up_by_its_workers_or_by_the_process_that_fe
     assert ideal < hours(workers=0.01) < 1.1 * ideal  # a few tasks are lost, the last ones wait
     assert hours(workers=0.01, own=0.001) == pytest.approx(1000 / 3600, rel=0.02)
     assert hours(workers=0.0, own=0.001, fixed=3600.0) == pytest.approx(1 + 1000 / 3600)
+
+
+def test_costs_of_an_image_more_come_from_the_two_largest_sizes(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "RESULTS", tmp_path)
+    keys = ("seconds", "mib", "core_seconds", "worker_core_seconds")
+    for size in (10, 1000, 2000):
+        own = {key: float(size * (number + 1)) for number, key in enumerate(keys)}
+        own = own if size > 10 else dict.fromkeys(keys, 1e9)
+        write_json(dict.fromkeys(cluster.STAGES, own), tmp_path / f"{size}.json")
+    found = cluster.measured_costs()
+    assert found["generate"] == cluster.Cost(fixed=0.0, own=3.0, workers=4.0, mib=0, mib_an_image=2)
+    assert found["merge"] == cluster.Cost(fixed=0.0, own=1.0, workers=0.0, mib=0, mib_an_image=2)

@@ -157,13 +157,16 @@ def _wait_for_children(process: "subprocess.Popen[bytes]", folder: Path) -> list
 
 
 def _restore_lock(folder: Path, before: str) -> None:
-    """What docs/reliability.md advises: DVC writes dvc.lock in place, and may die half-way."""
-    path = folder / "dvc.lock"
-    try:
-        YAML(typ="safe").load(path)
-    except YAMLError:
-        print("dvc.lock was half written; restored", flush=True)
-        path.write_text(before)
+    """What docs/reliability.md advises: DVC writes dvc.lock in place, and may die half-way.
+
+    A stage that runs again has the same outputs, so a whole file says what it said before.
+    """
+    path, yaml = folder / "dvc.lock", YAML(typ="safe")
+    with suppress(YAMLError):
+        if yaml.load(path) == yaml.load(before):
+            return
+    print("dvc.lock was half written; restored", flush=True)
+    path.write_text(before)
 
 
 def wait_for_group(group: int, seconds: float = 60) -> None:

@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
-from contextlib import contextmanager
-from functools import lru_cache, partial
+from contextlib import ExitStack, contextmanager
+from functools import cache, lru_cache, partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,9 +25,32 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 MapTasks = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]  # as `map_unordered`
 Submit = Callable[[Any], "Future[Any]"]  # a task, to any worker
+Send = Callable[[Callable[[Any], Any]], Submit]  # a function of tasks, to the cluster
 
 POLL_SEC = 1.0
 MOST_DEATHS = 3  # of workers on this machine; a cluster has a limit of its own
+
+
+@contextmanager
+def workers(backend: Backend = "loky", *, num_workers: int = -1) -> Iterator[MapTasks]:
+    """Give a `map_unordered` with this backend; a cluster is joined or started once for all calls.
+
+    Args:
+        backend: loky uses this machine; ray and dask the cluster at RAY_ADDRESS or
+            DASK_SCHEDULER_ADDRESS, with this folder mounted at the same path; if none is set, this
+            machine.
+        num_workers: processes; 1 runs in this one, -1 uses every core. A cluster decides itself.
+    Raises:
+        WorkerError: when first used: the cluster can't be.
+    """
+    with ExitStack() as stack:
+        if backend == "loky" or num_workers == 1:
+            there: MapTasks = partial(_map_here, num_workers=num_workers)
+        else:
+            number = num_workers if num_workers > 0 else joblib.cpu_count()
+            cluster = (_ray if backend == "ray" else _dask)(number)
+            there = partial(_map_on_cluster, cache(partial(stack.enter_context, cluster)))
+        yield partial(_map, there)
 
 
 def map_unordered(
@@ -43,21 +66,22 @@ def map_unordered(
         function: must be importable in a worker; memory-mapped arrays in a task are not copied.
             A task runs again if its worker dies.
         tasks: one argument each.
-        num_workers: processes; 1 runs in this one, -1 uses every core. A cluster decides itself.
-        backend: loky uses this machine; ray and dask the cluster at RAY_ADDRESS or
-            DASK_SCHEDULER_ADDRESS, with this folder mounted at the same path; if none is set, this
-            machine.
+        num_workers, backend: see `workers`.
     Raises:
         WorkerError: workers died again and again, or the cluster can't be used.
         Exception: what `tasks` or `function` raised.
     """
+    with workers(backend, num_workers=num_workers) as map_tasks:
+        yield from map_tasks(function, tasks)
+
+
+def _map(
+    there: MapTasks, function: Callable[[Task], Result], tasks: Iterable[Task]
+) -> Iterator[Result]:
     tasks = iter(tasks)
     first = list(islice(tasks, 2))
-    num_workers, tasks = num_workers if len(first) == 2 else 1, chain(first, tasks)
-    if backend == "loky" or num_workers == 1:
-        yield from _map_here(function, tasks, num_workers=num_workers)
-    else:
-        yield from _map_on_cluster(function, tasks, num_workers=num_workers, backend=backend)
+    chosen = there if len(first) == 2 else partial(_map_here, num_workers=1)
+    yield from chosen(function, chain(first, tasks))
 
 
 def in_order(
@@ -153,18 +177,19 @@ def _exit_with(parent: int) -> None:
 
 
 def _map_on_cluster(
-    function: Callable[[Task], Result], tasks: Iterable[Task], *, num_workers: int, backend: Backend
+    connect: Callable[[], tuple[Send, int]],
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
 ) -> Iterator[Result]:
-    num_workers = num_workers if num_workers > 0 else joblib.cpu_count()
-    cluster = _ray if backend == "ray" else _dask
-    with cluster(num_workers, partial(_run_in, Path.cwd(), function)) as (submit, num_slots):
-        running = set[Future[Any]]()
-        for task in tasks:
-            if len(running) >= 2 * num_slots:  # one at work, one at hand
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from map(_outcome, done)
-            running.add(submit(task))
-        yield from map(_outcome, as_completed(running))
+    send, num_slots = connect()
+    submit = send(partial(_run_in, Path.cwd(), function))
+    running = set[Future[Any]]()
+    for task in tasks:
+        if len(running) >= 2 * num_slots:  # one at work, one at hand
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from map(_outcome, done)
+        running.add(submit(task))
+    yield from map(_outcome, as_completed(running))
 
 
 def _run_in(
@@ -197,8 +222,8 @@ def _same(work: Callable[[Any], Result]) -> Callable[[Any], Result]:
 
 
 @contextmanager
-def _ray(num_workers: int, work: Callable[[Any], Any]) -> Iterator[tuple[Submit, int]]:
-    """Submits to Ray, and how many tasks run at a time; `work` and its data are sent once."""
+def _ray(num_workers: int) -> Iterator[tuple[Send, int]]:
+    """What sends work to Ray, with its data and once, and how many tasks run at a time."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage reports
     with _usable("ray"):
         import ray
@@ -206,30 +231,36 @@ def _ray(num_workers: int, work: Callable[[Any], Any]) -> Iterator[tuple[Submit,
         own = {"address": "local", "num_cpus": num_workers, "include_dashboard": False}
         where = {} if os.environ.get("RAY_ADDRESS") else own
         ray.init(**where, log_to_driver=False, logging_level="error")
-    try:
+
+    def send(work: Callable[[Any], Any]) -> Submit:
         remote, sent = ray.remote(_call), ray.put(work)
-        slots = int(ray.cluster_resources().get("CPU", num_workers))
-        yield lambda task: remote.remote(sent, task).future(), slots
+        return lambda task: remote.remote(sent, task).future()
+
+    try:
+        yield send, int(ray.cluster_resources().get("CPU", num_workers))
     finally:
         ray.shutdown()
 
 
 @contextmanager
-def _dask(num_workers: int, work: Callable[[Any], Any]) -> Iterator[tuple[Submit, int]]:
+def _dask(num_workers: int) -> Iterator[tuple[Send, int]]:
     """The same on Dask."""
     with _usable("dask"):
         import dask
         from distributed import Client
 
         own = {"n_workers": num_workers, "threads_per_worker": 1, "dashboard_address": None}
-        # `work` may be large, but goes to the cluster once.
+        # Work may be large, but goes to the cluster once.
         dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"})
         client = Client(**({} if dask.config.get("scheduler-address", None) else own))
-    with client:
-        slots = sum(client.nthreads().values()) or num_workers
+
+    def send(work: Callable[[Any], Any]) -> Submit:
         # Not scattered: that needs a worker at once, and does not survive the last one's death.
         sent = client.submit(_same, work, pure=False)
-        yield partial(client.get_executor(pure=False).submit, _call, sent), slots
+        return partial(client.get_executor(pure=False).submit, _call, sent)
+
+    with client:
+        yield send, sum(client.nthreads().values()) or num_workers
 
 
 @contextmanager

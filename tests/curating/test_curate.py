@@ -16,7 +16,7 @@ from ganaug.gan.architecture import build_generator
 from ganaug.gan.networks import Architecture
 from ganaug.gan.sampling import LatentLaw, sample
 from ganaug.gan.snapshot import Snapshot
-from ganaug.images import decode_png
+from ganaug.images import decode_png, pixel_id
 from ganaug.parallel import map_unordered
 from ganaug.records import check_rows
 
@@ -148,6 +148,42 @@ def test_real_images_are_never_repeated(snapshot):
     curated = run(snapshot, Judge(), wanted, ids)
     assert not set(ids) & set(curated.rows["image_id"])
     assert curated.tallies["good"].rejected["duplicate"] == 3
+
+
+def test_of_several_reasons_the_first_in_their_order_is_counted(snapshot, monkeypatch):
+    """All are near copies for the judge; half of them also have a real image's very pixels."""
+
+    class Suspicious(Judge):
+        def score(self, images, labels):
+            return super().score(images, labels).assign(is_copy=True)
+
+    drawn = sample(snapshot.generator, [0] * 40, list(range(1000, 1040)))
+    ids = [pixel_id(image) for image in drawn[::2]]
+    monkeypatch.setattr(Snapshot, "parent_ids", lambda *_, **__: [ids[0]] * 40)
+    real = RealImages(ids, np.ones(20, np.int64), np.repeat(drawn[:1], 20, axis=0))
+    options = {"max_draws_per_image": 1, "min_distance": {"good": 9.0, "bad": 0.0}}
+    curated = run(snapshot, Suspicious(), {"good": 40, "bad": 0}, real=real, **options)
+    rejected = curated.tallies["good"].rejected
+    assert (rejected["duplicate"], rejected["near_copy"], rejected["unchanged"]) == (20, 20, 0)
+
+
+def test_classes_draw_their_own_seeds_however_many_waves_they_need(snapshot, monkeypatch):
+    monkeypatch.setattr(stage, "ROUND", 20)
+    monkeypatch.setattr(stage, "MOST_ROUNDS", 3)
+
+    class Fair(Judge):
+        """Refuses every fourth image of each class, by its place in the round."""
+
+        def score(self, images, labels):
+            confidence = np.where(np.arange(len(images)) % 4 == 3, 0.1, 0.9)
+            return super().score(images, labels).assign(label_confidence=confidence)
+
+    curated = run(snapshot, Fair(), {"good": 100, "bad": 70})
+    passed = [seed for seed in range(1000, 1400) if (seed - 1000) % 20 % 4 != 3]
+    for label, number in enumerate((100, 70)):
+        own = curated.rows[curated.rows["label"] == label]
+        assert own["seed"].tolist() == passed[:number]
+    assert curated.tallies["good"].drawn == passed[99] - 1000 + 1
 
 
 def test_near_duplicates_of_accepted_images_are_rejected_and_counted(snapshot, monkeypatch):

@@ -15,6 +15,7 @@ from ganaug.curating.filter import (
 )
 from ganaug.downstream.setting import Setting
 from ganaug.errors import DatasetError
+from ganaug.parallel import workers
 from ganaug.preparing.rules import FEWEST_IN_HALF
 from ganaug.thumbnails import thumbnails
 from tests.publishing.small_run import CLASSICAL
@@ -33,13 +34,35 @@ def make_images(labels, seed):
     return images.astype(np.uint8)
 
 
-@pytest.fixture(scope="module")
-def judge():
+def learn(**options):
     labels = np.repeat([0, 1, 2], 24)
     groups = [f"g{i // 4}" for i in range(len(labels))]
     images = make_images(labels, seed=0)
     setting = Setting(40, BATCH_SIZE, LR, NAMES, (), CLASSICAL, seed=0)
-    return SyntheticFilter(images, labels, groups, setting), images
+    return SyntheticFilter(images, labels, groups, setting, **options), images
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return learn()
+
+
+@pytest.mark.parametrize(
+    "backend", ["loky", *(pytest.param(b, marks=pytest.mark.slow) for b in ("ray", "dask"))]
+)
+def test_halves_that_workers_learned_score_the_same(judge, backend):
+    with workers(backend, num_workers=2) as map_tasks:
+
+        def backwards(function, tasks):
+            return reversed(list(map_tasks(function, tasks)))
+
+        found = [learn(map_tasks=how)[0] for how in (map_tasks, backwards)]
+    labels = np.repeat([0, 1, 2], 8)
+    images = make_images(labels, seed=1)
+    for other in found:
+        pd.testing.assert_frame_equal(
+            other.score(images, labels), judge[0].score(images, labels), check_exact=True
+        )
 
 
 def test_right_class_is_confident_and_wrong_class_is_not(judge):

@@ -1,3 +1,5 @@
+from contextlib import contextmanager
+
 from typer.testing import CliRunner
 
 from ganaug.fileio import read_json
@@ -28,11 +30,12 @@ def test_the_stage_writes_everything_and_a_rerun_the_same_bytes(
 ):
     backends = set()
 
-    def here(function, tasks, *, backend):
+    @contextmanager
+    def here(backend):
         backends.add(backend)
-        return map(function, tasks)
+        yield map
 
-    monkeypatch.setattr("pipeline.evaluate.map_unordered", here)
+    monkeypatch.setattr("pipeline.evaluate.workers", here)
     write_synthetic(tmp_path / "synthetic", read_prepared(prepared_folder), *new_images())
     first, second = tmp_path / "first", tmp_path / "second"
     params = write_params({**SMALL, "backend": "dask"})

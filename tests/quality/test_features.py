@@ -112,3 +112,4 @@ def test_workers_compute_the_same_features(extractor, tmp_path, backend, monkeyp
     cluster = partial(map_unordered, num_workers=2, backend=backend)
     there = FeatureCache(tmp_path / "there", cluster)(extractor, x)
     assert there.tobytes() == here.tobytes()
+    np.testing.assert_allclose(here, extractor(x), atol=1e-4)

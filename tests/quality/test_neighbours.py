@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ganaug.quality.neighbours import copy_ratios, nearest, nearest_others
+from ganaug.quality.neighbours import Cells, copy_ratios, nearest, nearest_others
 from tests.reference import memorisation as reference
 
 
@@ -39,6 +39,26 @@ def test_the_copy_ratio_leaves_the_image_itself_out():
     # On a line: 0 and 1 are nearest to each other; without 0, the nearest to 1 is 5, at 4.
     _, ratios = copy_ratios(np.array([[0.0], [1.0], [5.0]]))
     assert ratios == pytest.approx([1 / 4, 1 / 5, 4 / 1])
+
+
+def test_cells_find_what_looking_at_all_does_and_copies_always():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(6000, 4)) @ rng.normal(size=(4, 24))  # on few axes, as features are
+    cells = Cells(rows, np.arange(0, 6000, 10))
+    queries = rng.normal(size=(300, 4)) @ rng.normal(size=(4, 24))
+    exact, indices = nearest(queries, rows)
+    distances, found = cells.nearest(queries)
+    assert (found == indices).mean() > 0.98
+    assert (distances >= exact - 1e-9).all()
+    assert np.quantile(distances / exact, 0.99) < 1.1
+    asked = np.arange(0, 6000, 37)
+    copies = rows[asked] + 1e-6
+    assert cells.nearest(copies)[1].tolist() == asked.tolist()
+    reach, others = cells.nearest(rows[asked], but=asked)
+    assert (others != asked).all()
+    np.testing.assert_allclose(
+        np.median(reach), np.median(nearest(rows[asked], rows, but=asked)[0])
+    )
 
 
 def test_asking_of_some_rows_gives_what_asking_of_all_does(clouds, monkeypatch):

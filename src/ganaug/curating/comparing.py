@@ -10,9 +10,12 @@ from ganaug.images import Groups, Indices, Labels, Pixels
 from ganaug.quality.lineage import origin_rows
 from ganaug.quality.neighbours import (
     TINY,
+    Cells,
     copy_ratios,
     distances_between,
+    nearest,
     nearest_others,
+    spread_out,
     squared_distances,
 )
 from ganaug.thumbnails import AXES, combine, flip, thumbnails
@@ -33,7 +36,8 @@ MOST_BALLS = 4096  # of a class, and images that the limit for copies is read of
 class RealNeighbours:
     """The real images of one class in a feature space.
 
-    Copies of every image are found; of a large class `MOST_BALLS`, evenly spaced, span the balls.
+    Of a large class `MOST_BALLS` images, evenly spaced, have balls, and the nearest ones are looked
+    for in cells around these.
 
     Args:
         features: [N, D], N > 1; balls reach to fewer than `BALL_NEIGHBOURS` others if N is less.
@@ -45,13 +49,14 @@ class RealNeighbours:
         self, features: NDArray[np.floating], ratios: NDArray[np.float64] | None = None
     ) -> None:
         self._features = features
-        centres = _spread_out(len(features), MOST_BALLS)
+        centres = spread_out(len(features), MOST_BALLS)
+        self._cells = Cells(features, centres) if len(centres) < len(features) else None
         num = min(BALL_NEIGHBOURS, len(features) - 1)
         radius = nearest_others(features[centres], k=num)[0][:, -1]
         self._unit = max(float(np.median(radius)), TINY)
         # Wide balls around outliers would make any image realistic.
         trusted = radius <= np.median(radius)
-        self._centres, self._radius = centres[trusted], radius[trusted]
+        self._balls, self._radius = features[centres[trusted]], radius[trusted]
         if ratios is None:
             ratios = own_copy_ratios(features)
         self._copy_below = float(np.percentile(ratios, COPY_PERCENTILE))
@@ -70,34 +75,33 @@ class RealNeighbours:
         neighbour as in Alaa et al. 2022, arXiv:2102.08921, with a threshold calibrated on real
         images.
         """
-        realism, closest = np.empty(len(features)), np.empty(len(features))
-        nearest = np.empty(len(features), np.int64)
-        for rows, block in squared_distances(features, self._features):
-            distances = np.sqrt(block, out=block)
-            nearest[rows] = distances.argmin(axis=1)
-            closest[rows] = distances.min(axis=1)
-            balls = self._radius / np.maximum(distances[:, self._centres], TINY)
-            realism[rows] = balls.max(axis=1)
-        known, place = np.unique(nearest, return_inverse=True)
-        reach = nearest_others(self._features, k=1, asked=known)[0][place, 0]
+        realism = np.empty(len(features))
+        for rows, block in squared_distances(features, self._balls):
+            realism[rows] = (self._radius / np.maximum(np.sqrt(block), TINY)).max(axis=1)
+        closest, found = self._nearest(features)
+        known, place = np.unique(found, return_inverse=True)
+        reach = self._nearest(self._features[known], but=known)[0][place]
         return pd.DataFrame(
             {
                 "realism": realism,
-                "nearest": nearest,
+                "nearest": found,
                 "nearest_distance": closest / self._unit,
                 "is_copy": closest / np.maximum(reach, TINY) < self._copy_below,
             }
         )
 
+    def _nearest(
+        self, queries: NDArray[np.floating], but: Indices | None = None
+    ) -> tuple[NDArray[np.float64], Indices]:
+        """Distance to the nearest image, and its index; `but` is left out for each query."""
+        if self._cells is None:
+            return nearest(queries, self._features, but=but)
+        return self._cells.nearest(queries, but=but)
+
 
 def own_copy_ratios(features: NDArray[np.floating]) -> NDArray[np.float64]:
     """Copy ratios of real images of one class, [N, D], at most `MOST_BALLS`."""
-    return copy_ratios(features, asked=_spread_out(len(features), MOST_BALLS))[1]
-
-
-def _spread_out(number: int, most: int) -> Indices:
-    """At most so many indices below `number`, evenly spaced."""
-    return np.unique(np.linspace(0, number - 1, most).astype(int)) if number else np.arange(0)
+    return copy_ratios(features, asked=spread_out(len(features), MOST_BALLS))[1]
 
 
 class RealImages:
@@ -160,7 +164,7 @@ def of_rows(
 
 
 def _limit_of(small: NDArray[np.float32], groups: Groups) -> float:
-    asked = _spread_out(len(groups), MOST_ASKED)
+    asked = spread_out(len(groups), MOST_ASKED)
     nearest = [
         np.where(groups[asked[rows], None] == groups, np.inf, block).min(axis=1)
         for rows, block in squared_distances(small[asked], small)

@@ -1,7 +1,8 @@
 """Draw, score, accept or reject images until every class has enough; write the accepted ones.
 
 Workers draw and judge one round each. What an image is compared with that was drawn before it is
-settled here, round after round, so any number of workers accepts the same images.
+settled here, round after round, so any number of workers accepts the same images. Classes take
+turns: of two that draw the very same pixels, the one that is settled first keeps them.
 """
 
 import math
@@ -37,6 +38,7 @@ from ganaug.records import METADATA_COLUMNS
 from ganaug.shards import describe_files, write_shards
 
 ROUND = 256  # images of one class that a worker draws and scores at a time
+MOST_ROUNDS = 128  # at once, which bounds what waits to be settled
 
 
 @dataclass
@@ -168,7 +170,7 @@ def _draw(
     law: LatentLaw,
     judge: SyntheticFilter,
     min_scores: Mapping[str, Mapping[str, float]],
-    task: tuple[str, list[int]],
+    task: tuple[str, range],
 ) -> Draws:
     """Draw and score a round, given its class and seeds; as `map_tasks` wants it."""
     class_name, seeds = task
@@ -200,7 +202,7 @@ def _compare(
     drawn: Draws, real: RealImages, apart: Apart, taken: set[str], unwanted: Collection[str]
 ) -> NDArray[np.object_]:
     """The reasons of a round and those that other images give; adds to `apart` and `taken`."""
-    ids, reasons = drawn.rows["image_id"], drawn.reasons
+    ids, reasons = drawn.rows["image_id"], drawn.reasons.copy()
     unchanged = real.are_unchanged(drawn.pixels, drawn.rows, min_distance=apart.min_distance)
     reasons[(reasons == "") & unchanged] = UNCHANGED
     # Not isin, which would look at all that is taken for each round.
@@ -214,21 +216,21 @@ def _compare(
 
 def _next_rounds(
     tallies: Mapping[str, ClassTally], first_seed: int, max_draws: int
-) -> list[tuple[str, list[int]]]:
+) -> list[tuple[str, range]]:
     """Class and seeds of the rounds to draw at once, none if each class has its images or gave up.
 
     As many as a class will need if as few pass as so far, but no more than it drew before, or than
-    it needs if all pass.
+    it needs if all pass; `MOST_ROUNDS` in all.
     """
-    rounds: list[tuple[str, list[int]]] = []
+    rounds: list[tuple[str, range]] = []
     for name, tally in tallies.items():
         missing, left = tally.wanted - tally.accepted, tally.wanted * max_draws - tally.drawn
         expected = math.ceil(missing * tally.drawn / max(tally.accepted, 1))
         number = max(missing, min(expected, tally.drawn))
         start, end = first_seed + tally.drawn, first_seed + tally.drawn + left
         starts = range(start, min(start + number, end), ROUND)
-        rounds += [(name, list(range(seed, min(seed + ROUND, end)))) for seed in starts]
-    return rounds
+        rounds += [(name, range(seed, min(seed + ROUND, end))) for seed in starts]
+    return rounds[:MOST_ROUNDS]
 
 
 def _settle(tally: ClassTally, reasons: NDArray[np.object_]) -> NDArray[np.object_]:

@@ -8,9 +8,9 @@ from ganaug.gan.guards import DIVERSITY
 from ganaug.images import Labels, Pixels
 from ganaug.quality.distances import kid, per_class
 from ganaug.quality.features import Extractor, Features
-from ganaug.quality.neighbours import distances_between
+from ganaug.quality.neighbours import distances_between, spread_out
 
-MOST_IMAGES = 8192  # real ones that are measured against; of more as many of each class
+MOST_IMAGES = 8192  # real ones that are measured against; of more at most as many of each class
 
 
 def validation_score(
@@ -32,9 +32,9 @@ def validation_score(
         relative to the real class, 1 being as varied as real.
     """
     if len(images) > MOST_IMAGES:
-        each = -(-MOST_IMAGES // len(class_names))
+        each = max(1, MOST_IMAGES // len(class_names))
         rows = [np.flatnonzero(labels == c) for c in range(len(class_names))]
-        chosen = np.concatenate([own[:: -(-len(own) // each) or 1] for own in rows])
+        chosen = np.concatenate([own[spread_out(len(own), each)] for own in rows])
         images, labels = images[chosen], labels[chosen]
     real = extractor(images)
     spreads = [_mean_distance(real[labels == c]) for c in range(len(class_names))]
