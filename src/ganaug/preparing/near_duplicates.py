@@ -112,10 +112,14 @@ def _close_in(
     """Find pairs i < j where one image, flipped this way, is near the other."""
     reach = distance * np.sqrt(small.shape[1])  # from root mean square to Euclidean
     k = min(NEIGHBOURS + 1, len(queries))
-    _, found = tree.query(queries, k=k, distance_upper_bound=reach * 1.001, workers=-1)
-    image, neighbour = np.repeat(np.arange(len(queries)), k), found.ravel()
-    close = (neighbour < len(queries)) & (image != neighbour)  # index N: no neighbour
-    pairs = np.unique(np.sort(np.stack([image, neighbour], axis=1)[close], axis=1), axis=0)
+    candidates = [np.empty((0, 2), np.intp)]
+    for rows in _batches(np.arange(len(queries))):
+        asked = queries[rows]
+        _, found = tree.query(asked, k=k, distance_upper_bound=reach * 1.001, workers=-1)
+        image, neighbour = np.repeat(rows, k), found.ravel()
+        close = (neighbour < len(queries)) & (image != neighbour)  # index N: no neighbour
+        candidates.append(np.sort(np.stack([image, neighbour], axis=1)[close], axis=1))
+    pairs = np.unique(np.concatenate(candidates), axis=0)
     near = [np.empty(0, np.bool_)]
     for part in _batches(pairs):
         one, other = flip(_standard(small[part[:, 0]]), flips), _standard(small[part[:, 1]])
