@@ -17,7 +17,7 @@ from ganaug.config import EvaluateParams, Params, PrepareParams
 from ganaug.curating.filter import BATCH_SIZE
 from ganaug.curating.targets import synthetic_targets
 from ganaug.downstream.choice import FEWEST, ROUNDS, TEACHING
-from ganaug.downstream.linear import FEATURE_RESOLUTION, VIEWS
+from ganaug.downstream.linear import FEATURE_RESOLUTION, num_views
 from ganaug.downstream.recipes import are_lopsided, with_synthetic, without_synthetic
 from ganaug.downstream.runs import DRAWN, NETWORKS
 from ganaug.errors import DatasetError
@@ -99,7 +99,7 @@ def estimate(p: Params, real: Prepared, speeds: Speeds) -> dict[str, Cost]:
     png = sum(facts["bytes"] for facts in real.files.values()) / (every - wanted) / MIB
     pixels = p.prepare.resolution**2 * p.prepare.channels / MIB
     measured = {part: min(number, MOST_IMAGES) for part, number in num.items()}
-    views = sum(VIEWS.get(part, 1) * number for part, number in measured.items())
+    views = sum(num_views(part, number) * number for part, number in measured.items())
     views *= "linear" in p.evaluate.networks
 
     shown = speeds.shown / (p.train.devices * p.train.num_nodes)
@@ -146,7 +146,8 @@ def _classifier_sec(net: str, e: EvaluateParams, num: Mapping[str, int], speeds:
         steps = NETWORKS[net].num_steps or e.num_steps
         images = steps * e.batch_size + SCORED * (num["val"] + num["test"])
     else:  # half of the fits have synthetic images
-        images = DRAWN * (VIEWS["train"] * num["train"] + VIEWS["synthetic"] * num["synthetic"] / 2)
+        real, synthetic = (num_views(p, num[p]) * num[p] for p in ("train", "synthetic"))
+        images = DRAWN * (real + synthetic / 2)
     return images * speeds.fit[net]
 
 

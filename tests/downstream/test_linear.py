@@ -6,7 +6,7 @@ from threadpoolctl import threadpool_limits
 
 from ganaug.downstream import linear
 from ganaug.downstream.classical import ClassicalAugmentation
-from ganaug.downstream.linear import STRENGTHS, VIEWS, fit_linear, view_sets
+from ganaug.downstream.linear import STRENGTHS, VIEWS, fit_linear, num_views, view_sets
 from ganaug.downstream.recipes import Recipe
 from ganaug.quality.parts import LabelledImages
 from tests.publishing.small_run import CLASSICAL
@@ -180,6 +180,15 @@ def test_the_first_view_is_the_plain_one_and_train_sets_the_scale():
     np.testing.assert_allclose(plain.mean(axis=0), 0, atol=1e-5)
     assert np.isfinite(plain).all()
     assert 0.3 < (plain**2).sum(axis=1).mean() < 1.5  # as the strengths expect it
+
+
+def test_many_images_have_fewer_views_each(monkeypatch):
+    monkeypatch.setattr("ganaug.downstream.linear.MOST_VIEWS", 130)
+    found = views()
+    assert found["train"].images.shape[1] == 130 // 40
+    np.testing.assert_array_equal(found["train"].images[:, 0], found["val"].images[:, 0])
+    assert [num_views("train", number) for number in (1, 64, 66, 1000)] == [8, 2, 2, 2]
+    assert [num_views(part, 1000) for part in ("synthetic", "val")] == [2, 1]
 
 
 def test_views_are_drawn_from_the_seed_alone():

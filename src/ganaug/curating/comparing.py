@@ -114,7 +114,7 @@ class RealImages:
     """
 
     def __init__(self, ids: Sequence[str], labels: Labels, images: Pixels) -> None:
-        self.ids, self._labels, self._images = pd.Index(list(ids)), labels, images
+        self.ids, self._labels, self._images = pd.Index(list(ids), dtype=object), labels, images
 
     def are_unchanged(
         self, images: Pixels, facts: pd.DataFrame, *, min_distance: float
@@ -194,5 +194,7 @@ class Apart:
         near = distances_between(own, own) < self.min_distance
         for i in np.flatnonzero(admitted):
             admitted[i] = not near[i, :i][admitted[:i]].any()
-        self._admitted.append(own[admitted])
+        if not self._admitted or len(self._admitted[-1]) >= BLOCK:
+            self._admitted.append(own[:0])
+        self._admitted[-1] = np.concatenate([self._admitted[-1], own[admitted]])
         return admitted

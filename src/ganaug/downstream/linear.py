@@ -33,6 +33,7 @@ STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # C: the inverse of the pen
 FEATURE_RESOLUTION = 64  # px, of the images whose features are taken: 2.6 times as fast as 96
 NUM_COMPONENTS = 192  # principal components that are kept: on elpv as good on val as all 1,280
 VIEWS = {"train": 8, "synthetic": 2}  # of an image, the first as it is; val and test have one
+MOST_VIEWS = 40_000  # of train, whose images have fewer each if they are many, but two
 MOST_ITERATIONS = 2000
 TOLERANCE = 1e-4  # of the largest gradient, where the fit ends
 FAINT = 0.1  # of the mean deviation, added to each: features that hardly vary stay small
@@ -102,6 +103,12 @@ def _predict(
     return probabilities
 
 
+def num_views(part: str, num_images: int) -> int:
+    """Of each image of a part that has so many."""
+    most = VIEWS.get(part, 1)
+    return max(2, min(most, MOST_VIEWS // num_images)) if part == "train" else most
+
+
 def view_sets(
     images: Labelled, extractor: Extractor, augment: ClassicalAugmentation
 ) -> dict[str, LabelledImages]:
@@ -125,7 +132,7 @@ def view_sets(
     for name, part in images.items():
         views = [project(plain.pop(name))]
         if len(part.images):  # one at a time: the features of all views would fill the memory
-            again = range(1, VIEWS.get(name, 1))
+            again = range(1, num_views(name, len(part.images)))
             views += [project(extractor(augment(part.images))) for _ in again]
         sets[name] = replace(part, images=np.stack(views, axis=1))
     return sets

@@ -17,9 +17,9 @@ def origin_rows(
     Args:
         parents: [M] parent_id.
         labels: [M] of the synthetic images.
-        real_ids, real_labels: [N].
+        real_ids, real_labels: [N]; an index of objects, which need not be turned into them.
     """
-    first = parents.astype("string").str.split().str[0]
-    rows: Indices = real_ids.get_indexer(pd.Index(first)).astype(np.int64)
+    first = [own.split()[0] if isinstance(own, str) else None for own in parents]
+    rows: Indices = real_ids.get_indexer(pd.Index(first, dtype=object)).astype(np.int64)
     is_other = np.asarray(real_labels)[rows] != labels
     return np.where((rows >= 0) & is_other, rows, -1)

@@ -92,19 +92,19 @@ class Cells:
     def __init__(self, rows: FloatArray, centres: Indices) -> None:
         self._rows, self._centres = rows, rows[centres]
         cell_of = nearest(rows, self._centres)[1]
-        order, sizes = (
-            np.argsort(cell_of, kind="stable"),
-            np.bincount(cell_of, minlength=len(centres)),
-        )
-        self._members = np.split(order, np.cumsum(sizes)[:-1])
+        # Members of the first cell, of the second, ..., and where each cell begins.
+        self._members = np.argsort(cell_of, kind="stable")
+        self._starts = np.searchsorted(cell_of[self._members], np.arange(len(centres) + 1))
 
     def nearest(self, queries: FloatArray, *, but: Indices | None = None) -> tuple[Floats, Indices]:
         """As the function `nearest` of all rows."""
         distances, indices = np.empty(len(queries)), np.empty(len(queries), np.int64)
+        starts = self._starts.tolist()
         for own, block in squared_distances(queries, self._centres):
             cells = np.argpartition(block, LOOKED_INTO - 1, axis=1)[:, :LOOKED_INTO]
             for query, looked_into in zip(range(own.start, own.stop), cells, strict=True):
-                members = np.concatenate([self._members[cell] for cell in looked_into])
+                parts = [self._members[starts[cell] : starts[cell + 1]] for cell in looked_into]
+                members = np.concatenate(parts)
                 if but is not None:
                     members = members[members != but[query]]
                 found, at = nearest(queries[query : query + 1], self._rows[members])

@@ -68,7 +68,9 @@ def read_parts(prepared: Prepared, synthetic: Path, *, scratch: Path) -> dict[st
 def origins(synthetic: pd.DataFrame, train: pd.DataFrame) -> Indices:
     """[M] the row of train that each synthetic image starts from, -1: none; see `origin_rows`."""
     made_for, own = (rows["label"].to_numpy(np.int64) for rows in (synthetic, train))
-    return origin_rows(synthetic["parent_id"], made_for, pd.Index(train["image_id"]), own)
+    return origin_rows(
+        synthetic["parent_id"], made_for, pd.Index(train["image_id"], dtype=object), own
+    )
 
 
 def choose_rows(rows: pd.DataFrame) -> NDArray[np.bool_]:
