@@ -17,6 +17,7 @@ import numpy as np
 
 from benchmarks.timing import seconds_of
 from ganaug.config import load_params
+from ganaug.parallel import map_unordered
 from ganaug.preparing.prepare import prepare
 from ganaug.sources.registry import load_source
 
@@ -82,7 +83,8 @@ def write_images(folder: Path, number: int, *, size: tuple[int, int], suffix: st
 def run(path: Path | None, out: Path) -> None:
     """`prepare` of a folder, or of the shipped source, as its stage runs it."""
     changes = {"prepare.source": "folder", "prepare.files.path": str(path)} if path else {}
-    prepare(load_params(Path("params.yaml"), changes).prepare, seed=0, out=out)
+    params = load_params(Path("params.yaml"), changes)
+    prepare(params.prepare, seed=0, out=out, map_tasks=map_unordered)
 
 
 def _opencv(paths: list[Path]) -> None:

@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 
 from ganaug.images import encode_png
 from ganaug.preparing.near_duplicates import USUAL_DISTANCE
+from ganaug.parallel import map_unordered
 from ganaug.preparing.prepare import prepare
 from ganaug.preparing.prepared import read_prepared
 from ganaug.shards import read_images, read_rows
@@ -86,6 +87,7 @@ def verdict(prepared, folder, shipped_params, tmp_path):
             near_duplicate_distance=USUAL_DISTANCE,
             seed=0,
             cache=folder / "cache",
+            map_tasks=map_unordered,
         )
 
     return judged
