@@ -9,8 +9,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from ganaug.images import encode_png
-from ganaug.preparing.near_duplicates import USUAL_DISTANCE
 from ganaug.parallel import map_unordered
+from ganaug.preparing.near_duplicates import USUAL_DISTANCE
 from ganaug.preparing.prepare import prepare
 from ganaug.preparing.prepared import read_prepared
 from ganaug.shards import read_images, read_rows
