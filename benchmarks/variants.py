@@ -4,7 +4,6 @@ Steps of all variants are taken in turn, on random images of 64 px, so that a bu
 all alike. Then the whole trainer on digits, in one process of two threads and in two of one.
 """
 
-import copy
 import os
 import statistics
 import subprocess
@@ -108,15 +107,14 @@ def _work(params: TrainParams, compute: Compute, change: Variant) -> Callable[[]
     architecture = default_architecture(1, params.z_dim)
     batches = random_batches(params.batch_size, 1, params, compute.device)
     state = make_state(architecture, params, batches, seed=0, device=compute.device)
-    networks, own = change(copy.copy(state.networks), compute)
+    networks, own = change(state.networks, compute)
     stream = torch.Generator().manual_seed(0)
     z = torch.randn(params.batch_size, networks.G.latent_dim)
 
     def work() -> None:
         for number in range(STEPS):
-            batch = batches.draw(number)
-            how = partial(take_step, params=params, compute=own, stream=stream, number=number)
-            how(networks, batch, z)
+            how: dict[str, Any] = {"params": params, "compute": own, "stream": stream}
+            take_step(networks, batches.draw(number), z, **how, number=number)
 
     return work
 
