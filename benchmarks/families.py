@@ -1,7 +1,8 @@
 """Families of networks side by side: as long as "r3" takes, with the same filter and verdict.
 
 Each trains on the same split for about the same wall clock, measurements on val included, and is
-sampled, filtered and judged by the stages of the pipeline. What has been run lies in
+sampled, filtered and judged by the stages of the pipeline; the verdict takes one share of synthetic
+images and half of the repetitions, for time. What has been run lies in
 results/families; delete a file to run it again. The table goes to docs/benchmarks.md.
 `python -m benchmarks.families digits` runs one dataset.
 """
@@ -32,6 +33,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "dcgan": DCGAN,
     "mlp": {**DCGAN, "train.family": "mlp"},
 }
+SHORTER = {"evaluate.shares": [0.5], "evaluate.num_repetitions": 3}
 HEADS = ("data", "family", "KID", "recall", "coverage", "CNN", "linear", "training")
 
 
@@ -41,7 +43,7 @@ def main(names: Iterable[str] = DATA) -> None:
         for family, of_family in FAMILIES.items():
             out = RESULTS / f"{data}-{family}.json"
             if not out.is_file():
-                write_json(_run(data, family, ALL | DATA[data] | of_family), out)
+                write_json(_run(data, family, ALL | SHORTER | DATA[data] | of_family), out)
             print(f"{data} {family}: {out}", flush=True)
     rows = [_row(file) for file in sorted(RESULTS.glob("*.json"))]
     put_table(as_markdown([HEADS, *rows]), "families", ROOT / "docs" / "benchmarks.md")
