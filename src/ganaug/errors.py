@@ -6,7 +6,6 @@ line and exit code 2. Anything else is our own mistake and keeps its traceback.
 
 import errno
 import sys
-import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -75,8 +74,6 @@ def require_known(option: str, value: str, known: Collection[str]) -> None:
 
 def run(command: Callable[[], object]) -> None:
     """Run a command line; a user's error becomes one line on stderr and exit code 2."""
-    # joblib's, of a worker that has grown and is replaced, which loses nothing.
-    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     try:
         command()
     except GanaugError as error:

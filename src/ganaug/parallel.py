@@ -6,6 +6,7 @@ Workers on this machine end with the program that started them; a cluster manage
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
 from contextlib import ExitStack, contextmanager
@@ -137,6 +138,8 @@ def _map_here(
         except Exception as error:
             failures.append(error)
 
+    # Of a worker that has grown and is replaced, which loses nothing.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     for num_deaths in range(1, MOST_DEATHS + 1):
         parallel = joblib.Parallel(num_workers, return_as="generator_unordered", batch_size=1)
         try:

@@ -124,7 +124,7 @@ def estimate(p: Params, real: Prepared, speeds: Speeds) -> dict[str, Cost]:
     costs = {
         "train": Cost(train / 60, with_gan + num["train"] * pixels, (KEPT + 2) * state),
         "generate": Cost(generate / 60, alone, 3 * wanted * png + decoded),
-        "evaluate": Cost(evaluate / 60, alone + 2 * views * FEATURES_MIB, kept),
+        "evaluate": Cost(evaluate / 60, alone + 2 * looked_at * FEATURES_MIB, kept),
         "merge": Cost(REST_SEC / 60, REST_MIB + every * png, every * png),
         "report": Cost(REST_SEC / 60, REST_MIB, 0.0),
     }

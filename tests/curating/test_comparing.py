@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ganaug.curating.comparing import RealNeighbours, repeat_distances
+from ganaug.curating.comparing import Apart, RealNeighbours, repeat_distances
 
 
 @pytest.fixture
@@ -81,3 +81,21 @@ def test_likeness_within_a_group_does_not_move_the_limit():
     twins = np.concatenate([images, images ^ 1])
     assert limit(twins, groups * 2) == pytest.approx(alone, rel=0.01)
     assert limit(images, ["g"] * 200) == 0
+
+
+def test_blocks_change_neither_the_limit_nor_what_is_admitted(monkeypatch):
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (300, 16, 16, 1), dtype=np.uint8)
+    images[200:] = np.clip(images[:100].astype(int) + rng.integers(-9, 10, (100, 1, 1, 1)), 0, 255)
+    labels, groups = np.zeros(300, np.int64), [f"g{i // 2}" for i in range(300)]
+    found = []
+    for block in (4096, 64):
+        monkeypatch.setattr("ganaug.curating.comparing.BLOCK", block)
+        limit = repeat_distances(images, labels, groups, class_names=["all"])["all"]
+        apart = Apart(min_distance=4.0)
+        admitted = np.concatenate([apart.admit(images[i : i + 50]) for i in range(0, 300, 50)])
+        found.append((limit, admitted))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
+    assert (found[0][1] == found[1][1]).all()
+    assert found[0][1][:200].all()
+    assert not found[0][1][200:].any()

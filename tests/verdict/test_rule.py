@@ -57,8 +57,8 @@ def test_a_gain_with_every_classifier_ships_as_a_gain():
 
 
 def test_what_was_only_sampled_is_said():
-    reasons = verdict(sampled={"train": (20_000, 800_000)})["reasons"]
-    assert reasons[-1] == "Of the 800,000 train images, 20,000 were drawn for the verdict."
+    reasons = verdict(sampled={"train": (10_000, 800_000)})["reasons"]
+    assert reasons[-1] == "Of the 800,000 train images, 10,000 were drawn for the verdict."
     assert "No copying of training images among those drawn for the verdict shows." in reasons
 
 

@@ -1,10 +1,11 @@
 """Compare a synthetic image with the real ones of its class and those accepted before."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from ganaug.images import Groups, Indices, Labels, Pixels
 from ganaug.quality.lineage import origin_rows
@@ -18,7 +19,7 @@ from ganaug.quality.neighbours import (
     spread_out,
     squared_distances,
 )
-from ganaug.thumbnails import AXES, combine, flip, thumbnails
+from ganaug.thumbnails import AXES, combine, flip, shrink, standardise, thumbnails
 
 BALL_NEIGHBOURS = 3  # that a real image's ball reaches to, as in the paper of the realism score
 COPY_PERCENTILE = 1.0  # per cent of real images that would count as copies of each other
@@ -30,6 +31,8 @@ USUAL = 0.01
 NEAR = 1 / 3
 BLOCK = 4096  # images in memory at a time
 MOST_ASKED = 2000  # images of a class that this limit is read off
+NUM_COMPONENTS = 32  # of thumbnails
+ROUNDING = 1 + 1e-4  # of float32
 MOST_BALLS = 4096  # of a class, and images that the limit for copies is read off
 
 
@@ -147,30 +150,28 @@ def repeat_distances(
         groups: [N] group ids; a class in a single group gets 0.
         class_names: K of them.
     """
-    codes = pd.factorize(np.array(groups))[0]
-    of_class = {name: labels == label for label, name in enumerate(class_names)}
-    return {
-        name: _limit_of(of_rows(thumbnails, images, np.flatnonzero(own)), codes[own])
-        for name, own in of_class.items()
-    }
+    codes = pd.factorize(np.array(groups, dtype=object))[0]
+    rows = {name: np.flatnonzero(labels == label) for label, name in enumerate(class_names)}
+    return {name: _limit_of(images, own, codes[own]) for name, own in rows.items()}
 
 
-def of_rows(
-    compute: Callable[[Pixels], NDArray[np.float32]], images: Pixels, rows: Indices
-) -> NDArray[np.float32]:
-    """`compute` of images[rows], a block at a time, so that a memory map stays on the disk."""
-    starts = range(0, max(1, len(rows)), BLOCK)
-    return np.concatenate([compute(images[rows[i : i + BLOCK]]) for i in starts])
+def blocks_of(images: Pixels, rows: Indices | None = None) -> Iterator[tuple[slice, Pixels]]:
+    """Images [B, ...] of some rows, or all, and which of these; a memory map stays on the disk."""
+    rows = np.arange(len(images)) if rows is None else rows
+    for start in range(0, len(rows), BLOCK):
+        own = slice(start, min(start + BLOCK, len(rows)))
+        yield own, images[rows[own]]
 
 
-def _limit_of(small: NDArray[np.float32], groups: Groups) -> float:
-    asked = spread_out(len(groups), MOST_ASKED)
-    nearest = [
-        np.where(groups[asked[rows], None] == groups, np.inf, block).min(axis=1)
-        for rows, block in squared_distances(small[asked], small)
-    ]
-    squared = np.concatenate(nearest)
-    between = np.sqrt(squared[np.isfinite(squared)])
+def _limit_of(images: Pixels, rows: Indices, groups: Groups) -> float:
+    asked = spread_out(len(rows), MOST_ASKED)
+    small = thumbnails(images[rows[asked]])
+    least = np.full(len(asked), np.inf)
+    for own, others in blocks_of(images, rows):
+        for some, block in squared_distances(small, thumbnails(others)):
+            block[groups[asked[some], None] == groups[own]] = np.inf
+            least[some] = np.minimum(least[some], block.min(axis=1))
+    between = np.sqrt(least[np.isfinite(least)])
     return float(NEAR * np.quantile(between, USUAL)) if len(between) else 0.0
 
 
@@ -183,18 +184,59 @@ class Apart:
 
     def __init__(self, min_distance: float) -> None:
         self.min_distance = min_distance
-        self._admitted: list[NDArray[np.float32]] = []
+        self._full: list[_Block] = []
+        self._rest: NDArray[np.uint8] | None = None  # admitted after these, shrunk
 
     def admit(self, images: Pixels) -> NDArray[np.bool_]:
         """Which of [M, H, W, C] to admit, one after another; batching does not matter."""
-        own = thumbnails(images)
+        shrunk = np.rint(shrink(images)).astype(np.uint8)
+        own, rest = _standardised(shrunk), shrunk[:0] if self._rest is None else self._rest
         admitted = np.ones(len(own), bool)
-        for earlier in self._admitted:
-            admitted &= (distances_between(own, earlier) >= self.min_distance).all(axis=1)
+        for block in self._full:
+            admitted &= ~block.has_near(own, self.min_distance)
+        earlier = distances_between(own, _standardised(rest))
+        admitted &= (earlier >= self.min_distance).all(axis=1)
         near = distances_between(own, own) < self.min_distance
         for i in np.flatnonzero(admitted):
             admitted[i] = not near[i, :i][admitted[:i]].any()
-        if not self._admitted or len(self._admitted[-1]) >= BLOCK:
-            self._admitted.append(own[:0])
-        self._admitted[-1] = np.concatenate([self._admitted[-1], own[admitted]])
+        self._rest = np.concatenate([rest, shrunk[admitted]])
+        if len(self._rest) >= BLOCK:
+            self._index(self._rest)
+            self._rest = None
         return admitted
+
+    def _index(self, shrunk: NDArray[np.uint8]) -> None:
+        """Merge with smaller blocks, so that there are few, each at least twice the next."""
+        while self._full and len(self._full[-1].shrunk) < 2 * len(shrunk):
+            shrunk = np.concatenate([self._full.pop().shrunk, shrunk])
+        self._full.append(_Block(shrunk))
+
+
+class _Block:
+    """Shrunk images [N, D] uint8 in a tree over the principal components of their thumbnails.
+
+    No distance is larger on these alone, so what is not near there need not be compared.
+    """
+
+    def __init__(self, shrunk: NDArray[np.uint8]) -> None:
+        self.shrunk = shrunk
+        some = _standardised(shrunk[spread_out(len(shrunk), BLOCK)])
+        self._axes = np.linalg.eigh(np.cov(some, rowvar=False))[1][:, -NUM_COMPONENTS:]
+        parts = [_standardised(part) @ self._axes for _, part in blocks_of(shrunk)]
+        self._tree = KDTree(np.concatenate(parts))
+
+    def has_near(self, small: NDArray[np.float32], min_distance: float) -> NDArray[np.bool_]:
+        """Which of these thumbnails [M, D] lie nearer than that to one of the block."""
+        near = self._tree.query_ball_point(small @ self._axes, min_distance * ROUNDING)
+        queries = np.repeat(np.arange(len(small)), list(map(len, near)))
+        others = np.concatenate([*near, []]).astype(np.int64)
+        found = np.zeros(len(small), bool)
+        for own, shrunk in blocks_of(self.shrunk, others):
+            apart = small[queries[own]] - _standardised(shrunk)
+            found[queries[own][np.linalg.norm(apart, axis=1) < min_distance]] = True
+        return found
+
+
+def _standardised(shrunk: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """As `thumbnails`; kept as bytes, a large class takes a quarter of the memory."""
+    return standardise(shrunk.astype(np.float32))

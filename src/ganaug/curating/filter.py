@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ganaug.curating.comparing import RealNeighbours, of_rows, own_copy_ratios
+from ganaug.curating.comparing import RealNeighbours, blocks_of, own_copy_ratios
 from ganaug.downstream.batches import Pool, draw_batches, one_hot
 from ganaug.downstream.classifier import Classifier, embed, predict, small_cnn, train_classifier
 from ganaug.downstream.recipes import Recipe
@@ -129,8 +129,15 @@ def _learn_half(
             augment=setting.augmentation(derive_seed(seed, "filter", "classical", half)),
         )
         held_out = [np.flatnonzero(~seen & (labels == c)) for c in range(num_classes)]
-        features = [of_rows(partial(embed, model), images, rows) for rows in held_out]
+        features = [_embed_rows(model, images, rows) for rows in held_out]
         return model, list(zip(held_out, _neighbours(features), strict=True))
+
+
+def _embed_rows(model: Classifier, images: Pixels, rows: Indices) -> NDArray[np.float32]:
+    features = np.empty((len(rows), model.head.in_features), np.float32)
+    for own, block in blocks_of(images, rows):
+        features[own] = embed(model, block)
+    return features
 
 
 def _neighbours(features: Sequence[NDArray[np.float32]]) -> list[RealNeighbours]:
@@ -151,7 +158,7 @@ def split_in_halves(
     Raises:
         DatasetError: a class lies in one group only or has too few images.
     """
-    codes = np.unique(np.array(groups), return_inverse=True)[1]
+    codes = pd.factorize(np.array(groups, dtype=object), sort=True)[0]
     counts = pd.crosstab(codes, labels)
     order = numpy_rng(seed, "filter", "halves").permutation(len(counts))
     table = counts.to_numpy()

@@ -1,13 +1,19 @@
 """Which real image a synthetic one was made from, as its row says."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ganaug.images import Indices, Labels
 
 
 def origin_rows(
-    parents: "pd.Series[str]", labels: Labels, real_ids: "pd.Index[str]", real_labels: Labels
+    parents: "pd.Series[str]",
+    labels: Labels,
+    real_ids: "pd.Index[str] | Sequence[str] | NDArray[np.object_]",
+    real_labels: Labels,
 ) -> Indices:
     """The real image that each synthetic one starts from, as its number among these; -1: none.
 
@@ -17,9 +23,10 @@ def origin_rows(
     Args:
         parents: [M] parent_id.
         labels: [M] of the synthetic images.
-        real_ids, real_labels: [N]; an index of objects, which need not be turned into them.
+        real_ids, real_labels: [N]; ids as an index of objects are looked up without a copy.
     """
+    known = pd.Index(real_ids, dtype=object)
     first = [own.split()[0] if isinstance(own, str) else None for own in parents]
-    rows: Indices = real_ids.get_indexer(pd.Index(first, dtype=object)).astype(np.int64)
+    rows: Indices = known.get_indexer(pd.Index(first, dtype=object)).astype(np.int64)
     is_other = np.asarray(real_labels)[rows] != labels
     return np.where((rows >= 0) & is_other, rows, -1)

@@ -25,7 +25,7 @@ from ganaug.quality.lineage import origin_rows
 from ganaug.records import METADATA_COLUMNS, SPLITS
 from ganaug.shards import read_images, read_rows
 
-MOST_IMAGES = 20_000  # of a part that are measured, but for rare classes
+MOST_IMAGES = 10_000  # of a part that are measured, but for rare classes
 FEWEST_OF_CLASS = 200  # that stay in a sample, or all if a class has fewer
 
 
@@ -68,9 +68,7 @@ def read_parts(prepared: Prepared, synthetic: Path, *, scratch: Path) -> dict[st
 def origins(synthetic: pd.DataFrame, train: pd.DataFrame) -> Indices:
     """[M] the row of train that each synthetic image starts from, -1: none; see `origin_rows`."""
     made_for, own = (rows["label"].to_numpy(np.int64) for rows in (synthetic, train))
-    return origin_rows(
-        synthetic["parent_id"], made_for, pd.Index(train["image_id"], dtype=object), own
-    )
+    return origin_rows(synthetic["parent_id"], made_for, train["image_id"].tolist(), own)
 
 
 def choose_rows(rows: pd.DataFrame) -> NDArray[np.bool_]:

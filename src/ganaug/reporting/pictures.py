@@ -55,9 +55,7 @@ def read_origins(
         return [[] for _ in range(num_classes)]
     rows, real_rows = read_rows(synthetic)[0], read_rows(real)[0]
     real_ids, real_labels = (real_rows[column].to_numpy() for column in ("image_id", "label"))
-    origins = origin_rows(
-        rows["parent_id"], rows["label"].to_numpy(), pd.Index(real_ids, dtype=object), real_labels
-    )
+    origins = origin_rows(rows["parent_id"], rows["label"].to_numpy(), real_ids, real_labels)
     translated = rows[origins >= 0].assign(origin_id=real_ids[origins[origins >= 0]])
     chosen = _choose(translated, num_classes, number)
     shown = pd.concat(chosen)
