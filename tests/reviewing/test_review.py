@@ -16,7 +16,7 @@ from ganaug.images import decode_png, pixel_id
 from ganaug.reviewing.review import read_gallery, render_page, trust, version_of
 from ganaug.reviewing.server import LOOPBACK, MOST_BYTES, ReviewServer
 from ganaug.shards import read_rows
-from tests.publishing.small_run import CLASSES, GENERATOR
+from tests.publishing.small_run import CLASSES, GENERATOR, rewrite_synthetic
 from tests.refusal import refuses
 from tests.reporting.test_report import Page
 from tests.reviewing.gallery import rename_class, write_accepted
@@ -51,6 +51,18 @@ def test_every_accepted_image_is_there_once_beside_its_nearest_least_trusted_fir
     assert pictures[1::2] == rows["nearest_id"].tolist()
     order = (rows["label_confidence"] / 0.6).clip(upper=rows["realism"])
     assert all(part.is_monotonic_increasing for _, part in order.groupby(rows["label"]))
+
+
+def test_an_image_made_from_one_of_another_class_has_it_beside_it(small_run):
+    train, _ = read_rows([small_run / "prepared" / "train-real-00000.parquet"])
+    clear, cracked = (train["image_id"][train["label"] == label].iloc[0] for label in (0, 1))
+    parents = [f"{clear} {cracked}", clear, cracked, None, None, None]
+    rewrite_synthetic(small_run, parent_id=parents)
+    text = render_page(read_gallery(small_run / "prepared", small_run / "synthetic"), [])
+    assert "third the real image of" in text
+    page = Page(text)
+    origins = [image for image in page.all("img") if "made from" in image["alt"]]
+    assert [uri_id(image["src"]) for image in origins] == [clear, clear]
 
 
 def test_trust_is_the_score_that_is_nearest_to_its_threshold():

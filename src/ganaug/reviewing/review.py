@@ -11,15 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from ganaug.curating.filter import ASKED
 from ganaug.curating.reviews import COLUMNS, Review, as_text, set_id
 from ganaug.errors import DatasetError
 from ganaug.fileio import read_json
 from ganaug.preparing.prepared import read_prepared
-from ganaug.shards import iter_rows, pngs_of
+from ganaug.quality.lineage import origin_rows
+from ganaug.shards import iter_rows, pngs_of, read_rows
 from ganaug.templates import render
 
-Item = dict[str, Any]  # a synthetic row, its trust, and both pictures as PNG
+Item = dict[str, Any]  # a synthetic row, its trust, and PNGs: its own, the nearest, its origin's
 
 
 @dataclass(frozen=True)
@@ -32,13 +36,18 @@ class Gallery:
     by_class: dict[str, list[Item]]  # the least trusted first
     set_id: str  # of all images together
 
+    @property
+    def has_origins(self) -> bool:
+        """Whether any image was made from a real one of another class."""
+        return any(item["origin_png"] for items in self.by_class.values() for item in items)
+
     def image_ids(self) -> list[str]:
         """Of all images, in the order of the page."""
         return [item["image_id"] for items in self.by_class.values() for item in items]
 
 
 def read_gallery(prepared: Path, synthetic: Path) -> Gallery:
-    """Read the accepted images, and the real one nearest to each.
+    """Read the accepted images, the real one nearest to each, and those that they were made from.
 
     Raises:
         DatasetError: a shard or a nearest image is missing, or an older version made the images.
@@ -52,11 +61,14 @@ def read_gallery(prepared: Path, synthetic: Path) -> Gallery:
         for name in sorted(generation["files"])
         for row, png in iter_rows(synthetic / name)
     ]
-    wanted = {item["nearest_id"] for item in items}
-    nearest = pngs_of(real.shards("train"), wanted)
-    if lost := sorted(wanted - nearest.keys()):
+    origins = _origins(items, real.shards("train"))
+    wanted = {item["nearest_id"] for item in items} | set(origins.values())
+    pngs = pngs_of(real.shards("train"), wanted)
+    if lost := sorted(wanted - pngs.keys()):
         raise DatasetError(f"{prepared}: lacks the real image {lost[0]}; rerun the stage generate")
-    items = [item | {"nearest_png": nearest[item["nearest_id"]]} for item in items]
+    for item in items:
+        item["nearest_png"] = pngs[item["nearest_id"]]
+        item["origin_png"] = pngs.get(origins.get(item["image_id"], ""))
     items.sort(key=lambda item: (item["trust"], item["image_id"]))
     return Gallery(
         source=real.source,
@@ -68,6 +80,19 @@ def read_gallery(prepared: Path, synthetic: Path) -> Gallery:
         },
         set_id=set_id(item["image_id"] for item in items),
     )
+
+
+def _origins(items: Sequence[Item], train: Sequence[Path]) -> dict[str, str]:
+    """The image_id of the real image of another class that each was made from, if it was."""
+    made = [item for item in items if item["parent_id"]]
+    if not made:
+        return {}
+    rows = read_rows(train)[0]
+    labels = np.array([item["label"] for item in made])
+    parents = pd.Series([item["parent_id"] for item in made])
+    found = origin_rows(parents, labels, rows["image_id"].tolist(), rows["label"].to_numpy())
+    ids = rows["image_id"]
+    return {item["image_id"]: ids[row] for item, row in zip(made, found, strict=True) if row >= 0}
 
 
 def trust(row: Mapping[str, Any], least: Mapping[str, float]) -> float:
