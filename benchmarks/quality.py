@@ -40,6 +40,7 @@ DCGAN: dict[str, Any] = {
     "train.reconstruction_weight": 0.0,
 }
 SHORT_KIMG = 2.0  # thousands of images; the rate is read off runs of these and three times as many
+PROBE_SEC = 8.0  # that the longer run must take more, or both are doubled
 
 
 class Silent:
@@ -113,10 +114,11 @@ def lasting(seconds: float, changes: dict[str, Any], dataset: Prepared, states: 
         short = load_params(PARAMS, changes | {"train.kimg": kimg, "train.num_evaluations": 1})
         return train_for(short, dataset, states)[2]
 
-    taken(SHORT_KIMG)  # warms up
-    short, longer = taken(SHORT_KIMG), taken(3 * SHORT_KIMG)
-    per_kimg = (longer - short) / (2 * SHORT_KIMG)
-    per_evaluation = max(0.0, short - SHORT_KIMG * per_kimg)
+    taken(kimg := SHORT_KIMG)  # warms up
+    while (longer := taken(3 * kimg)) - (short := taken(kimg)) < PROBE_SEC:
+        kimg *= 2
+    per_kimg = (longer - short) / (2 * kimg)
+    per_evaluation = max(0.0, short - kimg * per_kimg)
     left = seconds - load_params(PARAMS).train.num_evaluations * per_evaluation
     return load_params(PARAMS, changes | {"train.kimg": round(left / per_kimg, 1)})
 

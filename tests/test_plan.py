@@ -47,6 +47,17 @@ def test_training_grows_with_its_budget_and_nothing_else_does(shipped_params, pr
     assert more == dict.fromkeys(more, 0) | {"train": grown, "total": grown}
 
 
+def test_evaluate_holds_the_features_of_all_images_and_as_many_of_a_view(shipped_params, prepared):
+    held = {}
+    for nets in (["cnn"], ["cnn", "linear"]):
+        params = changed(shipped_params, "evaluate", networks=nets)
+        held[len(nets)] = estimate(params, prepared, SPEEDS)["evaluate"].memory_mib - 700
+    assert held[2] == pytest.approx(2 * held[1])
+    number = held[1] / (1280 * 4 / 2**20)
+    assert number == pytest.approx(round(number))
+    assert number > 0
+
+
 def test_classifiers_are_as_many_as_the_last_run_trained(shipped_params):
     results = REPOSITORY / "results" / "evaluate"
     metrics, verdict = read_json(results / "metrics.json"), read_json(results / "verdict.json")

@@ -138,7 +138,7 @@ def _map_here(
         except Exception as error:
             failures.append(error)
 
-    # Of a worker that has grown and is replaced, which loses nothing.
+    # joblib's, of a worker that has grown and is replaced, which loses nothing.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     for num_deaths in range(1, MOST_DEATHS + 1):
         parallel = joblib.Parallel(num_workers, return_as="generator_unordered", batch_size=1)

@@ -119,12 +119,13 @@ def estimate(p: Params, real: Prepared, speeds: Speeds) -> dict[str, Cost]:
 
     alone, with_gan = speeds.mib["evaluate"], speeds.mib["train"]
     kept = looked_at * (pixels + FEATURES_MIB) + views * FEATURES_MIB
+    held = (1 + ("linear" in e.networks)) * looked_at * FEATURES_MIB
     state = speeds.state_bytes / MIB
     decoded = (num["train"] + num["val"]) * pixels
     costs = {
         "train": Cost(train / 60, with_gan + num["train"] * pixels, (KEPT + 2) * state),
         "generate": Cost(generate / 60, alone, 3 * wanted * png + decoded),
-        "evaluate": Cost(evaluate / 60, alone + 2 * looked_at * FEATURES_MIB, kept),
+        "evaluate": Cost(evaluate / 60, alone + held, kept),
         "merge": Cost(REST_SEC / 60, REST_MIB + every * png, every * png),
         "report": Cost(REST_SEC / 60, REST_MIB, 0.0),
     }

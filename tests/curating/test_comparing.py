@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from ganaug.curating.comparing import Apart, RealNeighbours, repeat_distances
+from ganaug.thumbnails import thumbnails
 
 
 @pytest.fixture
@@ -83,19 +84,35 @@ def test_likeness_within_a_group_does_not_move_the_limit():
     assert limit(images, ["g"] * 200) == 0
 
 
-def test_blocks_change_neither_the_limit_nor_what_is_admitted(monkeypatch):
+def test_blocks_do_not_move_the_limit(monkeypatch):
     rng = np.random.default_rng(1)
-    images = rng.integers(0, 256, (300, 16, 16, 1), dtype=np.uint8)
-    images[200:] = np.clip(images[:100].astype(int) + rng.integers(-9, 10, (100, 1, 1, 1)), 0, 255)
-    labels, groups = np.zeros(300, np.int64), [f"g{i // 2}" for i in range(300)]
-    found = []
+    images = rng.integers(0, 256, (200, 16, 16, 1), dtype=np.uint8)
+    groups = [f"g{i // 2}" for i in range(200)]
+    labels = np.zeros(200, np.int64)
+    limits = []
     for block in (4096, 64):
         monkeypatch.setattr("ganaug.curating.comparing.BLOCK", block)
-        limit = repeat_distances(images, labels, groups, class_names=["all"])["all"]
-        apart = Apart(min_distance=4.0)
-        admitted = np.concatenate([apart.admit(images[i : i + 50]) for i in range(0, 300, 50)])
-        found.append((limit, admitted))
-    assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
-    assert (found[0][1] == found[1][1]).all()
-    assert found[0][1][:200].all()
-    assert not found[0][1][200:].any()
+        limits += repeat_distances(images, labels, groups, class_names=["all"]).values()
+    assert limits[0] == pytest.approx(limits[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("block", "batch"), [(4096, 300), (16, 1), (16, 7), (64, 50)])
+def test_images_are_admitted_as_by_a_plain_loop(monkeypatch, channels, block, batch):
+    rng = np.random.default_rng(0)
+    base = rng.integers(0, 256, (60, 16, 16, channels))
+    changes = rng.integers(-40, 41, (300, 16, 16, channels))
+    images = np.clip(base[rng.integers(0, 60, 300)] + changes, 0, 255).astype(np.uint8)
+    small = thumbnails(images).astype(np.float64)
+    distances = np.linalg.norm(small[:, None] - small, axis=2)
+    close = distances[(distances > 0) & (distances < 15)]
+    limit = float(np.median(close)) * 1.00003
+    admitted = []
+    for i in range(len(images)):
+        if (distances[i, admitted] >= limit).all():
+            admitted.append(i)
+    assert 60 < len(admitted) < 240
+    monkeypatch.setattr("ganaug.curating.comparing.BLOCK", block)
+    apart = Apart(limit)
+    found = [apart.admit(images[i : i + batch]) for i in range(0, len(images), batch)]
+    assert np.flatnonzero(np.concatenate(found)).tolist() == admitted

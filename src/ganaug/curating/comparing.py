@@ -1,6 +1,7 @@
 """Compare a synthetic image with the real ones of its class and those accepted before."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -156,7 +157,7 @@ def repeat_distances(
 
 
 def blocks_of(images: Pixels, rows: Indices | None = None) -> Iterator[tuple[slice, Pixels]]:
-    """Images [B, ...] of some rows, or all, and which of these; a memory map stays on the disk."""
+    """Blocks (which rows of some, or of all; their images [B, ...]); a map stays on the disk."""
     rows = np.arange(len(images)) if rows is None else rows
     for start in range(0, len(rows), BLOCK):
         own = slice(start, min(start + BLOCK, len(rows)))
@@ -188,7 +189,7 @@ class Apart:
         self._rest: NDArray[np.uint8] | None = None  # admitted after these, shrunk
 
     def admit(self, images: Pixels) -> NDArray[np.bool_]:
-        """Which of [M, H, W, C] to admit, one after another; batching does not matter."""
+        """Which of [M, H, W, C] to admit, one after another, in batches of any size."""
         shrunk = np.rint(shrink(images)).astype(np.uint8)
         own, rest = _standardised(shrunk), shrunk[:0] if self._rest is None else self._rest
         admitted = np.ones(len(own), bool)
@@ -229,7 +230,7 @@ class _Block:
         """Which of these thumbnails [M, D] lie nearer than that to one of the block."""
         near = self._tree.query_ball_point(small @ self._axes, min_distance * ROUNDING)
         queries = np.repeat(np.arange(len(small)), list(map(len, near)))
-        others = np.concatenate([*near, []]).astype(np.int64)
+        others = np.fromiter(chain.from_iterable(near), np.int64)
         found = np.zeros(len(small), bool)
         for own, shrunk in blocks_of(self.shrunk, others):
             apart = small[queries[own]] - _standardised(shrunk)
@@ -238,5 +239,5 @@ class _Block:
 
 
 def _standardised(shrunk: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """As `thumbnails`; kept as bytes, a large class takes a quarter of the memory."""
+    """As `thumbnails`, which would take four times the memory of bytes."""
     return standardise(shrunk.astype(np.float32))

@@ -23,9 +23,9 @@ def origin_rows(
     Args:
         parents: [M] parent_id.
         labels: [M] of the synthetic images.
-        real_ids, real_labels: [N]; ids as an index of objects are looked up without a copy.
+        real_ids, real_labels: [N]; an index of ids keeps its hash table from call to call.
     """
-    known = pd.Index(real_ids, dtype=object)
+    known = real_ids if isinstance(real_ids, pd.Index) else pd.Index(real_ids, dtype=object)
     first = [own.split()[0] if isinstance(own, str) else None for own in parents]
     rows: Indices = known.get_indexer(pd.Index(first, dtype=object)).astype(np.int64)
     is_other = np.asarray(real_labels)[rows] != labels

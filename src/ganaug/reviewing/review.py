@@ -47,7 +47,7 @@ class Gallery:
 
 
 def read_gallery(prepared: Path, synthetic: Path) -> Gallery:
-    """Read the accepted images, the real one nearest to each, and those that they were made from.
+    """Read the accepted images, the nearest real one, and that of another class they come from.
 
     Raises:
         DatasetError: a shard or a nearest image is missing, or an older version made the images.
@@ -85,7 +85,7 @@ def read_gallery(prepared: Path, synthetic: Path) -> Gallery:
 def _origins(items: Sequence[Item], train: Sequence[Path]) -> dict[str, str]:
     """The image_id of the real image of another class that each was made from, if it was."""
     made = [item for item in items if item["parent_id"]]
-    if not made:
+    if not made or not train:
         return {}
     rows = read_rows(train)[0]
     labels = np.array([item["label"] for item in made])
