@@ -114,7 +114,7 @@ def _seconds(found: Mapping[str, Any]) -> float:
 
 def _beside(synthetic: float | None, floor: float | None) -> str:
     """A figure and, in brackets, that of other real images."""
-    one, other = ("too few" if value is None else f"{value:.2f}" for value in (synthetic, floor))
+    one, other = ("too few" if v is None else f"{round(v, 2) + 0:.2f}" for v in (synthetic, floor))
     return f"{one} ({other})"
 
 
