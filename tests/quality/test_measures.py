@@ -85,6 +85,15 @@ def test_overall_leaves_out_a_class_that_is_too_small(parts):
     assert found["floor"]["overall"]["num_prdc"] == 60
 
 
+def test_of_many_images_some_are_drawn_for_the_slow_figures(parts, monkeypatch):
+    monkeypatch.setattr(measures, "MOST_IMAGES", 16)
+    found = measure_distances(extract(thumbnails, parts), parts, ("a", "b"), seed=0)
+    for side in found.values():
+        assert side["overall"]["num_prdc"] == 16
+        assert side["classes"]["a"]["num_prdc"] == 16
+        assert side["classes"]["a"]["num_real"] > 16
+
+
 def test_copying_is_measured_in_each_space_against_val_and_test(parts):
     features = extract(thumbnails, parts)
     found = measure_copying(

@@ -21,6 +21,7 @@ FLIPS = combine(AXES)  # a mirrored copy is a copy, whatever its label
 FLIPPED_SPACE = "thumbnails"  # where flips cost nothing; a network would have to see each of them
 FRAGMENTS = "fragments"
 NUM_PAIRS = 16  # closest ones that are shown
+MOST_IMAGES = 4096  # a side, of all classes together or for PRDC of a class; time is quadratic
 
 Counts = NDArray[np.int64]  # [K]
 
@@ -37,13 +38,14 @@ def measure_distances(
 
     Returns:
         {"synthetic", "floor"}, each what `per_class` gives and, of the same metrics, "overall": one
-        set a side, both with test's shares of the classes that have synthetic images enough.
+        set a side, both with test's shares of the classes that have synthetic images enough. Of
+        many images `MOST_IMAGES` are drawn, but for KID of a class.
     """
     labels = {name: part.data.labels for name, part in parts.items()}
     counts = {name: np.bincount(own, minlength=len(classes)) for name, own in labels.items()}
     # A class without synthetic images still gets its floor.
     limit = np.where(counts["synthetic"] > 0, counts["synthetic"], counts["train"])
-    limit = np.minimum(limit, counts["train"])
+    limit = np.minimum(limit, counts["train"]).clip(max=MOST_IMAGES)
     offered = counts["synthetic"] if counts["synthetic"].any() else counts["train"]
     numbers = _keep_shares(counts["test"], np.minimum(offered, counts["train"]))
     found = {}
@@ -62,10 +64,14 @@ def measure_distances(
 
 
 def _keep_shares(test: Counts, available: Counts) -> Counts:
-    """[K] images of each class, as many as can be had in test's shares; 0 of one too small."""
+    """[K] images of each class, as many as can be had in test's shares; 0 of one too small.
+
+    `MOST_IMAGES` in all at most, but for rounding.
+    """
     most = np.minimum(test, available)
     enough = most >= FEWEST_IMAGES
-    scale = (most[enough] / test[enough]).min(initial=1)
+    scale = (most[enough] / test[enough]).min(initial=MOST_IMAGES / max(1, test[enough].sum()))
+    scale = min(1.0, scale)
     return np.where(enough, (scale * test).round(), 0).astype(np.int64)
 
 
