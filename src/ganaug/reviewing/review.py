@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ganaug.curating.filter import ASKED
@@ -19,7 +18,7 @@ from ganaug.curating.reviews import COLUMNS, Review, as_text, set_id
 from ganaug.errors import DatasetError
 from ganaug.fileio import read_json
 from ganaug.preparing.prepared import read_prepared
-from ganaug.quality.lineage import origin_rows
+from ganaug.quality.parts import origins
 from ganaug.shards import iter_rows, pngs_of, read_rows
 from ganaug.templates import render
 
@@ -61,14 +60,14 @@ def read_gallery(prepared: Path, synthetic: Path) -> Gallery:
         for name in sorted(generation["files"])
         for row, png in iter_rows(synthetic / name)
     ]
-    origins = _origins(items, real.shards("train"))
-    wanted = {item["nearest_id"] for item in items} | set(origins.values())
+    origin_ids = _origin_ids(items, real.shards("train"))
+    wanted = {item["nearest_id"] for item in items} | set(origin_ids.values())
     pngs = pngs_of(real.shards("train"), wanted)
     if lost := sorted(wanted - pngs.keys()):
         raise DatasetError(f"{prepared}: lacks the real image {lost[0]}; rerun the stage generate")
     for item in items:
         item["nearest_png"] = pngs[item["nearest_id"]]
-        item["origin_png"] = pngs.get(origins.get(item["image_id"], ""))
+        item["origin_png"] = pngs.get(origin_ids.get(item["image_id"], ""))
     items.sort(key=lambda item: (item["trust"], item["image_id"]))
     return Gallery(
         source=real.source,
@@ -82,17 +81,16 @@ def read_gallery(prepared: Path, synthetic: Path) -> Gallery:
     )
 
 
-def _origins(items: Sequence[Item], train: Sequence[Path]) -> dict[str, str]:
+def _origin_ids(items: Sequence[Item], train: Sequence[Path]) -> dict[str, str]:
     """The image_id of the real image of another class that each was made from, if it was."""
-    made = [item for item in items if item["parent_id"]]
-    if not made or not train:
+    if not train:
         return {}
     rows = read_rows(train)[0]
-    labels = np.array([item["label"] for item in made])
-    parents = pd.Series([item["parent_id"] for item in made])
-    found = origin_rows(parents, labels, rows["image_id"].tolist(), rows["label"].to_numpy())
-    ids = rows["image_id"]
-    return {item["image_id"]: ids[row] for item, row in zip(made, found, strict=True) if row >= 0}
+    ids, found = (
+        rows["image_id"],
+        origins(pd.DataFrame(items, columns=["label", "parent_id"]), rows),
+    )
+    return {item["image_id"]: ids[row] for item, row in zip(items, found, strict=True) if row >= 0}
 
 
 def trust(row: Mapping[str, Any], least: Mapping[str, float]) -> float:
