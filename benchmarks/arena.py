@@ -30,6 +30,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from imblearn.over_sampling import SMOTE
+from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
 from benchmarks.pages import as_markdown, put_table
@@ -191,13 +192,15 @@ def score(prepared: Prepared, folder: Path) -> tuple[pd.DataFrame, dict[str, Any
         (name by network and role).
     """
     setting = classifier_setting(prepared, load_params(PARAMS).evaluate, seed=0)
-    parts = {pool: _read(prepared, folder, pools) for pool, pools in TOGETHER.items()}
+    parts, made_by = _read(prepared, folder)
+    of_pool = {pool: np.isin(made_by, pools) for pool, pools in TOGETHER.items()}
     found: list[pd.DataFrame] = []
     recipes: dict[str, dict[str, str]] = {net: {} for net in NETWORKS}
     for net in NETWORKS:
         trial = partial(_try, net, setting=setting)
         bases = WITHOUT if net == "cnn" else WITHOUT[:1]
-        pools: dict[str, Sets] = {pool: _sets(net, own, setting) for pool, own in parts.items()}
+        every = _sets(net, parts, setting)
+        pools: dict[str, Sets] = {pool: _only(every, rows) for pool, rows in of_pool.items()}
         if net == "linear":
             pools[SMOTE_NAME] = _oversampled(pools[BOTH])
         runs, best = trial(pools[BOTH], bases)
@@ -207,12 +210,13 @@ def score(prepared: Prepared, folder: Path) -> tuple[pd.DataFrame, dict[str, Any
             runs, chosen = trial(sets, mixed)
             asked.append((pool, chosen, runs))
         recipes[net] = {role: recipe.name for role, recipe, _ in asked}
-        test = parts[BOTH]["test"]
-        found += [_predictions(runs, r, test).assign(recipe=role) for role, r, runs in asked]
+        found += [
+            _predictions(runs, r, parts["test"]).assign(recipe=role) for role, r, runs in asked
+        ]
     facts = {
         "classes": list(prepared.classes),
         "num_real": prepared.counts["train"],
-        "num_synthetic": {pool: len(own["synthetic"].rows) for pool, own in parts.items()},
+        "num_synthetic": {pool: int(rows.sum()) for pool, rows in of_pool.items()},
         "recipes": recipes,
     }
     return pd.concat(found, ignore_index=True), facts
@@ -233,10 +237,10 @@ def _try(
     return scored, max(candidates, key=lambda recipe: on_val[recipe.name])
 
 
-def _read(prepared: Prepared, folder: Path, pools: Sequence[str]) -> Parts:
-    """All parts, with the images of some pools together."""
+def _read(prepared: Prepared, folder: Path) -> tuple[Parts, NDArray[np.str_]]:
+    """All parts, the synthetic images of all pools together, and the pool of each."""
     found = []
-    for pool in pools:
+    for pool in POOLS:
         scratch = folder / pool / "arrays"
         scratch.mkdir(exist_ok=True)
         found.append(read_parts(prepared, folder / pool / "synthetic", scratch=scratch))
@@ -247,7 +251,14 @@ def _read(prepared: Prepared, folder: Path, pools: Sequence[str]) -> Parts:
         pd.concat([getattr(part, which) for part in synthetic]) for which in ("rows", "all_rows")
     )
     together = Part(rows, LabelledImages(images, labels), all_rows)
-    return {**found[0], "synthetic": together}
+    made_by = np.repeat(list(POOLS), [len(part.data.labels) for part in synthetic])
+    return {**found[0], "synthetic": together}, made_by
+
+
+def _only(sets: Sets, rows: NDArray[np.bool_]) -> Sets:
+    """With these of the synthetic images."""
+    own = sets["synthetic"]
+    return {**sets, "synthetic": LabelledImages(own.images[rows], own.labels[rows])}
 
 
 def _sets(net: str, parts: Parts, setting: Setting) -> dict[str, LabelledImages]:

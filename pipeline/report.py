@@ -40,7 +40,7 @@ def main(
             train=train,
             evaluated=evaluate,
             studies=studies,
-            params=p.model_dump(mode="json", exclude={"merge"}),
+            params=p.model_dump(mode="json", exclude={"backend", "merge"}),  # not on the page
         )
         # In a file of its own: the report must come out the same wherever it is made again.
         write_json({"git_revision": code_revision(Path())}, out / PROVENANCE)

@@ -14,9 +14,12 @@ import pytest
 from typer.testing import CliRunner
 
 from ganaug.cli import app
+from ganaug.config import change_params
 from ganaug.fileio import sha256_file
 from tests.small_pipeline import REPOSITORY, dvc, environment, python
 from tests.versioned import git
+
+STAGES = ("prepare", "train", "generate", "evaluate", "merge", "report")
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
 
@@ -44,6 +47,17 @@ def test_summary_names_the_verdict_and_the_places(finished, monkeypatch):
     assert verdict["sentence"] in output
     assert "data/augmented" in output
     assert "results/report/report.html" in output
+
+
+@pytest.mark.parametrize("backend", ["ray", "dask"])
+def test_all_stages_write_the_same_bytes_on_a_cluster(finished, tmp_path, backend):
+    folder = shutil.copytree(finished[0], tmp_path / "clone")
+    lock = (folder / "dvc.lock").read_text()
+    change_params(folder / "params.yaml", {"backend": backend})
+    result = dvc(folder, "repro", "--force")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.findall(r"Running stage '(\w+)'", result.stdout) == list(STAGES)
+    assert (folder / "dvc.lock").read_text() == lock  # the hashes of all outputs
 
 
 def test_sigkill_in_training_costs_only_time(finished):
