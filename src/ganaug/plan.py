@@ -34,6 +34,7 @@ from ganaug.verdict.comparison import verdict_recipes
 LONG_MIN = 30.0  # a longer run gets advice
 DRAWS = 2.0  # for each synthetic image that is wanted: the filter refuses some
 SCORED = 1 / 3  # of the time to train on an image, to ask a classifier about it
+START_SEC = 3.0  # of a worker, before its first task
 SMALLER = (FEATURE_RESOLUTION / RESOLUTION) ** 2  # of the time of features, for a linear classifier
 REST_SEC, REST_MIB = 3.0, 400.0  # of merge and of report, which copy and show
 MIB = 2**20
@@ -108,14 +109,15 @@ def estimate(p: Params, real: Prepared, speeds: Speeds) -> dict[str, Cost]:
     # Two classifiers learn side by side; both are asked for probabilities and for features.
     learned = 2 * p.generate.filter_steps * BATCH_SIZE / min(2, speeds.workers)
     asked = 4 * SCORED * DRAWS * wanted / speeds.workers
-    generate = (learned + asked) * speeds.fit["cnn"] + DRAWS * wanted * speeds.draw
+    start = START_SEC * (speeds.workers > 1)
+    generate = start + (learned + asked) * speeds.fit["cnn"] + DRAWS * wanted * speeds.draw
     e, lopsided = p.evaluate, are_lopsided(real.counts["train"].values())
     classifiers = sum(
         sum(num_classifiers(net, e, lopsided=lopsided)) * _classifier_sec(net, e, measured, speeds)
         for net in e.networks
     )
     looked_at = sum(measured.values())
-    evaluate = classifiers / speeds.workers + (looked_at + SMALLER * views) * speeds.features
+    evaluate = start + classifiers / speeds.workers + (looked_at + SMALLER * views) * speeds.features
 
     alone, with_gan = speeds.mib["evaluate"], speeds.mib["train"]
     kept = looked_at * (pixels + FEATURES_MIB) + views * FEATURES_MIB
