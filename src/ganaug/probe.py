@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from statistics import fmean
+from statistics import fmean, median
 
 import joblib
 import numpy as np
@@ -76,10 +76,10 @@ def timed(work: Callable[[], object]) -> float:
     return min(time.perf_counter() - wall, time.process_time() - core)
 
 
-def quickest(work: Callable[[], object]) -> float:
-    """Seconds of the quickest of three runs, after one that warms up."""
+def usual(work: Callable[[], object]) -> float:
+    """Median seconds of three runs, after one that warms up."""
     work()
-    return min(timed(work) for _ in range(3))
+    return median(timed(work) for _ in range(3))
 
 
 def probe(p: Params, num_classes: int) -> Speeds:
@@ -99,7 +99,7 @@ def probe(p: Params, num_classes: int) -> Speeds:
     workers, nets = joblib.cpu_count(), sorted({"cnn", *p.evaluate.networks})
     compute = choose_compute(device=p.train.device, precision=p.train.precision)
     with one_thread():
-        features = quickest(partial(ImageNetFeatures(), pixels[:LOOKED_AT])) / LOOKED_AT
+        features = usual(partial(ImageNetFeatures(), pixels[:LOOKED_AT])) / LOOKED_AT
         fit = partial(_fit_each, p, data, nets)
         fits = list(map_unordered(fit, range(workers), num_workers=workers))
         mib = {"evaluate": peak_memory_mib()}
@@ -107,7 +107,7 @@ def probe(p: Params, num_classes: int) -> Speeds:
         shown, flop = _measure_steps(p, state, batches, compute)
         mib["train"] = peak_memory_mib()
         G, chosen = state.G_ema.cpu(), [0] * LOOKED_AT  # as in `generate`
-        draw = quickest(lambda: encode_pngs(sample(G, chosen, range(LOOKED_AT)))) / LOOKED_AT
+        draw = usual(lambda: encode_pngs(sample(G, chosen, range(LOOKED_AT)))) / LOOKED_AT
     return Speeds(
         shown=shown / (faster if compute.device.type == "cpu" else 1),
         flop=flop,
@@ -155,7 +155,7 @@ def _measure_steps(
         step(False, every == 1)
     period = range(math.lcm(interval, every))
     kinds = Counter((number % interval == 0, (number + 1) % every == 0) for number in period)
-    seconds = sum(times * quickest(partial(step, *kind)) for kind, times in kinds.items())
+    seconds = sum(times * usual(partial(step, *kind)) for kind, times in kinds.items())
     size = p.train.batch_size
     return seconds / len(period) / size, counter.get_total_flops() / size
 
