@@ -117,7 +117,8 @@ def estimate(p: Params, real: Prepared, speeds: Speeds) -> dict[str, Cost]:
         for net in e.networks
     )
     looked_at = sum(measured.values())
-    evaluate = start + classifiers / speeds.workers + (looked_at + SMALLER * views) * speeds.features
+    looked_at_sec = (looked_at + SMALLER * views) * speeds.features
+    evaluate = start + classifiers / speeds.workers + looked_at_sec
 
     alone, with_gan = speeds.mib["evaluate"], speeds.mib["train"]
     kept = looked_at * (pixels + FEATURES_MIB) + views * FEATURES_MIB
