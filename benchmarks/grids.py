@@ -6,6 +6,7 @@ params refuse are named.
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,8 @@ def main() -> None:
         for family in FAMILIES:
             losses = ("",) if family == "vae" else LOSSES  # it has no adversarial one
             for loss in losses:
-                changes = {"train.family": family, "train.kimg": KIMG} | FAMILY[family]
+                changes: dict[str, Any] = {"train.family": family, "train.kimg": KIMG}
+                changes |= FAMILY[family]
                 if loss:
                     changes |= {"train.loss": loss} | PENALTIES.get(loss, {})
                 name = f"{family}-{loss}".removesuffix("-")

@@ -160,15 +160,15 @@ def _measure_steps(
     return seconds / len(period) / size, counter.get_total_flops() / size
 
 
+@one_thread()
 def _fit_each(
     p: Params, data: LabelledImages, nets: Sequence[str], _worker: int
 ) -> dict[str, float]:
     """In a worker: seconds by network, see `Speeds.fit`."""
-    with one_thread():
-        return {
-            net: _fit_network(p, data, net) if NETWORKS[net].in_steps else _fit_linear(data)
-            for net in nets
-        }
+    return {
+        net: _fit_network(p, data, net) if NETWORKS[net].in_steps else _fit_linear(data)
+        for net in nets
+    }
 
 
 def _fit_linear(data: LabelledImages) -> float:

@@ -27,8 +27,12 @@ def shrink(images: Pixels) -> NDArray[np.float32]:
     return blocks.reshape(n, SIDE**2 * channels)
 
 
-def standardise(small: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[N, D] of `shrink` -> the same, each row with mean 0 and, unless nearly flat, deviation 1."""
+def standardise(small: NDArray[Any]) -> NDArray[np.float32]:
+    """[N, D] of `shrink` -> the same, each row with mean 0 and, unless nearly flat, deviation 1.
+
+    Bytes are taken as well as float32.
+    """
+    small = small.astype(np.float32, copy=False)
     centred: NDArray[np.float32] = small - small.mean(axis=1, keepdims=True)
     centred /= centred.std(axis=1, keepdims=True) + FAINT
     return centred

@@ -3,6 +3,10 @@ import subprocess
 import sys
 import time
 
+import psutil
+import pytest
+
+from ganaug.gan import interrupts
 from ganaug.gan.interrupts import StopRequest
 
 WATCHER = """
@@ -22,6 +26,35 @@ def test_signal_is_remembered():
         assert stop.pending() is None
         signal.raise_signal(signal.SIGTERM)
         assert stop.pending() == signal.SIGTERM
+
+
+@pytest.mark.parametrize("asked", ["is_running", "status"])
+def test_a_launcher_that_ends_while_it_is_asked_about_stops_the_run(monkeypatch, asked):
+    class Launcher:
+        def __getattr__(self, name):
+            def answer():
+                if name == asked == "status":
+                    raise psutil.NoSuchProcess(1)
+                return name != asked
+
+            return answer
+
+    monkeypatch.setattr(interrupts, "_launchers", lambda: [Launcher()])
+    with StopRequest() as stop:
+        assert stop.pending() == signal.SIGTERM
+
+
+def test_a_parent_that_may_not_be_looked_at_is_no_launcher(monkeypatch):
+    class Parent:
+        def name(self):
+            return "login"
+
+        def cmdline(self):
+            raise psutil.AccessDenied(1)
+
+    monkeypatch.setattr(psutil.Process, "parents", lambda _: [Parent()])
+    with StopRequest() as stop:
+        assert stop.pending() is None
 
 
 def test_death_of_the_launching_shell_is_noticed():

@@ -61,6 +61,17 @@ def test_cells_find_what_looking_at_all_does_and_copies_always():
     )
 
 
+@pytest.mark.parametrize("distinct", [1, 3, 1200])
+def test_cells_whose_centres_coincide_find_the_nearest_row(distinct):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(2000, 4))
+    rows[rng.permutation(2000)[: 2000 - distinct]] = 0.0
+    cells = Cells(rows, np.arange(0, 2000, 2))
+    distances, found = cells.nearest(rows[:200] + 1e-3)
+    assert (distances < 0.01).all()
+    np.testing.assert_array_equal(rows[found], rows[:200])
+
+
 def test_asking_of_some_rows_gives_what_asking_of_all_does(clouds, monkeypatch):
     _, pool = clouds
     asked = np.array([3, 4, 17])

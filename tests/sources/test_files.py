@@ -232,6 +232,26 @@ def test_parquet_whose_names_splits_or_labels_are_unclear_is_refused(tmp_path, l
     refuses(SourceError, match, load, "parquet", tmp_path / "hub")
 
 
+@pytest.mark.parametrize("text", ["{", "[]", '{"info": null}', '{"info": {"features": 3}}'])
+def test_parquet_with_damaged_metadata_of_datasets_is_refused(tmp_path, load, text):
+    path = tmp_path / "x.parquet"
+    write_rows(path, [0, 1], LABELS)
+    table = pq.read_table(path).replace_schema_metadata({"huggingface": text})
+    pq.write_table(table, path)
+    refuses(SourceError, "metadata `huggingface` is damaged", load, "parquet", path)
+
+
+@pytest.mark.parametrize("labels", [["cat", "dog"], [0.0, 1.0]])
+def test_parquet_whose_column_is_not_what_its_class_names_number_is_refused(tmp_path, load, labels):
+    path = tmp_path / "x.parquet"
+    write_rows(path, [0, 1], LABELS)
+    table = pq.read_table(path)
+    table = table.set_column(table.schema.get_field_index("label"), "label", pa.array(labels))
+    pq.write_table(table, path)  # the metadata stays
+    match = "every image needs a class"
+    refuses(SourceError, match, lambda: list(load("parquet", path).images))
+
+
 def test_split_of_parquet_is_read_from_the_folder(tmp_path, load):
     for split in ("train", "test"):
         write_rows(tmp_path / "hub" / split / "0000.parquet", [0, 1])

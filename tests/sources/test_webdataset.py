@@ -60,6 +60,11 @@ def test_a_sample_without_a_label_and_a_tar_that_is_not_whole_are_refused(tmp_pa
     refuses(SourceError, "not a whole tar", load, "webdataset", tmp_path)
 
 
+def test_an_empty_image_is_given_as_it_is(tmp_path, load):
+    path = write_tar(tmp_path / "x.tar", {"0.png": b"", "0.cls": b"cat"})
+    assert [image.content for image in load("webdataset", path).images] == [b""]
+
+
 def test_folders_in_the_tar_are_no_samples(tmp_path, load):
     for name in ("0.png", "0.cls"):
         (tmp_path / "v1.0" / name).parent.mkdir(exist_ok=True)

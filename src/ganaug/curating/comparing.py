@@ -1,6 +1,7 @@
 """Compare a synthetic image with the real ones of its class and those accepted before."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -54,7 +55,10 @@ class RealNeighbours:
     ) -> None:
         self._features = features
         centres = spread_out(len(features), MOST_BALLS)
-        self._cells = Cells(features, centres) if len(centres) < len(features) else None
+        is_sampled = len(centres) < len(features)
+        self._nearest = (
+            Cells(features, centres).nearest if is_sampled else partial(nearest, pool=features)
+        )
         num = min(BALL_NEIGHBOURS, len(features) - 1)
         radius = nearest_others(features[centres], k=num)[0][:, -1]
         self._unit = max(float(np.median(radius)), TINY)
@@ -93,14 +97,6 @@ class RealNeighbours:
                 "is_copy": closest / np.maximum(reach, TINY) < self._copy_below,
             }
         )
-
-    def _nearest(
-        self, queries: NDArray[np.floating], but: Indices | None = None
-    ) -> tuple[NDArray[np.float64], Indices]:
-        """Distance to the nearest image, and its index; `but` is left out for each query."""
-        if self._cells is None:
-            return nearest(queries, self._features, but=but)
-        return self._cells.nearest(queries, but=but)
 
 
 def own_copy_ratios(features: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -191,11 +187,11 @@ class Apart:
     def admit(self, images: Pixels) -> NDArray[np.bool_]:
         """Which of [M, H, W, C] to admit, one after another, in batches of any size."""
         shrunk = np.rint(shrink(images)).astype(np.uint8)
-        own, rest = _standardised(shrunk), shrunk[:0] if self._rest is None else self._rest
+        own, rest = standardise(shrunk), shrunk[:0] if self._rest is None else self._rest
         admitted = np.ones(len(own), bool)
         for block in self._full:
             admitted &= ~block.has_near(own, self.min_distance)
-        earlier = distances_between(own, _standardised(rest))
+        earlier = distances_between(own, standardise(rest))
         admitted &= (earlier >= self.min_distance).all(axis=1)
         near = distances_between(own, own) < self.min_distance
         for i in np.flatnonzero(admitted):
@@ -221,9 +217,9 @@ class _Block:
 
     def __init__(self, shrunk: NDArray[np.uint8]) -> None:
         self.shrunk = shrunk
-        some = _standardised(shrunk[spread_out(len(shrunk), BLOCK)])
+        some = standardise(shrunk[spread_out(len(shrunk), BLOCK)])
         self._axes = np.linalg.eigh(np.cov(some, rowvar=False))[1][:, -NUM_COMPONENTS:]
-        parts = [_standardised(part) @ self._axes for _, part in blocks_of(shrunk)]
+        parts = [standardise(part) @ self._axes for _, part in blocks_of(shrunk)]
         self._tree = KDTree(np.concatenate(parts))
 
     def has_near(self, small: NDArray[np.float32], min_distance: float) -> NDArray[np.bool_]:
@@ -233,11 +229,6 @@ class _Block:
         others = np.fromiter(chain.from_iterable(near), np.int64)
         found = np.zeros(len(small), bool)
         for own, shrunk in blocks_of(self.shrunk, others):
-            apart = small[queries[own]] - _standardised(shrunk)
+            apart = small[queries[own]] - standardise(shrunk)
             found[queries[own][np.linalg.norm(apart, axis=1) < min_distance]] = True
         return found
-
-
-def _standardised(shrunk: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """As `thumbnails`, which would take four times the memory of bytes."""
-    return standardise(shrunk.astype(np.float32))

@@ -165,6 +165,7 @@ def _append_pngs(images: Pixels, path: Path) -> list[Span]:
     return spans
 
 
+@one_thread()
 def _draw(
     snapshot: Snapshot,
     law: LatentLaw,
@@ -175,9 +176,8 @@ def _draw(
     """Draw and score a round, given its class and seeds; as `map_tasks` wants it."""
     class_name, seeds = task
     labels = np.full(len(seeds), snapshot.classes.index(class_name))
-    with one_thread():
-        pixels = sample(snapshot.generator, labels.tolist(), seeds, law=law)
-        scores = judge.score(pixels, labels)
+    pixels = sample(snapshot.generator, labels.tolist(), seeds, law=law)
+    scores = judge.score(pixels, labels)
     columns = {
         "label": labels,
         "image_id": [pixel_id(image) for image in pixels],

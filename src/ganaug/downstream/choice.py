@@ -130,20 +130,15 @@ class _Search:
         return better
 
     def run(self, candidates: Mapping[str, Sequence[Recipe]], repetitions: Sequence[int]) -> None:
-        """Train what has not been trained yet."""
-        done = set()
-        if len(self.runs):
-            done = set(self.runs[["network", "recipe", "repetition"]].itertuples(index=False))
+        """Train them; none has been trained before."""
         runs = [
             Run(net, recipe, number, _scored(net, recipe, number))
             for net, own in candidates.items()
             for recipe in own
             for number in repetitions
-            if (net, recipe.name, number) not in done
         ]
-        if runs:
-            scored = self._score(runs, setting=self.setting)
-            self.runs = pd.concat([self.runs, scored], ignore_index=True)
+        scored = self._score(runs, setting=self.setting)
+        self.runs = pd.concat([self.runs, scored], ignore_index=True)
 
     def teach(self) -> dict[str, Probabilities]:
         """Mean probabilities of the teachers for the images that they label; empty without any."""

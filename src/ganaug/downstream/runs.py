@@ -27,7 +27,7 @@ from ganaug.downstream.linear import fit_linear
 from ganaug.downstream.recipes import Recipe
 from ganaug.downstream.setting import Setting
 from ganaug.images import Indices, Labels
-from ganaug.parallel import MapTasks, one_thread
+from ganaug.parallel import MapTasks, in_order, one_thread
 from ganaug.progress import ProgressReport
 from ganaug.quality.parts import LabelledImages
 from ganaug.rng import derive_seed, numpy_rng
@@ -176,33 +176,28 @@ def score_runs(
         A row per run and set, in the order of `runs`: network, recipe (its name),
         repetition, split, macro_f1, recall/<class>, probabilities ([N, K], in one cell), seconds.
     """
-    score = partial(_score, sets, setting)
-    results = map_tasks(score, list(enumerate(runs)))
-    rows: dict[int, list[dict[str, Any]]] = {}
+    rows = list[dict[str, Any]]()
     with ProgressReport("evaluate", total=len(runs), unit="classifiers") as progress:
-        for index, scored in results:
-            rows[index] = scored
+        for scored in in_order(partial(_score, sets, setting), runs, map_tasks):
+            rows += scored
             progress.advance()
-    return pd.DataFrame([row for index in range(len(runs)) for row in rows[index]])
+    return pd.DataFrame(rows)
 
 
-def _score(
-    sets: Mapping[str, Sets], setting: Setting, task: tuple[int, Run]
-) -> tuple[int, list[dict[str, Any]]]:
+@one_thread()
+def _score(sets: Mapping[str, Sets], setting: Setting, run: Run) -> list[dict[str, Any]]:
     """Rows of one classifier, one per split."""
-    index, run = task
     own = sets[run.network]
     named = {"network": run.network, "recipe": run.recipe.name, "repetition": run.repetition}
     began, rows = time.thread_time(), []
-    with one_thread():
-        predictor = fit(run, own, setting)
-        for split in run.scored:
-            probabilities = predictor(own[split].images)
-            measured = scores(own[split].labels, probabilities.argmax(1), setting.class_names)
-            said = {"probabilities": probabilities.astype(np.float32)}
-            rows.append({**named, "split": split, **measured, **said})
+    predictor = fit(run, own, setting)
+    for split in run.scored:
+        probabilities = predictor(own[split].images)
+        measured = scores(own[split].labels, probabilities.argmax(1), setting.class_names)
+        said = {"probabilities": probabilities.astype(np.float32)}
+        rows.append({**named, "split": split, **measured, **said})
     seconds = (time.thread_time() - began) / len(run.scored)
-    return index, [row | {"seconds": seconds} for row in rows]
+    return [row | {"seconds": seconds} for row in rows]
 
 
 def scores(labels: Labels, predicted: Labels, class_names: Sequence[str]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import signal
 import time
+from contextlib import suppress
 from types import FrameType
 
 import psutil
@@ -35,9 +36,8 @@ class StopRequest:
         now = time.monotonic()
         if self._signum is None and now >= self._next_poll:
             self._next_poll = now + POLL_SEC
-            for process in self._launchers:
-                if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
-                    self._signum = signal.SIGTERM
+            if not all(map(_is_alive, self._launchers)):
+                self._signum = signal.SIGTERM
         return self._signum
 
 
@@ -47,10 +47,15 @@ def _launchers() -> list[psutil.Process]:
     It ends at an interactive shell or terminal: closing that must not end a run under nohup.
     """
     chain = []
-    for parent in psutil.Process().parents():
-        name = parent.name()
-        command = " ".join(parent.cmdline()[:3])
-        if name not in LAUNCHERS and "dvc" not in command:
-            break
-        chain.append(parent)
+    with suppress(psutil.Error):  # another user's process may not show its command
+        for parent in psutil.Process().parents():
+            if parent.name() not in LAUNCHERS and "dvc" not in " ".join(parent.cmdline()[:3]):
+                break
+            chain.append(parent)
     return chain
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):  # it may end between both questions
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False

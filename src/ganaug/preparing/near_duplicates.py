@@ -129,9 +129,7 @@ def _close_in(
 
 
 def _standard(small: Small) -> NDArray[np.float32]:
-    if small.dtype == np.uint8:
-        return standardise(small.astype(np.float32))
-    return small.astype(np.float32, copy=False)
+    return standardise(small) if small.dtype == np.uint8 else small.astype(np.float32, copy=False)
 
 
 def _leading_axes(small: Small) -> NDArray[np.float64]:

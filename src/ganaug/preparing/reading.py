@@ -21,7 +21,7 @@ from ganaug import spectrogram, thumbnails
 from ganaug.errors import DatasetError, GanaugError, RemoteError, SourceError
 from ganaug.fileio import Span, atomic_file, read_json, sha256_file, write_sealed
 from ganaug.images import Pixels, encode_png, pixel_id
-from ganaug.parallel import MapTasks
+from ganaug.parallel import MapTasks, in_order
 from ganaug.preparing import decode, sound
 from ganaug.preparing.checks import Candidate, Rejection
 from ganaug.preparing.decode import Form, decode_image
@@ -39,7 +39,6 @@ BYTES_PER_BATCH = 2**24  # encoded images in memory, then sent to a worker
 @dataclass(frozen=True)
 class _Batch:
     images: list[SourceImage]
-    number: int
     path: Path  # the PNGs, concatenated; a .json beside it has the facts
     form: Form
 
@@ -64,13 +63,11 @@ def read_candidates(
         RemoteError: an image at a URL can't be read; the next run goes on.
         WorkerError: see `map_unordered`.
     """
-    results = map_tasks(_read_batch, _cut(images, scratch, form))
-    parts = dict[int, list[Candidate | Rejection]]()
+    outcomes = list[Candidate | Rejection]()
     with ProgressReport("read", total=None) as progress:
-        for number, part in results:
-            parts[number] = part
+        for part in in_order(_read_batch, _cut(images, scratch, form), map_tasks):
+            outcomes += part
             progress.advance(len(part))
-    outcomes = [outcome for number in sorted(parts) for outcome in parts[number]]
     candidates = [outcome for outcome in outcomes if isinstance(outcome, Candidate)]
     return candidates, [outcome for outcome in outcomes if isinstance(outcome, Rejection)]
 
@@ -99,25 +96,25 @@ def _cut(images: Iterable[SourceImage], scratch: Path, form: Form) -> Iterator[_
         part.append(image)
         size += len(image.content) if isinstance(image.content, bytes) else 0
         if len(part) == IMAGES_PER_BATCH or size >= BYTES_PER_BATCH:
-            yield _Batch(part, number, scratch / f"{number:06d}.png", form)
+            yield _Batch(part, scratch / f"{number:06d}.png", form)
             part, size, number = [], 0, number + 1
     if part:
-        yield _Batch(part, number, scratch / f"{number:06d}.png", form)
+        yield _Batch(part, scratch / f"{number:06d}.png", form)
 
 
-def _read_batch(batch: _Batch) -> tuple[int, list[Candidate | Rejection]]:
+def _read_batch(batch: _Batch) -> list[Candidate | Rejection]:
     key, facts = _key(batch), batch.path.with_suffix(".json")
     with suppress(DatasetError, OSError):
         known = read_json(facts)
         if known["key"] == key and known["sha256"] == sha256_file(batch.path):
-            return batch.number, list(_outcomes(batch, known["images"]))
+            return list(_outcomes(batch, known["images"]))
     facts.unlink(missing_ok=True)
     with atomic_file(batch.path) as temporary, temporary.open("wb") as file:
         found = [_read_one(image, batch.form) for image in fetched(batch.images)]
         file.writelines(png for _, _, png in found)
     rows = [(first, second, len(png)) for first, second, png in found]
     write_sealed({"key": key, "images": rows, "sha256": sha256_file(batch.path)}, facts)
-    return batch.number, list(_outcomes(batch, rows))
+    return list(_outcomes(batch, rows))
 
 
 def _key(batch: _Batch) -> str:

@@ -83,7 +83,8 @@ def merge_dataset(
     real_shards, synthetic_shards = _list_shards(real, generation)
     require_judged(verdict, generator_id=generator_id, files=real_shards | synthetic_shards)
     place = _place(verdict, synthetic_shards, params.on_reject)
-    copies = _name_copies(synthetic_shards, place)
+    travelling = synthetic_shards if place in TRAVELS else {}
+    copies = {name: name_apart(name) if place == KEPT_APART else name for name in travelling}
     with atomic_folder(out) as folder:
         targets = {name: folder / name for name in real_shards}
         _copy_shards(prepared, real_shards, targets, real=real, stage="prepare")
@@ -120,13 +121,6 @@ def _list_shards(real: Prepared, generation: Mapping[str, Any]) -> tuple[Files, 
         for name, facts in sorted(generation["files"].items())
     }
     return real_shards, synthetic_shards
-
-
-def _name_copies(synthetic_shards: Files, place: str) -> dict[str, str]:
-    """Names in the dataset of the synthetic shards, if they travel in it."""
-    if place == KEPT_APART:
-        return {name: name_apart(name) for name in synthetic_shards}
-    return {name: name for name in synthetic_shards} if place == SHIPPED else {}
 
 
 def _count(real: Prepared, num_synthetic: Mapping[str, int]) -> dict[str, Any]:

@@ -54,9 +54,9 @@ class FeatureCache:
             path.unlink(missing_ok=True)
 
 
+@one_thread()
 def _on_one_thread(extractor: ImageNetFeatures, images: Pixels) -> Features:
-    with one_thread():
-        return extractor(images)
+    return extractor(images)
 
 
 def _read_features(path: Path) -> Features | None:

@@ -90,18 +90,20 @@ class Cells:
     """
 
     def __init__(self, rows: FloatArray, centres: Indices) -> None:
-        self._rows, self._centres = rows, rows[centres]
-        cell_of = nearest(rows, self._centres)[1]
+        # Of centres that coincide, one gets all the rows; the others' cells are left out.
+        used, cell_of = np.unique(nearest(rows, rows[centres])[1], return_inverse=True)
+        self._rows, self._centres = rows, rows[centres[used]]
         # Members of the first cell, of the second, ..., and where each cell begins.
         self._members = np.argsort(cell_of, kind="stable")
-        self._starts = np.searchsorted(cell_of[self._members], np.arange(len(centres) + 1))
+        self._starts = np.searchsorted(cell_of[self._members], np.arange(len(used) + 1))
 
     def nearest(self, queries: FloatArray, *, but: Indices | None = None) -> tuple[Floats, Indices]:
         """As the function `nearest` of all rows."""
         distances, indices = np.empty(len(queries)), np.empty(len(queries), np.int64)
         starts = self._starts.tolist()
         for own, block in squared_distances(queries, self._centres):
-            cells = np.argpartition(block, LOOKED_INTO - 1, axis=1)[:, :LOOKED_INTO]
+            number = min(LOOKED_INTO, block.shape[1])
+            cells = np.argpartition(block, number - 1, axis=1)[:, :number]
             for query, looked_into in zip(range(own.start, own.stop), cells, strict=True):
                 parts = [self._members[starts[cell] : starts[cell + 1]] for cell in looked_into]
                 members = np.concatenate(parts)

@@ -83,7 +83,7 @@ def read_gallery(prepared: Path, synthetic: Path) -> Gallery:
 
 def _origin_ids(items: Sequence[Item], train: Sequence[Path]) -> dict[str, str]:
     """The image_id of the real image of another class that each was made from, if it was."""
-    if not train:
+    if not train:  # lost, which the nearest images will show
         return {}
     rows = read_rows(train)[0]
     ids, found = (

@@ -45,7 +45,7 @@ def load_parquet(params: PrepareParams) -> Source:
         raise SourceError(f"{root}: no .parquet file, and nothing that `save_to_disk` wrote")
     schemas = [read_schema(path) for path in paths]
     label = params.table.label
-    stated = {_class_names(schema, label) for schema in schemas}
+    stated = {_class_names(*own, label) for own in zip(paths, schemas, strict=True)}
     if len(stated) > 1:
         raise SourceError(f"{root}: the files disagree on the class names: {sorted(stated)}")
     numbered = stated.pop()
@@ -87,11 +87,13 @@ def read_schema(path: Place) -> pa.Schema:
         return pa.ipc.open_stream(file).schema
 
 
-def _class_names(schema: pa.Schema, column: str) -> tuple[str, ...]:
+def _class_names(path: Place, schema: pa.Schema, column: str) -> tuple[str, ...]:
     """Names of a ClassLabel column by number, from the metadata of `datasets`; else none."""
-    metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    feature = metadata.get("info", {}).get("features", {}).get(column, {})
-    return tuple(feature.get("names") or ()) if feature.get("_type") == "ClassLabel" else ()
+    text = (schema.metadata or {}).get(b"huggingface", b"{}")
+    strange = (ValueError, AttributeError, TypeError)  # no JSON, or of another form
+    with explained(SourceError, f"{path}: metadata `huggingface` is damaged", *strange):
+        feature = json.loads(text).get("info", {}).get("features", {}).get(column, {})
+        return tuple(feature.get("names") or ()) if feature.get("_type") == "ClassLabel" else ()
 
 
 def _images(
@@ -124,7 +126,7 @@ def _image(
     content = image.get("bytes") if isinstance(image, dict) else image
     if not isinstance(content, bytes):
         raise SourceError(f"{name}: column {columns.image!r} holds no encoded image")
-    if label is None or (names and not 0 <= label < len(names)):
+    if label is None or (names and not (type(label) is int and 0 <= label < len(names))):
         raise SourceError(f"{name}: {columns.label} is {label}; every image needs a class")
     class_name = names[label] if names else str(label)
     split = str(row[columns.split]) if columns.split else given

@@ -8,6 +8,7 @@ import io
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal, TypeVar
@@ -239,11 +240,9 @@ def list_files(url: str) -> dict[RemotePath, Facts]:
 
 def _info(path: RemotePath) -> Facts | None:
     """What the server says of a file; None if it has a link to it only."""
-    try:
-        facts: Facts = path.call("info")
-        return facts
-    except MissingError:
-        return None
+    with suppress(MissingError):
+        return path.call("info")  # type: ignore[no-any-return]
+    return None
 
 
 def version_of(facts: Facts) -> str:

@@ -26,6 +26,7 @@ from ganaug.sources.files import (
 from ganaug.sources.remote import Place
 
 LABELS = {".cls", ".json"}
+NO_IMAGE = UnusableImage("unreadable", "a label without an image")
 Content = list[tuple[str, bytes | UnusableImage | None]]  # None: not read
 
 
@@ -108,5 +109,5 @@ def _images(paths: list[Place], root: Place, params: PrepareParams) -> Iterator[
                 group = sample
             place = {"group": group, "split": given if split is None else str(split)}
             for suffix, image in images or [("", None)]:
-                encoded = image or UnusableImage("unreadable", "a label without an image")
+                encoded = NO_IMAGE if image is None else image
                 yield make_image(sample + suffix, label, encoded, params.files, **place)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -144,7 +143,22 @@ def changes(
     plain, without, with_them = recipes
     images, runs = ["image_id", "group_id", "label"], ["recipe", "repetition"]
     said = predictions.pivot(index=images, columns=runs, values="predicted")
-    delta = partial(_compare, said, class_names=class_names, confidence=confidence, seed=seed)
+    rows = said.index.to_frame()
+
+    def delta(treated: str, control: str) -> Json:
+        paired = min(said[treated].shape[1], said[control].shape[1])
+        found = joint_delta(
+            said[treated].astype(np.int64).to_numpy().T[:paired],
+            said[control].astype(np.int64).to_numpy().T[:paired],
+            rows["label"].to_numpy(),
+            rows["group_id"].to_numpy(),
+            num_classes=len(class_names),
+            confidence=confidence,
+            rng=numpy_rng(seed, "evaluate", "interval", treated, control),
+        )
+        found["recall"] = {name: found["recall"][i] for i, name in enumerate(class_names)}
+        return found
+
     gain = delta(without, plain)
     gain.pop("recall")
     uplift = delta(with_them, without) if with_them else None
@@ -154,34 +168,6 @@ def changes(
 
 def _describe(recipe: Recipe) -> Json:
     return {"name": recipe.name, "words": recipe.words, "recipe": asdict(recipe)}
-
-
-def _compare(
-    said: pd.DataFrame,
-    treated: str,
-    control: str,
-    class_names: Sequence[str],
-    *,
-    confidence: float,
-    seed: int,
-) -> Json:
-    """`joint_delta` of two recipes, by name; its recalls by class name.
-
-    `said` has a row an image and a column a recipe and repetition.
-    """
-    paired = min(said[treated].shape[1], said[control].shape[1])
-    images = said.index.to_frame()
-    found = joint_delta(
-        said[treated].astype(np.int64).to_numpy().T[:paired],
-        said[control].astype(np.int64).to_numpy().T[:paired],
-        images["label"].to_numpy(),
-        images["group_id"].to_numpy(),
-        num_classes=len(class_names),
-        confidence=confidence,
-        rng=numpy_rng(seed, "evaluate", "interval", treated, control),
-    )
-    found["recall"] = {name: found["recall"][i] for i, name in enumerate(class_names)}
-    return found
 
 
 def network_metrics(

@@ -176,10 +176,10 @@ def _sets(
     return sets
 
 
+@one_thread()
 def _learned_features(images: Sets, setting: Setting) -> TrainedFeatures:
     """A space that a CNN learned on the real train split."""
-    with one_thread():
-        model = fit_network(Run("cnn", TEACHER, 0), images, setting)
+    model = fit_network(Run("cnn", TEACHER, 0), images, setting)
     assert isinstance(model, Classifier)
     return TrainedFeatures(model)
 
