@@ -58,12 +58,14 @@ def one_line(error: Exception) -> str:
 
 
 @contextmanager
-def explained(kind: type[GanaugError], where: str, *errors: type[Exception]) -> Iterator[None]:
-    """Raise another library's `errors` as one of ours, "where (what it says)"."""
+def explained(
+    kind: type[GanaugError], where: str, *errors: type[Exception], then: str = ""
+) -> Iterator[None]:
+    """Raise another library's `errors` as one of ours, "where (what it says); then"."""
     try:
         yield
     except errors as error:
-        raise kind(f"{where} ({one_line(error)})") from None
+        raise kind(f"{where} ({one_line(error)}){then and '; '}{then}") from None
 
 
 def require_known(option: str, value: str, known: Collection[str]) -> None:

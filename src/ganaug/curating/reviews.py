@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ganaug.errors import DatasetError
+from ganaug.errors import DatasetError, explained
 
 COLUMNS = ("image_id", "class", "action", "to_class", "reviewer")
 REJECT, RELABEL, REVIEWED = ACTIONS = ("reject", "relabel", "reviewed")
@@ -52,10 +52,8 @@ def read_reviews(path: Path, class_names: Sequence[str]) -> list[Review]:
 
 def parse_reviews(text: str, class_names: Sequence[str], *, where: str) -> list[Review]:
     """The rows of a table of reviews; see `read_reviews`."""
-    try:
+    with explained(DatasetError, f"{where}: not a table in CSV", csv.Error):
         rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except csv.Error as error:
-        raise DatasetError(f"{where}: not a table in CSV ({error})") from None
     head = ",".join(rows.pop(0) if rows else [])
     if head != ",".join(COLUMNS):
         raise DatasetError(f"{where}: columns {head!r}, expected {','.join(COLUMNS)}")

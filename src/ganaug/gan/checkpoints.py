@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ganaug.errors import TrainingError, one_line
+from ganaug.errors import TrainingError, explained
 from ganaug.fileio import atomic_file
 
 KEPT = 2
@@ -74,12 +74,9 @@ class Checkpoints:
         Raises:
             TrainingError: it can't be read.
         """
-        try:
+        then = f"remove {self.folder} and train again"
+        with explained(TrainingError, f"{self._best}: damaged", *DAMAGED, then=then):
             return _read(self._best)
-        except DAMAGED as error:
-            raise TrainingError(
-                f"{self._best}: damaged ({one_line(error)}); remove {self.folder} and train again"
-            ) from None
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The newest whole checkpoint, or None. Removes torn ones.
@@ -107,12 +104,9 @@ def _write(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> Non
     text = json.dumps(facts)
     metadata = {"facts": text, "sha256": _digest(contiguous, text)}
     with atomic_file(path) as temporary:
-        try:
+        then = "free some space and start again"
+        with explained(TrainingError, f"{path}: can't be written", SafetensorError, then=then):
             save_file(contiguous, temporary, metadata=metadata)
-        except SafetensorError as error:  # a full disk, say
-            raise TrainingError(
-                f"{path}: can't be written ({one_line(error)}); free some space and start again"
-            ) from None
 
 
 def _digest(tensors: dict[str, Tensor], facts: str) -> str:
@@ -125,15 +119,11 @@ def _digest(tensors: dict[str, Tensor], facts: str) -> str:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
+    then = "nothing was removed. Mend the disk or the permissions and start again"
+    with explained(TrainingError, f"{path}: can't be read", OSError, then=then):
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             metadata = file.metadata()
         if metadata["sha256"] != _digest(tensors, metadata["facts"]):
             raise ValueError("its bytes have changed")
         return tensors, json.loads(metadata["facts"])
-    except OSError as error:
-        raise TrainingError(
-            f"{path}: can't be read ({one_line(error)}); nothing was removed. Mend the disk or the "
-            "permissions and start again"
-        ) from None

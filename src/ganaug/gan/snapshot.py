@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from ganaug.errors import SnapshotError, one_line
+from ganaug.errors import SnapshotError, explained
 from ganaug.fileio import atomic_folder, read_json, sha256_file, write_sealed
 from ganaug.gan.architecture import build_generator, read_architecture
 from ganaug.gan.networks import Architecture, Generator
@@ -117,16 +117,12 @@ def load_snapshot(folder: Path) -> Snapshot:
     generator_id = sha256_file(weights_path)
     if generator_id != description.get("weights_sha256"):
         raise SnapshotError(f"{weights_path}: does not match {DESCRIPTION}; run the stage train")
-    try:
+    mismatch = f"{folder / DESCRIPTION}: does not describe {WEIGHTS}"
+    with explained(SnapshotError, mismatch, *UNUSABLE, then="run the stage train"):
         architecture = read_architecture(description["architecture"])
         classes = _read_classes(description["classes"], architecture.num_classes)
         generator = _load_generator(architecture, weights_path)
         image_ids = _read_ids(generator.possible_parents(), description)
-    except UNUSABLE as error:
-        raise SnapshotError(
-            f"{folder / DESCRIPTION}: does not describe {WEIGHTS} ({one_line(error)}); "
-            "run the stage train"
-        ) from None
     sound = description.get("sound")
     return Snapshot(generator, architecture, classes, generator_id, image_ids, sound)
 

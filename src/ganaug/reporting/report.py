@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from ganaug.errors import DatasetError, one_line
+from ganaug.errors import DatasetError, explained
 from ganaug.fileio import atomic_folder, read_json, require_files, sha256_file, write_text
 from ganaug.preparing.prepared import read_prepared
 from ganaug.publishing.judged import require_judged
@@ -123,8 +123,7 @@ def _curve(path: Path) -> pd.Series:
     """A file of DVCLive: the columns step and, named like the file, the value."""
     if not path.is_file():
         raise DatasetError(f"{path}: no such curve; run the stage train")
-    try:
+    strange, then = (ValueError, KeyError), "run the stage train"
+    with explained(DatasetError, f"{path}: no curve", *strange, then=then):
         table: pd.DataFrame = pd.read_csv(path, sep="\t").apply(pd.to_numeric)
         return table.set_index("step")[path.stem]
-    except (ValueError, KeyError) as error:
-        raise DatasetError(f"{path}: no curve ({one_line(error)}); run the stage train") from None

@@ -4,7 +4,7 @@ Found and grouped as images are, see `folder`; `preparing/sound.py` makes images
 """
 
 from ganaug.config import PrepareParams
-from ganaug.errors import SourceError
+from ganaug.errors import SourceError, explained
 from ganaug.sources.base import Source
 from ganaug.sources.folder import load_folder
 
@@ -23,8 +23,6 @@ def load_audio(params: PrepareParams) -> Source:
             "the source audio makes grey spectrograms, and a flipped one is another sound: set "
             "prepare.channels to 1 and prepare.files.flips to []"
         )
-    try:
+    with explained(SourceError, "the source audio needs soundfile", ImportError, then=INSTALL):
         import soundfile  # noqa: F401
-    except ImportError as error:
-        raise SourceError(f"the source audio needs soundfile ({error}): {INSTALL}") from None
     return load_folder(params, suffixes=SOUND_SUFFIXES)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from ganaug.config import PrepareParams
-from ganaug.errors import SourceError
+from ganaug.errors import SourceError, explained
 from ganaug.sources.base import Source, SourceFacts, SourceImage, installed
 
 PACKAGE = "elpv-dataset"
@@ -54,10 +54,9 @@ def read_labels(path: Path) -> pd.DataFrame:
     Raises:
         SourceError: the file is missing or a row is not as documented.
     """
-    try:
+    strange, then = (OSError, ValueError), f"reinstall {PACKAGE}"
+    with explained(SourceError, f"{path}: not readable", *strange, then=then):
         cells = pd.read_csv(path, sep=r"\s+", header=None, names=["file", "probability", "kind"])
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{path}: not readable ({error}); reinstall {PACKAGE}") from None
     probability = pd.to_numeric(cells["probability"], errors="coerce")
     bad = cells[~probability.between(0, 1) | ~cells["kind"].isin(KINDS)]
     if len(bad):
