@@ -52,6 +52,7 @@ def test_summary_names_the_verdict_and_the_places(finished, monkeypatch):
 @pytest.mark.parametrize("backend", ["ray", "dask"])
 def test_all_stages_write_the_same_bytes_on_a_cluster(finished, tmp_path, backend):
     folder = shutil.copytree(finished[0], tmp_path / "clone")
+    shutil.rmtree(folder / ".ganaug")  # features and checkpoints of the other run
     lock = (folder / "dvc.lock").read_text()
     change_params(folder / "params.yaml", {"backend": backend})
     result = dvc(folder, "repro", "--force")

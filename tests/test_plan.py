@@ -6,12 +6,13 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
 from ganaug import plan
+from ganaug import probe as module
 from ganaug.cli import app, main
 from ganaug.downstream.recipes import ARMS, are_lopsided
 from ganaug.errors import DatasetError, GanaugError
 from ganaug.fileio import read_json, write_json
 from ganaug.plan import describe, estimate, num_classifiers, read_real, savings
-from ganaug.probe import Speeds, probe
+from ganaug.probe import Speeds, probe, usual
 from ganaug.verdict.comparison import ARM_REPETITIONS
 from tests.refusal import refuses
 
@@ -45,6 +46,19 @@ def test_training_grows_with_its_budget_and_nothing_else_does(shipped_params, pr
     more = {name: after[name] - before[name] for name in after}
     grown = pytest.approx(200_000 * SPEEDS.shown / 60)
     assert more == dict.fromkeys(more, 0) | {"train": grown, "total": grown}
+
+
+def test_workers_take_a_moment_to_start(shipped_params, prepared):
+    at_once = replace(SPEEDS, shown=0.0, draw=0.0, features=0.0, fit=dict.fromkeys(SPEEDS.fit, 0.0))
+    for workers in (1, 2):
+        found = minutes(shipped_params, prepared, replace(at_once, workers=workers))
+        assert (found["generate"] > 0) == (found["evaluate"] > 0) == (workers == 2)
+
+
+def test_the_probe_takes_the_usual_time_not_the_best(monkeypatch):
+    seconds = iter([9.0, 1.0, 3.0])
+    monkeypatch.setattr(module, "timed", lambda _: next(seconds))
+    assert usual(lambda: None) == 3
 
 
 def test_evaluate_holds_the_features_of_all_images_and_as_many_of_a_view(shipped_params, prepared):

@@ -92,6 +92,8 @@ def test_neither_workers_nor_order_nor_company_change_a_number(scored, backend):
     map_tasks = partial(map_unordered, num_workers=2, backend=backend)
     together = score(RUNS[:3:-1], map_tasks=map_tasks)
     together = together.drop(columns="seconds").set_index(keys)
+    named = [(run.network, run.recipe.name, run.repetition) for run in RUNS[:3:-1]]
+    assert list(dict.fromkeys(key[:3] for key in together.index)) == named
     alone = alone.loc[together.index]
     for one, other in zip(alone.pop("probabilities"), together.pop("probabilities"), strict=True):
         assert one.tobytes() == other.tobytes()

@@ -57,6 +57,19 @@ def test_a_parent_that_may_not_be_looked_at_is_no_launcher(monkeypatch):
         assert stop.pending() is None
 
 
+def test_a_launcher_that_ends_before_its_name_is_read_stops_the_run(monkeypatch):
+    class Parent:
+        def name(self):
+            raise psutil.NoSuchProcess(1)
+
+        def is_running(self):
+            return False
+
+    monkeypatch.setattr(psutil.Process, "parents", lambda _: [Parent()])
+    with StopRequest() as stop:
+        assert stop.pending() == signal.SIGTERM
+
+
 def test_death_of_the_launching_shell_is_noticed():
     # `sh` stays because a command follows; killed, it leaves the watcher behind.
     command = f"{sys.executable} -c '{WATCHER}'; true"

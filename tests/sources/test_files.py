@@ -221,7 +221,7 @@ def test_a_damaged_page_is_refused_in_one_line(tmp_path, load, column):
 def test_parquet_whose_names_splits_or_labels_are_unclear_is_refused(tmp_path, load):
     path = tmp_path / "hub" / "a.parquet"
     write_rows(path, [-1], LABELS)
-    match = "label is -1; every image needs a class"
+    match = "label is -1; every image needs a number of its 2 classes"
     refuses(SourceError, match, lambda: list(load("parquet", path).images))
     write_rows(path, [0, 1], part=["train", "holdout"])
     source = load("parquet", path, table={"split": "part"})
@@ -232,7 +232,22 @@ def test_parquet_whose_names_splits_or_labels_are_unclear_is_refused(tmp_path, l
     refuses(SourceError, match, load, "parquet", tmp_path / "hub")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"info": null}', '{"info": {"features": 3}}'])
+NAMES = '{"info": {"features": {"label": {"_type": "ClassLabel", "names": %s}}}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[" * 100_000,
+        "[]",
+        '{"info": null}',
+        '{"info": {"features": 3}}',
+        NAMES % "3",
+        NAMES % '"ab"',
+        NAMES % '[["a"]]',
+    ],
+)
 def test_parquet_with_damaged_metadata_of_datasets_is_refused(tmp_path, load, text):
     path = tmp_path / "x.parquet"
     write_rows(path, [0, 1], LABELS)
@@ -248,7 +263,7 @@ def test_parquet_whose_column_is_not_what_its_class_names_number_is_refused(tmp_
     table = pq.read_table(path)
     table = table.set_column(table.schema.get_field_index("label"), "label", pa.array(labels))
     pq.write_table(table, path)  # the metadata stays
-    match = "every image needs a class"
+    match = "every image needs a number of its 2 classes"
     refuses(SourceError, match, lambda: list(load("parquet", path).images))
 
 

@@ -104,7 +104,7 @@ def _write(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> Non
     text = json.dumps(facts)
     metadata = {"facts": text, "sha256": _digest(contiguous, text)}
     with atomic_file(path) as temporary:
-        then = "free some space and start again"
+        then = "free some space and start again"  # a full disk, most likely
         with explained(TrainingError, f"{path}: can't be written", SafetensorError, then=then):
             save_file(contiguous, temporary, metadata=metadata)
 

@@ -47,12 +47,18 @@ def _launchers() -> list[psutil.Process]:
     It ends at an interactive shell or terminal: closing that must not end a run under nohup.
     """
     chain = []
-    with suppress(psutil.Error):  # another user's process may not show its command
-        for parent in psutil.Process().parents():
-            if parent.name() not in LAUNCHERS and "dvc" not in " ".join(parent.cmdline()[:3]):
+    for parent in psutil.Process().parents():
+        with suppress(psutil.NoSuchProcess):  # ended just now: `pending` will tell
+            if not _launches(parent):
                 break
-            chain.append(parent)
+        chain.append(parent)
     return chain
+
+
+def _launches(process: psutil.Process) -> bool:
+    with suppress(psutil.AccessDenied):  # another user's may not show its command
+        return process.name() in LAUNCHERS or "dvc" in " ".join(process.cmdline()[:3])
+    return False
 
 
 def _is_alive(process: psutil.Process) -> bool:

@@ -97,13 +97,7 @@ def survey(params: PrepareParams, *, seed: int) -> Survey:
         colours = {len(candidate.thumbnail) // SIDE**2 for candidate in candidates}
         if colours == {1, 3}:  # to compare them with others
             candidates = [_in_colour(candidate) for candidate in candidates]
-        problems, notes = list[str](), list[str]()
-        with _collected(problems):
-            require_few_rejected(rejections, candidates, most=params.max_reject_fraction)
-        with _collected(problems):
-            notes += require_enough(candidates, source.facts)
-            ways = source.facts.symmetries
-            notes += split_candidates(candidates, params, symmetries=ways, seed=seed)[-1]
+        problems, notes = _hold_against_rules(candidates, rejections, source, params, seed=seed)
         counts = Counter(candidate.class_name for candidate in candidates)
         given = Counter((c.class_name, c.split) for c in candidates if c.split is not None)
         splits = {name: {s: given[name, s] for s in SPLITS} for name in source.facts.classes}
@@ -150,6 +144,24 @@ def _noting_headers(
                     if discrete.total() < LOOKED_AT and math.prod(header.size) <= MOST_PIXELS:
                         discrete[header.getcolors(FEW_COLOURS) is not None] += 1
         yield image
+
+
+def _hold_against_rules(
+    candidates: Sequence[Candidate],
+    rejections: Sequence[Rejection],
+    source: Source,
+    params: PrepareParams,
+    *,
+    seed: int,
+) -> tuple[list[str], list[str]]:
+    """Why `prepare` would refuse these images, and its notes."""
+    facts, problems, notes = source.facts, list[str](), list[str]()
+    with _collected(problems):
+        require_few_rejected(rejections, candidates, most=params.max_reject_fraction)
+    with _collected(problems):
+        notes += require_enough(candidates, facts)
+        notes += split_candidates(candidates, params, symmetries=facts.symmetries, seed=seed)[-1]
+    return problems, notes
 
 
 def _hints(source: Source, num_groups: int, discrete: Counter[bool], *, flips: bool) -> list[str]:

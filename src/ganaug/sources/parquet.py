@@ -90,10 +90,13 @@ def read_schema(path: Place) -> pa.Schema:
 def _class_names(path: Place, schema: pa.Schema, column: str) -> tuple[str, ...]:
     """Names of a ClassLabel column by number, from the metadata of `datasets`; else none."""
     text = (schema.metadata or {}).get(b"huggingface", b"{}")
-    strange = (ValueError, AttributeError, TypeError)  # no JSON, or of another form
+    strange = (ValueError, RecursionError, AttributeError)  # no JSON, or of another form
     with explained(SourceError, f"{path}: metadata `huggingface` is damaged", *strange):
         feature = json.loads(text).get("info", {}).get("features", {}).get(column, {})
-        return tuple(feature.get("names") or ()) if feature.get("_type") == "ClassLabel" else ()
+        names = feature.get("names") or [] if feature.get("_type") == "ClassLabel" else []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"class names {names!r:.80}")
+        return tuple(names)
 
 
 def _images(
@@ -127,7 +130,8 @@ def _image(
     if not isinstance(content, bytes):
         raise SourceError(f"{name}: column {columns.image!r} holds no encoded image")
     if label is None or (names and not (type(label) is int and 0 <= label < len(names))):
-        raise SourceError(f"{name}: {columns.label} is {label}; every image needs a class")
+        wanted = f"a number of its {len(names)} classes" if names else "a class"
+        raise SourceError(f"{name}: {columns.label} is {label!r}; every image needs {wanted}")
     class_name = names[label] if names else str(label)
     split = str(row[columns.split]) if columns.split else given
     group = row[columns.group] if columns.group else None

@@ -26,7 +26,6 @@ from ganaug.sources.files import (
 from ganaug.sources.remote import Place
 
 LABELS = {".cls", ".json"}
-NO_IMAGE = UnusableImage("unreadable", "a label without an image")
 Content = list[tuple[str, bytes | UnusableImage | None]]  # None: not read
 
 
@@ -108,6 +107,7 @@ def _images(paths: list[Place], root: Place, params: PrepareParams) -> Iterator[
             if group is None and params.files.group_pattern is None and len(images) > 1:
                 group = sample
             place = {"group": group, "split": given if split is None else str(split)}
-            for suffix, image in images or [("", None)]:
-                encoded = NO_IMAGE if image is None else image
+            lone = UnusableImage("unreadable", "a label without an image")
+            for suffix, image in images or [("", lone)]:
+                encoded = lone if image is None else image
                 yield make_image(sample + suffix, label, encoded, params.files, **place)

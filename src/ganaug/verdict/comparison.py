@@ -143,15 +143,15 @@ def changes(
     plain, without, with_them = recipes
     images, runs = ["image_id", "group_id", "label"], ["recipe", "repetition"]
     said = predictions.pivot(index=images, columns=runs, values="predicted")
-    rows = said.index.to_frame()
+    labels, groups = (said.index.get_level_values(n).to_numpy() for n in ("label", "group_id"))
 
     def delta(treated: str, control: str) -> Json:
         paired = min(said[treated].shape[1], said[control].shape[1])
         found = joint_delta(
             said[treated].astype(np.int64).to_numpy().T[:paired],
             said[control].astype(np.int64).to_numpy().T[:paired],
-            rows["label"].to_numpy(),
-            rows["group_id"].to_numpy(),
+            labels,
+            groups,
             num_classes=len(class_names),
             confidence=confidence,
             rng=numpy_rng(seed, "evaluate", "interval", treated, control),
