@@ -86,10 +86,8 @@ def _origin_ids(items: Sequence[Item], train: Sequence[Path]) -> dict[str, str]:
     if not train:  # lost, which the nearest images will show
         return {}
     rows = read_rows(train)[0]
-    ids, found = (
-        rows["image_id"],
-        origins(pd.DataFrame(items, columns=["label", "parent_id"]), rows),
-    )
+    ids = rows["image_id"]
+    found = origins(pd.DataFrame(items, columns=["label", "parent_id"]), rows)
     return {item["image_id"]: ids[row] for item, row in zip(items, found, strict=True) if row >= 0}
 
 

@@ -26,6 +26,7 @@ from ganaug.sources.files import (
 from ganaug.sources.remote import Place
 
 LABELS = {".cls", ".json"}
+NO_IMAGE = ("unreadable", "a label without an image")
 Content = list[tuple[str, bytes | UnusableImage | None]]  # None: not read
 
 
@@ -107,7 +108,6 @@ def _images(paths: list[Place], root: Place, params: PrepareParams) -> Iterator[
             if group is None and params.files.group_pattern is None and len(images) > 1:
                 group = sample
             place = {"group": group, "split": given if split is None else str(split)}
-            lone = UnusableImage("unreadable", "a label without an image")
-            for suffix, image in images or [("", lone)]:
-                encoded = lone if image is None else image
+            for suffix, image in images or [("", None)]:
+                encoded = UnusableImage(*NO_IMAGE) if image is None else image
                 yield make_image(sample + suffix, label, encoded, params.files, **place)
